@@ -1,0 +1,1 @@
+"""What crosses between the dashboard and its workers: Python 3.6, standard library only."""

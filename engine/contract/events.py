@@ -1,0 +1,187 @@
+"""What a run reports: owns events.jsonl, append-only, one JSON object a line.
+
+Every event says when (`t`, Unix seconds). A writer appends whole lines; a reader keeps a byte offset, never parses a
+torn last line, and ignores kinds and fields that it does not know. Python 3.6, standard library only.
+"""
+
+import json
+import os
+from typing import Any, List, NamedTuple, Optional
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+FINAL = (DONE, FAILED, CANCELLED)
+LOST = "lost"  # never written: a run that is not finished and that nobody holds alive
+
+# The stages of a retraining run, in order.
+SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING = (
+    "Scanning",
+    "Bottlenecks",
+    "Training",
+    "Evaluating",
+    "Exporting",
+)
+RETRAIN_STAGES = (SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING)
+
+State = NamedTuple(
+    "State",
+    [
+        ("t", float),
+        ("state", str),  # queued, running, done, failed, cancelled
+        ("ticket", int),  # the place in line, counted from 1; 0 except on "queued"
+    ],
+)
+Stage = NamedTuple(
+    "Stage",
+    [
+        ("t", float),
+        ("name", str),  # one of the run's stages, which has now begun; the one before has ended
+        ("total", int),  # photos or steps to do; 0 where it cannot be counted
+    ],
+)
+Progress = NamedTuple(
+    "Progress",
+    [
+        ("t", float),
+        ("done", int),  # of the current stage's total
+    ],
+)
+Metric = NamedTuple(  # a block of evaluations of one lane, at most 0.5 s of them; the lists are equally long
+    "Metric",
+    [
+        ("t", float),
+        ("lane", str),  # specs.lane_name, or the network's name
+        ("split", str),  # "training" (the batch just learned from, after the update) or "validation"
+        ("step", List[int]),  # counted from 1
+        ("seconds", List[float]),  # since training began
+        ("accuracy", List[float]),  # 0..1
+        ("cross_entropy", List[float]),  # nats, mean over the batch; None where it is not a number
+    ],
+)
+Skipped = NamedTuple(  # a photo that could not be used; the run goes on without it
+    "Skipped",
+    [
+        ("t", float),
+        ("file", str),  # as in dataset.json
+        ("why", str),  # for people
+    ],
+)
+Warning = NamedTuple(  # something that the visitor should know and that does not stop the run
+    "Warning",
+    [
+        ("t", float),
+        ("message", str),  # for people, a whole sentence
+    ],
+)
+Diverged = NamedTuple(  # a lane that left the numbers or ended worse than guessing; the others go on
+    "Diverged",
+    [
+        ("t", float),
+        ("lane", str),
+        ("step", int),  # the first evaluation at which it showed
+        ("why", str),  # for people, a whole sentence
+    ],
+)
+LaneResult = NamedTuple(  # the final figures of one lane, measured with its last weights
+    "LaneResult",
+    [
+        ("t", float),
+        ("lane", str),
+        ("test_accuracy", float),  # 0..1
+        ("test_n", int),  # photos tested
+        ("final_validation_accuracy", float),  # 0..1, over the whole validation split: what lanes are chosen by
+        ("final_validation_cross_entropy", float),  # nats, likewise: decides between equals; None: not a number
+        ("best_validation_accuracy", float),  # 0..1, the highest of the evaluations during training
+        ("best_step", int),  # where that was
+        ("diverged", bool),
+    ],
+)
+Result = NamedTuple(  # the final figures of the run
+    "Result",
+    [
+        ("t", float),
+        ("kept", str),  # the lane that was exported, chosen by validation alone
+        ("images", int),  # photos used
+        ("training", int),
+        ("validation", int),
+        ("testing", int),
+        ("cached", int),  # photos whose bottleneck was known already
+        ("computed", int),  # photos whose bottleneck was computed by this run
+        ("decode_seconds", float),  # core-seconds of reading, decoding and resizing
+        ("backbone_seconds", float),  # core-seconds inside the backbone
+        ("race_seconds", float),  # wall time of training, all lanes together
+        ("export_difference", float),  # largest |probability| difference of the exported files, loaded in a fresh process
+        ("export_photos", int),  # how many photos were compared
+        ("runtime", str),  # what computed the bottlenecks, for people
+    ],
+)
+Error = NamedTuple(
+    "Error",
+    [
+        ("t", float),
+        ("code", str),  # for programs: "too_few_photos"
+        ("message", str),  # what happened, for people, a whole sentence
+        ("hint", str),  # what to do, a whole sentence
+    ],
+)
+
+_KINDS = {
+    "state": State,
+    "stage": Stage,
+    "progress": Progress,
+    "metric": Metric,
+    "skipped": Skipped,
+    "warning": Warning,
+    "diverged": Diverged,
+    "lane_result": LaneResult,
+    "result": Result,
+    "error": Error,
+}
+_NAMES = {record: name for name, record in _KINDS.items()}
+
+
+def append(path, *new):
+    # type: (str, *Any) -> None
+    """Add events in one write, so that two writers never tear each other's lines. Raises OSError (disk full)."""
+    text = ""
+    for event in new:
+        value = {"kind": _NAMES[type(event)]}
+        value.update(event._asdict())
+        # NaN is no JSON: a writer says None instead.
+        text += json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(descriptor, text.encode("utf-8"))
+    finally:
+        os.close(descriptor)
+
+
+class Reader(object):
+    """Reads what was appended since the last call."""
+
+    def __init__(self, path):
+        # type: (str) -> None
+        self.path = path
+        self.offset = 0  # bytes of whole lines read so far
+
+    def read(self):
+        # type: () -> List[Any]
+        """The new events, in order; empty where there is nothing new or no file yet."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]  # a half-written line waits for the next call
+        self.offset += len(whole)
+        return [event for event in map(_decode, whole.splitlines()) if event is not None]
+
+
+def _decode(line):
+    # type: (bytes) -> Optional[Any]
+    try:
+        value = json.loads(line.decode("utf-8"))
+        record = _KINDS[value["kind"]]
+        return record(*[value[name] for name in record._fields])
+    except (ValueError, KeyError, TypeError):
+        return None  # a kind or a shape of another version, or a line that a full disk cut short

@@ -1,0 +1,115 @@
+"""The names of the files that the lab keeps, and the locks that say who lives.
+
+    LAB_HOME/
+      runs/<id>/           one run, see RunFolder
+      datasets/            what visitors uploaded
+      assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
+      queue/               who is next, see engine/contract/tickets.py
+      bottlenecks.sqlite   backbone outputs, see engine/worker/bottlenecks.py
+
+Python 3.6, standard library only.
+"""
+
+import fcntl
+import json
+import os
+from typing import Any
+
+
+class LabHome(object):
+    """The folders under LAB_HOME; `path` is absolute."""
+
+    def __init__(self, path):
+        # type: (str) -> None
+        self.path = os.path.abspath(str(path))
+        self.runs = os.path.join(self.path, "runs")
+        self.datasets = os.path.join(self.path, "datasets")
+        self.assets = os.path.join(self.path, "assets")
+        self.derived = os.path.join(self.assets, "derived")
+        self.queue = os.path.join(self.path, "queue")
+        self.bottlenecks = os.path.join(self.path, "bottlenecks.sqlite")
+
+    def run(self, run_id):
+        # type: (str) -> RunFolder
+        return RunFolder(os.path.join(self.runs, run_id))
+
+
+class RunFolder(object):
+    """The files of one run; `path` is absolute and ends with the run's id."""
+
+    def __init__(self, path):
+        # type: (str) -> None
+        self.path = os.path.abspath(str(path))
+        self.id = os.path.basename(self.path)
+        self.spec = os.path.join(self.path, "spec.json")
+        self.dataset = os.path.join(self.path, "dataset.json")
+        self.events = os.path.join(self.path, "events.jsonl")
+        self.log = os.path.join(self.path, "log.txt")
+        self.lock = os.path.join(self.path, "lock")
+        self.cancel = os.path.join(self.path, "cancel")
+        self.summaries = os.path.join(self.path, "summaries")
+        self.artifacts = os.path.join(self.path, "artifacts")
+        # In artifacts/:
+        self.labels = os.path.join(self.artifacts, "labels.txt")
+        self.lanes = os.path.join(self.artifacts, "lanes")  # <lane>.npz: weights (width, classes), bias (classes,)
+        self.saved_model = os.path.join(self.artifacts, "saved_model")
+        self.tflite = os.path.join(self.artifacts, "model.tflite")
+        self.contract = os.path.join(self.artifacts, "contract.json")
+        self.predictions = os.path.join(self.artifacts, "predictions.json")
+
+    @property
+    def home(self):
+        # type: () -> LabHome
+        return LabHome(os.path.dirname(os.path.dirname(self.path)))
+
+
+def write_json(path, value):
+    # type: (str, Any) -> None
+    """Write a JSON file so that a reader sees the old one or the new one, never half of one."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False)
+    part = "{}.{}.part".format(path, os.getpid())
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read_json(path):
+    # type: (str) -> Any
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def try_lock(path):
+    # type: (str) -> int
+    """The descriptor of an exclusive lock on `path`, or -1 where somebody else holds it.
+
+    The kernel drops the lock when the last copy of the descriptor is closed, however the process ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
+
+
+def is_locked(path):
+    # type: (str) -> bool
+    """Whether somebody holds the lock on `path`.
+
+    The probe is a shared lock: two exclusive probes at once would make each other see a dead run as alive.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,38 @@
+"""What can go wrong, as a short tree. Every message says what came, what is accepted and what to do.
+
+EngineError            may be shown to the visitor word for word
+  SpecError            "Learning rate is 30; choose 0.0001 to 10."
+  PhotosError          a folder, zip or photo that cannot be used
+  AssetError           weights or data that could not be fetched or are not what they should be
+  WorkerStartError     "Cannot run WORKER_PYTHON=python3.6: No such file or directory."
+  RunNotFound          no such run, or a name that is no run's
+  ClassifierError      the resident classifier could not answer
+"""
+
+
+class EngineError(Exception):
+    """Something the visitor can read and act on."""
+
+
+class SpecError(EngineError):
+    pass
+
+
+class PhotosError(EngineError):
+    pass
+
+
+class AssetError(EngineError):
+    pass
+
+
+class WorkerStartError(EngineError):
+    pass
+
+
+class RunNotFound(EngineError):
+    pass
+
+
+class ClassifierError(EngineError):
+    pass

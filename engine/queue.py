@@ -1,0 +1,144 @@
+"""Starts runs, lines them up, cancels them and judges whether they live. There is no scheduler to die."""
+
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.contract import dataset as datasets
+from engine.contract import events, specs, tickets
+from engine.contract.run_folder import LabHome, RunFolder, is_locked, try_lock
+from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
+from engine.settings import APP_ROOT
+
+# Seconds between asking a run to stop and killing its process group: a worker looks at the flag at least every
+# 0.5 s, except while it converts or saves a model, which takes up to half a minute on a small board.
+GRACE_SECONDS = 45.0
+
+
+class Queue:
+    """The line of runs under one LAB_HOME.
+
+    `module` is what the worker's interpreter is told to run with the run's folder and the descriptor of its lock;
+    tests name a fake that takes the same spec and reports the same events without TensorFlow.
+    """
+
+    def __init__(self, home: LabHome, worker_python: str, module: str = "engine.worker"):
+        self.home = home
+        self.worker_python = worker_python
+        self.module = module
+
+    def start(self, spec: specs.RetrainSpec, dataset: datasets.Dataset) -> str:
+        """Queue a run and return its id. The run is a process already when this returns.
+
+        Raises SpecError (all faults in one text) and WorkerStartError; nothing is left behind then. Raises
+        EngineError where the disk is full or not writable.
+        """
+        if faults := specs.faults(spec):
+            raise SpecError(" ".join(faults))
+        try:
+            folder = self._make_folder()
+            specs.write(folder.spec, spec)
+            datasets.write(folder.dataset, dataset)
+            # Locked before it is in line and before the worker exists, so that no moment looks lost.
+            lock = try_lock(folder.lock)
+            ticket = tickets.take(self.home, spec.device, folder.id)
+            events.append(folder.events, events.State(time.time(), events.QUEUED, ticket))
+        except OSError as error:
+            raise EngineError(
+                f"Cannot write the run to {self.home.runs}: {error.strerror}. Free some disk space and start it again."
+            ) from error
+        try:
+            self._spawn(folder, lock)
+        except OSError as error:
+            tickets.leave(self.home, spec.device, ticket)
+            message = f"Cannot run WORKER_PYTHON={self.worker_python}: {error.strerror}."
+            hint = "Set WORKER_PYTHON to a Python that has TensorFlow."
+            failed = events.State(time.time(), events.FAILED, 0)
+            events.append(folder.events, events.Error(time.time(), "worker_start", message, hint), failed)
+            raise WorkerStartError(f"{message} {hint}") from error
+        finally:
+            os.close(lock)  # the worker holds its own copy now
+        return folder.id
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to stop; it keeps what it has. After a grace period its process group is killed."""
+        folder = self.folder(run_id)
+        Path(folder.cancel).touch()
+        threading.Thread(target=_kill_after_grace, args=(folder,), daemon=True).start()
+
+    def ahead(self, run_id: str) -> list[str]:
+        """The ids of the runs that come before this one on its device, the working one first."""
+        folder = self.folder(run_id)
+        ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
+        return tickets.ahead_of(self.home, specs.read(folder.spec).device, ticket)
+
+    def folder(self, run_id: str) -> RunFolder:
+        """The run's folder. Raises RunNotFound for a name that is no run's, however it was made up."""
+        folder = self.home.run(run_id)
+        if run_id != folder.id or run_id in ("", ".", "..") or not os.path.isfile(folder.spec):
+            raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
+        return folder
+
+    def _make_folder(self) -> RunFolder:
+        while True:
+            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+            folder = self.home.run(run_id)
+            try:
+                os.makedirs(folder.artifacts)
+            except FileExistsError:
+                continue
+            return folder
+
+    def _spawn(self, folder: RunFolder, lock: int) -> None:
+        with open(folder.log, "ab") as log:
+            worker = subprocess.Popen(
+                [self.worker_python, "-m", self.module, folder.path, str(lock)],
+                cwd=APP_ROOT,
+                env=worker_environment(os.environ, self.worker_python),
+                stdin=subprocess.DEVNULL,
+                stdout=log,  # a pipe nobody reads would block the worker
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock,),
+                start_new_session=True,  # survives the server, and can be killed as a group
+            )
+        threading.Thread(target=worker.wait, daemon=True).start()  # no zombies under a long-lived server
+
+
+def worker_environment(environ: Mapping[str, str], worker_python: str) -> dict[str, str]:
+    """The environment of another interpreter: without what ours says about itself."""
+    own = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    kept = {name: value for name, value in environ.items() if name not in own and not name.startswith("PYTHON")}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": environ.get("PYTHONDONTWRITEBYTECODE", "")}
+
+
+def judge(reported: list, is_alive: bool) -> str:
+    """The state of a run from the evidence: what it reported, and whether somebody holds its lock."""
+    states = [event.state for event in reported if isinstance(event, events.State)]
+    if states and states[-1] in events.FINAL:
+        return states[-1]
+    if is_alive:
+        return states[-1] if states else events.QUEUED
+    return events.LOST  # killed for memory, power loss
+
+
+def _kill_after_grace(folder: RunFolder) -> None:
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline:
+        if not is_locked(folder.lock):
+            return
+        time.sleep(0.2)
+    if pid := holder_of(folder):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def holder_of(folder: RunFolder) -> int:
+    """The process group of the living worker, 0 where there is none: it writes its id into the lock it holds."""
+    if not is_locked(folder.lock):
+        return 0
+    text = Path(folder.lock).read_text()
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,208 @@
+"""Run folders as records: list, read, copy settings, delete. State is judged from evidence, never stored."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.contract import catalog, events, specs
+from engine.contract import dataset as datasets
+from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
+from engine.errors import EngineError, RunNotFound
+from engine.queue import judge
+
+
+@dataclass
+class StageStory:
+    name: str
+    total: int  # photos or steps; 0 where it cannot be counted
+    began: float  # Unix seconds
+    done: int = 0
+    ended: float | None = None  # None while it goes on
+
+
+@dataclass
+class Curve:
+    """Evaluations of one lane on one split, in order; the lists are equally long."""
+
+    step: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # since training began
+    accuracy: list[float] = field(default_factory=list)  # 0..1
+    cross_entropy: list[float] = field(default_factory=list)  # nats; None where it was not a number
+
+
+@dataclass
+class Story:
+    """What the events of a run say so far."""
+
+    reported: list[events.State] = field(default_factory=list)
+    stages: list[StageStory] = field(default_factory=list)
+    curves: dict[tuple[str, str], Curve] = field(default_factory=dict)  # by (lane, split)
+    lane_results: dict[str, events.LaneResult] = field(default_factory=dict)
+    diverged: dict[str, events.Diverged] = field(default_factory=dict)
+    skipped: list[events.Skipped] = field(default_factory=list)
+    warnings: list[events.Warning] = field(default_factory=list)
+    result: events.Result | None = None
+    error: events.Error | None = None
+    last_t: float = 0.0  # Unix seconds of the newest event
+
+    @property
+    def ticket(self) -> int:
+        return self.reported[0].ticket if self.reported else 0
+
+    def time_of(self, state: str) -> float | None:
+        """When the run first reported this state, Unix seconds."""
+        return next((event.t for event in self.reported if event.state == state), None)
+
+    def tell(self, event) -> None:
+        self.last_t = event.t
+        match event:
+            case events.State():
+                self.reported.append(event)
+                if event.state in events.FINAL and self.stages and self.stages[-1].ended is None:
+                    self.stages[-1].ended = event.t
+            case events.Stage():
+                if self.stages:
+                    self.stages[-1].ended = event.t
+                    if self.stages[-1].total:
+                        self.stages[-1].done = self.stages[-1].total
+                self.stages.append(StageStory(event.name, event.total, event.t))
+            case events.Progress() if self.stages:
+                self.stages[-1].done = event.done
+            case events.Metric():
+                curve = self.curves.setdefault((event.lane, event.split), Curve())
+                curve.step += event.step
+                curve.seconds += event.seconds
+                curve.accuracy += event.accuracy
+                curve.cross_entropy += event.cross_entropy
+            case events.LaneResult():
+                self.lane_results[event.lane] = event
+            case events.Diverged():
+                self.diverged[event.lane] = event
+            case events.Skipped():
+                self.skipped.append(event)
+            case events.Warning():
+                self.warnings.append(event)
+            case events.Result():
+                self.result = event
+            case events.Error():
+                self.error = event
+
+
+class Run:
+    """One run, read from its folder. `refresh` reads what was appended since."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.id = folder.id
+        self.spec = specs.read(folder.spec)
+        self.story = Story()
+        self._reader = events.Reader(folder.events)
+        self._dataset: datasets.Dataset | None = None
+        self.state = events.QUEUED
+        self.refresh()
+
+    def refresh(self) -> "Run":
+        # Alive is asked first: a run that ends between the two looks finished, never lost.
+        is_alive = is_locked(self.folder.lock)
+        for event in self._reader.read():
+            self.story.tell(event)
+        self.state = judge(self.story.reported, is_alive)
+        return self
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (events.QUEUED, events.RUNNING)
+
+    @property
+    def dataset(self) -> datasets.Dataset:
+        if self._dataset is None:
+            self._dataset = datasets.read(self.folder.dataset)
+        return self._dataset
+
+    @property
+    def lanes(self) -> list[str]:
+        """In the order of creation, which is the order of their colours."""
+        return [specs.lane_name(rate) for rate in self.spec.learning_rates]
+
+    @property
+    def title(self) -> str:
+        """dataset · model · the one thing varied"""
+        rates = self.spec.learning_rates
+        varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
+        return f"{self.dataset.title} · {catalog.backbone(self.spec.backbone).title} · {varied}"
+
+    @property
+    def started(self) -> float:
+        """Unix seconds at which it was queued."""
+        return self.story.reported[0].t if self.story.reported else os.path.getmtime(self.folder.spec)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time from its turn to its end, or to its newest event; None before its turn."""
+        began = self.story.time_of(events.RUNNING)
+        return None if began is None else self.story.last_t - began
+
+    @property
+    def cancel_asked(self) -> bool:
+        return os.path.exists(self.folder.cancel)
+
+    @property
+    def can_classify(self) -> bool:
+        return os.path.isfile(self.folder.contract) and os.path.isfile(self.folder.tflite)
+
+    def predictions(self) -> dict | None:
+        """What each lane said of each testing photo (see engine/worker/retrain.py), None before Evaluating ends."""
+        try:
+            return read_json(self.folder.predictions)
+        except FileNotFoundError:
+            return None
+
+    def log_tail(self, lines: int = 40) -> str:
+        try:
+            with open(self.folder.log, "rb") as log:
+                log.seek(max(0, os.path.getsize(self.folder.log) - 65536))
+                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+
+def open_run(home: LabHome, run_id: str) -> Run:
+    """Raises RunNotFound where there is no such run, or one that this version cannot read."""
+    folder = home.run(run_id)
+    if run_id != folder.id or not os.path.isfile(folder.spec):
+        raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
+    try:
+        return Run(folder)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise RunNotFound(f"Run {run_id} cannot be read: {error}.") from error
+
+
+def list_runs(home: LabHome) -> list[Run]:
+    """Every readable run, newest first by ticket."""
+    return sorted(_readable(home), key=lambda run: (run.story.ticket, run.id), reverse=True)
+
+
+def delete(home: LabHome, run_id: str) -> None:
+    """Remove a run and everything in its folder. Raises EngineError while it is alive."""
+    run = open_run(home, run_id)
+    if is_locked(run.folder.lock):
+        raise EngineError("This run is still working. Cancel it first, then delete it.")
+    # Renamed first: what is half deleted no longer looks like a run.
+    grave = Path(home.runs) / f".deleted-{run_id}"
+    os.rename(run.folder.path, grave)
+    shutil.rmtree(grave)
+
+
+def _readable(home: LabHome) -> Iterator[Run]:
+    try:
+        names = os.listdir(home.runs)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if not name.startswith("."):
+            try:
+                yield open_run(home, name)
+            except RunNotFound:
+                continue  # a folder of something else, or one that is being made just now
