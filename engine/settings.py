@@ -3,6 +3,7 @@
 LAB_HOME        where the lab keeps its files (default: .lab beside the app)
 LAB_DATA        folders that photos may come from, separated by ":" (default: the home folder of the user)
 WORKER_PYTHON   the interpreter of the workers (default: the one that runs the dashboard)
+WORKER_MODULE   what that interpreter runs (default: engine.worker); tests name a worker without TensorFlow here
 """
 
 import os
@@ -21,6 +22,7 @@ class Settings:
     home: LabHome
     data_roots: tuple[Path, ...]  # photos are read only below these, links resolved; the lab's own datasets included
     worker_python: str
+    worker_module: str = "engine.worker"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -28,4 +30,5 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     named = [Path(part).expanduser() for part in environ.get("LAB_DATA", "").split(os.pathsep) if part]
     own = [Path(home.datasets), Path(home.assets)]
     roots = tuple(path.resolve() for path in [*own, *(named or [Path.home()])])
-    return Settings(home, roots, environ.get("WORKER_PYTHON") or sys.executable)
+    worker_python = environ.get("WORKER_PYTHON") or sys.executable
+    return Settings(home, roots, worker_python, environ.get("WORKER_MODULE") or "engine.worker")
