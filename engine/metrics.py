@@ -1,0 +1,65 @@
+"""Figures about right and wrong answers: intervals, confusion, per class, and whether two lanes really differ.
+
+numpy and the standard library only: the dashboard stays small. The tests hold these against scikit-learn and scipy.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Z_95 = 1.959963984540054  # standard normal, two-sided 95 %
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share, both ends 0..1; (0, 1), which says nothing, where n is 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share = correct / n
+    spread = Z_95 * math.sqrt(share * (1 - share) / n + (Z_95 / (2 * n)) ** 2)
+    middle, scale = share + Z_95**2 / (2 * n), 1 + Z_95**2 / n
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def confusion(truth: Sequence[int], predicted: Sequence[int], n_classes: int) -> np.ndarray:
+    """(n_classes, n_classes) int64: rows are the true class, columns the predicted one."""
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(counts, (np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    photos: int  # of this class, tested
+    recall: float | None  # 0..1, None where no photo of the class was tested
+    precision: float | None  # 0..1, None where the class was never predicted
+
+
+def per_class(counts: np.ndarray) -> list[ClassFigures]:
+    """One row per class of a confusion matrix (rows true, columns predicted)."""
+    rows = []
+    for label in range(len(counts)):
+        right, true, predicted = (int(x) for x in (counts[label, label], counts[label].sum(), counts[:, label].sum()))
+        rows.append(ClassFigures(true, right / true if true else None, right / predicted if predicted else None))
+    return rows
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two answers to the same photos, compared where exactly one of them is right."""
+
+    only_first: int  # photos that only the first got right
+    only_second: int  # photos that only the second got right
+    p: float  # McNemar's exact test, two-sided: how often chance alone would differ at least as much
+
+
+def mcnemar(truth: Sequence[int], first: Sequence[int], second: Sequence[int]) -> Difference:
+    """McNemar's exact test on the predictions of two lanes for the same photos."""
+    right, first, second = (np.asarray(values) for values in (truth, first, second))
+    only_first = int(np.sum((first == right) & (second != right)))
+    only_second = int(np.sum((first != right) & (second == right)))
+    differ = only_first + only_second
+    tail = sum(math.comb(differ, k) for k in range(min(only_first, only_second) + 1))
+    # Whole numbers until the last division: 2 ** differ is too large for a float beyond 1,023 photos.
+    return Difference(only_first, only_second, min(1.0, 2 * tail / 2**differ))
