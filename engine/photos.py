@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine import assets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
@@ -43,8 +43,11 @@ SPLIT_KEYS = (NAME, TYPED_PATH)
 # Files with these suffixes are meant to be photos, so that one that cannot be read is worth a word; a LICENSE.txt is
 # not.
 _PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif")
-    + (".tif", ".tiff", ".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".psd")
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "gif"),
+        *("tif", "tiff", "heic", "heif", "avif", "dng", "cr2", "nef", "psd"),  # never read
+    )
 )
 _JUNK = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))  # and whatever begins with a dot
 
@@ -288,7 +291,7 @@ def _open(data: bytes) -> Iterator[Image.Image]:
             yield image
     except PhotosError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise PhotosError(f"the content is no {FORMATS_TEXT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotosError(f"it claims more than the {PIXEL_LIMIT // 1_000_000} million pixels") from error
@@ -343,7 +346,7 @@ def faults(scan: Scan) -> list[str]:
             )
         if not row.label.strip():
             found.append(
-                f"The folder {row.folder!r} leaves an empty label: labels keep the letters a to z and digits. Rename it."
+                f"The folder {row.folder!r} leaves an empty label: labels keep a to z and digits only. Rename it."
             )
     for text, times in Counter(row.label for row in scan.classes).items():
         if times > 1 and text.strip():
@@ -420,8 +423,8 @@ def _without_variant(key: str) -> str:
 def split(scan: Scan, validation_percentage: int, testing_percentage: int, key: str = NAME) -> Dataset:
     """Every readable photo with its label and split.
 
-    `key`: NAME keys by "<class>/<file>", so that a moved folder keeps its split; TYPED_PATH by the path as it was typed,
-    as the original does. Where a class would have no validation, testing or training photo, the photo whose
+    `key`: NAME keys by "<class>/<file>", so that a moved folder keeps its split; TYPED_PATH by the path as it was
+    typed, as the original does. Where a class would have no validation, testing or training photo, the photo whose
     percentage is nearest to the border between the two splits crosses it. A class of two photos has none for testing,
     a class of one only a training photo: `faults` refuses both.
     """
