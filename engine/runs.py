@@ -1,7 +1,9 @@
 """Run folders as records: list, read, copy settings, delete. State is judged from evidence, never stored."""
 
+import io
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,6 +195,23 @@ def delete(home: LabHome, run_id: str) -> None:
     grave = Path(home.runs) / f".deleted-{run_id}"
     os.rename(run.folder.path, grave)
     shutil.rmtree(grave)
+
+
+def zip_artifacts(run: Run) -> bytes:
+    """Everything in the run's artifacts folder and its spec, as one zip with a folder named after the run.
+
+    Stored, not compressed: weights hardly shrink. Raises EngineError where the files cannot be read.
+    """
+    out = io.BytesIO()
+    try:
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.write(run.folder.spec, f"{run.id}/spec.json")
+            for path in sorted(Path(run.folder.artifacts).rglob("*")):
+                if path.is_file():
+                    archive.write(path, f"{run.id}/{path.relative_to(run.folder.artifacts)}")
+    except OSError as error:
+        raise EngineError(f"The files of run {run.id} cannot be read: {error.strerror}.") from error
+    return out.getvalue()
 
 
 def _readable(home: LabHome) -> Iterator[Run]:

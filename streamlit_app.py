@@ -1,0 +1,118 @@
+"""Home: what this machine is, what ran last, where to go."""
+
+import os
+import shutil
+
+import psutil
+import streamlit as st
+
+from engine import assets, device
+from engine.contract import catalog, events
+from ui import charts, forms, frame, lab, run_panel, tables
+from ui.words import size
+
+RECENT = 12  # rows
+
+
+def first_visit() -> None:
+    st.markdown("#### No runs yet. Two ways to start")
+    ways = [
+        (
+            "Race learning rates",
+            "Keep MobileNet frozen, train a new last layer on your photos at several learning rates at once, "
+            "and see which one to keep.",
+            forms.RACE,
+            "Set up a race",
+        ),
+        (
+            "Retrain once",
+            "One learning rate, its curve, its recall and precision per class, and a saved model that classifies "
+            "your next photo.",
+            forms.SINGLE,
+            "Set up a run",
+        ),
+    ]
+    for column, (title, words, mode, link) in zip(st.columns(2, gap="small"), ways, strict=True):
+        with column.container(border=True, gap="small"):
+            st.markdown(f"**{title}**")
+            st.markdown(words)
+            st.page_link(
+                "pages/retraining.py",
+                label=link,
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params={"mode": mode},
+            )
+            st.caption("Traffic lights are built in, nothing to download")
+    st.markdown("#### This device")
+    st.table(readiness(), hide_header=True, hide_index=True, border="horizontal")
+
+
+def readiness() -> list[dict[str, str]]:
+    """What a run needs and whether it is here: (what, how it stands), with a sign."""
+    memory, home = psutil.virtual_memory(), lab.home()
+    free = shutil.disk_usage(next(path for path in (home.path, ".") if os.path.isdir(path))).free
+    found = [
+        (device.has_gpu(), "GPU", "An NVIDIA driver is loaded" if device.has_gpu() else "None found, runs use the CPU"),
+        (memory.available > 2e9, "Memory", f"{size(memory.available)} of {size(memory.total)} free"),
+        (free > 2e9, "Disk", f"{size(free)} free"),
+    ]
+    for row in catalog.BACKBONES:
+        here = assets.find(home, row.asset) is not None
+        found.append((here, row.title, "Weights are here" if here else f"{row.megabytes} MB to fetch, make assets"))
+    for row in assets.ASSETS:
+        if row.kind == assets.PHOTOS:
+            here = assets.find(home, row.name) is not None
+            found.append(
+                (here, row.title, "Photos are here" if here else f"Not here yet, {size(row.size_bytes)} to fetch")
+            )
+    signs = {True: ":green[:material/check:]", False: ":orange[:material/info:]"}
+    return [{"What": f"{signs[good]} {what}", "State": words} for good, what, words in found]
+
+
+def accuracy_against_time(rows: list[lab.RunRow], height: int) -> None:
+    """The best finished run of each backbone and photo set."""
+    best: dict[str, lab.RunRow] = {}
+    for row in rows:
+        if row.accuracy is None or not row.seconds:
+            continue
+        name = row.title.rsplit(" · ", 1)[0]
+        # Chosen by validation; the testing figure is only shown.
+        if name not in best or (row.validation or 0) > (best[name].validation or 0):
+            best[name] = row
+    if not best:
+        return
+    st.markdown("#### Accuracy against time")
+    points = [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
+    words = "; ".join(f"{point.name}: {point.accuracy:.1%} after {point.seconds:.0f} s" for point in points)
+    chart = charts.accuracy_against_time(points, height, lab.is_dark())
+    st.vega_lite_chart(chart, width="stretch", key="accuracy_against_time", alt=f"{words}.")
+    st.caption("The best run per photo set and backbone, by validation; the accuracy is that of its testing photos.")
+
+
+def main() -> None:
+    header = frame.begin(
+        "Home", "Train small image classifiers, watch them learn, and measure what they cost on this device."
+    )
+    rows = lab.rows()
+    with header:
+        if st.button("Retrain", type="primary", icon=":material/add:"):
+            st.switch_page("pages/retraining.py")
+    if not rows:
+        first_visit()
+        return
+    working = next((row for row in rows if row.state == events.RUNNING), None)
+    if working:
+        run_panel.card(working.id)
+    left, right = st.columns([1.9, 1], gap="medium")
+    with left:
+        st.markdown("#### Recent runs")
+        picked = tables.runs_table(rows[:RECENT], key="recent_runs")
+        if picked:
+            st.switch_page("pages/retraining.py", query_params={"run": picked.id})
+        st.caption("Select a run to open it.")
+    with right:
+        accuracy_against_time(rows, 250 if working else 400)
+
+
+main()

@@ -1,0 +1,510 @@
+"""Records -> Vega-Lite charts. Never calls st, so that a test reads a chart as data.
+
+The charts are written as Vega-Lite itself, and a test checks them against Altair's schema: building a live chart
+through Altair costs 0.4 s of processor time twice a second, as a value less than 1 ms.
+
+Every chart is told whether the page is dark and how high it is in pixels; widths follow the page.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.curves import LaneRow, percent, smooth, thin
+from engine.device import HISTORY, Reading
+from engine.runs import Story
+
+SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes are listed in the table
+POINTS = 400  # of a line, at most
+CROSSHAIR_POINTS = 120
+LABEL_DISTANCE = 17  # pixels between two labels at the right edge
+
+VALIDATION, TRAINING = "validation", "training"
+ACCURACY, LOSS = "accuracy", "cross_entropy"
+STEPS, SECONDS = "step", "seconds"
+
+Spec = dict[str, Any]  # a Vega-Lite chart
+
+
+@dataclass(frozen=True)
+class Palette:
+    text: str
+    muted: str
+    grid: str
+    rule: str
+    accent: str
+    limit: str
+    page: str
+    track: str  # behind bars and progress
+    lanes: tuple[str, ...]  # in the order of creation; the sixth is always dashed as well
+    shares: tuple[str, ...]  # from 0 to 1
+
+
+LIGHT = Palette(
+    text="#10141a",
+    muted="#5b6472",
+    grid="#eceff2",
+    rule="#9aa3b0",
+    accent="#2564cf",
+    limit="#c5303f",
+    page="#ffffff",
+    track="#eceff2",
+    lanes=("#1f4fb0", "#d96300", "#139a76", "#a8408a", "#3b3f46", "#2f9bea"),
+    shares=(
+        "#f4f8fd",
+        "#e1edfa",
+        "#c8ddf5",
+        "#a5c8ee",
+        "#7cabe4",
+        "#558dd8",
+        "#3671c4",
+        "#2459a6",
+        "#194280",
+        "#102c58",
+    ),
+)
+DARK = Palette(
+    text="#eef0f3",
+    muted="#a3acb9",
+    grid="#22262e",
+    rule="#6b7482",
+    accent="#6ea8ff",
+    limit="#ff8b8b",
+    page="#0f1115",
+    track="#22262e",
+    lanes=("#5aa9ff", "#f28a30", "#1fae84", "#d77fc0", "#f3ea5a", "#d5dae2"),
+    shares=(
+        "#14181f",
+        "#172436",
+        "#1a3150",
+        "#1e406c",
+        "#24508a",
+        "#2f65ac",
+        "#4a82c9",
+        "#71a2de",
+        "#9fc3ee",
+        "#d3e5fb",
+    ),
+)
+
+
+def palette(dark: bool) -> Palette:
+    return DARK if dark else LIGHT
+
+
+@dataclass(frozen=True)
+class Line:
+    """One lane on one chart; the lists are equally long and hold no gaps."""
+
+    name: str  # "lr 0.005"
+    number: int  # of the lane in the order of creation: its colour
+    x: list[float]  # steps or seconds
+    raw: list[float]
+    shown: list[float]  # raw, smoothed
+    best: int | None  # index of the best evaluation, None where none is marked
+    counts: bool  # whether it shapes the axis: a diverged lane does not
+
+
+def lines(story: Story, lanes: Sequence[str], split: str, measure: str, axis: str, weight: float) -> list[Line]:
+    """What the run reported so far, one line for each of the first six lanes that has evaluations."""
+    found = []
+    for number, lane in enumerate(lanes[:SHOWN_LANES]):
+        curve = story.curves.get((lane, split))
+        if curve is None:
+            continue
+        values = getattr(curve, measure)
+        known = [i for i, value in enumerate(values) if value is not None]
+        if not known:
+            continue
+        raw = [values[i] for i in known]
+        marked = split == VALIDATION and measure == ACCURACY
+        found.append(
+            Line(
+                name=f"lr {lane}",
+                number=number,
+                x=[getattr(curve, axis)[i] for i in known],
+                raw=raw,
+                shown=smooth(raw, weight),
+                best=max(range(len(raw)), key=raw.__getitem__) if marked else None,
+                counts=lane not in story.diverged,
+            )
+        )
+    return found
+
+
+def x_end(story: Story, steps: int, axis: str) -> float:
+    """Where the axis ends from the beginning: the planned last step, or the seconds it is going to take."""
+    if axis == STEPS:
+        return steps
+    curves = [curve for curve in story.curves.values() if curve.step]
+    return max((curve.seconds[-1] * steps / curve.step[-1] for curve in curves), default=1.0) or 1.0
+
+
+def curves(
+    drawn: Sequence[Line], *, measure: str, axis: str, end: float, height: int, dark: bool, narrow: bool = False
+) -> Spec:
+    """Curves with direct labels, a marker on the best evaluation and a crosshair that reads every lane."""
+    colours = palette(dark)
+    low, high = _range(drawn, measure)
+    x: Spec = {"field": "x", "type": "quantitative", "scale": {"domain": [0, end], "nice": False}}
+    y: Spec = {"field": "y", "type": "quantitative", "scale": {"domain": [low, high], "nice": False}}
+    x_axis = {
+        "title": "Step" if axis == STEPS else "Seconds of training",
+        "format": "~s",
+        "tickCount": 4 if narrow else 8,
+        "grid": False,
+        "domainColor": colours.rule,
+        "tickColor": colours.rule,
+        "ticks": True,
+        "tickSize": 4,
+    }
+    y_axis = {
+        "title": None,
+        "format": ".0%" if measure == ACCURACY else "~g",
+        "tickCount": max(2, height // 52),
+        "gridColor": colours.grid,
+        "grid": True,
+        "domain": False,
+        "ticks": False,
+    }
+    # One invisible point keeps the axes where there is nothing to draw yet.
+    corner = _layer(
+        {"type": "point", "opacity": 0},
+        [{"x": 0, "y": low}],
+        x=x | {"axis": x_axis | _axis_words(colours)},
+        y=y | {"axis": y_axis | _axis_words(colours)},
+    )
+    layers = [corner]
+    if drawn:
+        layers += _line_layers(drawn, colours, measure, x, y, height)
+        layers.append(_crosshair(drawn, colours, measure, axis, x))
+    return _chart(layers, height)
+
+
+def _chart(layers: list[Spec], height: int) -> Spec:
+    return {"layer": layers, "height": height, "config": {"view": {"strokeWidth": 0}, "background": "transparent"}}
+
+
+def _layer(mark: Spec, values: list[Spec], **encoding: Spec) -> Spec:
+    return {"mark": mark, "data": {"values": values}, "encoding": encoding}
+
+
+def _axis_words(colours: Palette) -> Spec:
+    return {
+        "labelColor": colours.muted,
+        "labelFontSize": 11,
+        "titleColor": colours.muted,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    }
+
+
+def _text(field: str) -> Spec:
+    return {"field": field, "type": "nominal"}
+
+
+def _range(drawn: Sequence[Line], measure: str) -> tuple[float, float]:
+    """The ends of the y axis."""
+    counted = [line for line in drawn if line.counts] or list(drawn)
+    if measure == LOSS:
+        values = [value for line in counted for value in line.shown]
+        return 0.0, max(float(np.quantile(values, 0.97)), 1e-3) if values else 1.0
+    if not counted:
+        return 0.0, 1.0
+    # Rounded before floor: 0.85 - 0.1 is a little less than 0.75, which would open the axis five points lower.
+    low = math.floor(round((min(line.shown[-1] for line in counted) - 0.1) / 0.05, 6)) * 0.05
+    best = max(max(max(line.shown), line.raw[line.best] if line.best is not None else 0.0) for line in counted)
+    high = math.floor(round(best / 0.02, 6)) * 0.02 + 0.02
+    return max(0.0, round(low, 2)), min(1.0, round(high, 2))
+
+
+def _line_layers(drawn: Sequence[Line], colours: Palette, measure: str, x: Spec, y: Spec, height: int) -> list[Spec]:
+    end, (low, high) = x["scale"]["domain"][1], y["scale"]["domain"]
+    points, ends, bests = [], [], []
+    places = label_places([line.shown[-1] for line in drawn], low, high, height)
+    for line, place in zip(drawn, places, strict=True):
+        for i in thin(len(line.x), POINTS):
+            points.append({"lane": line.name, "x": line.x[i], "raw": line.raw[i], "y": line.shown[i]})
+        last = line.shown[-1]
+        in_sight = min(high, max(low, last))
+        words = _value(last, measure)
+        ends.append({"lane": line.name, "x": line.x[-1], "y": in_sight, "end": end, "place": place, "value": words})
+        if line.best is not None and low <= line.shown[line.best] <= high:
+            words = f"best {percent(line.raw[line.best])}" if len(drawn) == 1 else ""
+            bests.append({"lane": line.name, "x": line.x[line.best], "y": line.shown[line.best], "words": words})
+    early = [row for row in ends if row["x"] < 0.995 * end]
+    names = [line.name for line in drawn]
+    lane: Spec = {"field": "lane", "type": "nominal", "legend": None}
+    colour = lane | {"scale": {"domain": names, "range": [colours.lanes[line.number] for line in drawn]}}
+    dashes = [[5, 3] if line.number == SHOWN_LANES - 1 else [1, 0] for line in drawn]
+    dash = lane | {"scale": {"domain": names, "range": dashes}}
+    place_y, raw_y = y | {"field": "place"}, y | {"field": "raw"}
+
+    def right(pixels: int) -> Spec:
+        return {"value": {"expr": f"width + {pixels}"}}
+
+    bold = {"type": "text", "fontWeight": 600, "color": colours.text}
+    ring = {"stroke": colours.page, "strokeWidth": 2}
+    return [
+        _layer(
+            {"type": "rule", "strokeDash": [1, 3], "strokeWidth": 1.2},
+            early,
+            x=x,
+            x2={"field": "end"},
+            y=y,
+            y2={"field": "place"},
+            color=colour,
+        ),
+        _layer({"type": "line", "strokeWidth": 1, "opacity": 0.22, "clip": True}, points, x=x, y=raw_y, color=colour),
+        _layer({"type": "line", "strokeWidth": 2, "clip": True}, points, x=x, y=y, color=colour, strokeDash=dash),
+        _layer({"type": "point", "size": 62, "filled": True, "opacity": 1} | ring, bests, x=x, y=y, fill=colour),
+        _layer(bold | {"dy": -13, "fontSize": 11}, bests, x=x, y=y, text=_text("words")),
+        _layer(
+            {"type": "point", "shape": "square", "size": 46, "filled": True, "opacity": 1},
+            ends,
+            x=right(14),
+            y=place_y,
+            color=colour,
+        ),
+        _layer(bold | {"align": "left", "fontSize": 12}, ends, x=right(24), y=place_y, text=_text("value")),
+        _layer(
+            {"type": "text", "align": "left", "fontSize": 12, "color": colours.text},
+            ends,
+            x=right(66),
+            y=place_y,
+            text=_text("lane"),
+        ),
+    ]
+
+
+def _value(value: float, measure: str) -> str:
+    return percent(value) if measure == ACCURACY else f"{value:.3f}"
+
+
+def label_places(values: Sequence[float], low: float, high: float, height: int) -> list[float]:
+    """Where labels go so that they are at least 17 pixels apart and inside low..high, in the units of the values."""
+    pixels_each = height / (high - low)
+    order = sorted(range(len(values)), key=lambda i: -values[i])  # from the top
+    down = [min(height, max(0.0, (high - values[i]) * pixels_each)) for i in order]
+    for k in range(1, len(down)):
+        down[k] = max(down[k], down[k - 1] + LABEL_DISTANCE)
+    # What was pushed out at the bottom pushes back up.
+    for k in reversed(range(len(down))):
+        down[k] = min(down[k], height - LABEL_DISTANCE * (len(down) - 1 - k))
+    places = [0.0] * len(values)
+    for i, pixels in zip(order, down, strict=True):
+        places[i] = high - pixels / pixels_each
+    return places
+
+
+def _crosshair(drawn: Sequence[Line], colours: Palette, measure: str, axis: str, x: Spec) -> Spec:
+    """A rule on the nearest of 120 places, with one tooltip for every lane; "–" where a lane has no value."""
+    end = x["scale"]["domain"][1]
+    grid = np.linspace(0, end, CROSSHAIR_POINTS + 1)[1:]
+    rows: list[Spec] = [{"x": float(at), "at": f"{at:,.0f}" if axis == STEPS else f"{at:.1f} s"} for at in grid]
+    for number, line in enumerate(drawn):
+        nearest = np.searchsorted(line.x, grid)
+        for row, i in zip(rows, nearest, strict=True):
+            known = row["x"] <= line.x[-1] + end / CROSSHAIR_POINTS
+            # Field names without dots: Vega reads "lr 0.05" as a path.
+            row[f"lane{number}"] = _value(line.shown[min(int(i), len(line.x) - 1)], measure) if known else "–"
+    tooltip = [_text("at") | {"title": "Step" if axis == STEPS else "Time"}]
+    tooltip += [_text(f"lane{number}") | {"title": line.name} for number, line in enumerate(drawn)]
+    hover = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "fields": ["x"]}
+    opacity = {"condition": {"param": "crosshair", "value": 1, "empty": False}, "value": 0}
+    rule = _layer({"type": "rule", "color": colours.rule}, rows, x=x, opacity=opacity)
+    rule["encoding"]["tooltip"] = tooltip
+    return rule | {"params": [{"name": "crosshair", "select": hover}]}
+
+
+def curves_in_words(drawn: Sequence[Line], measure: str, axis: str) -> str:
+    """The chart's alt text, a sentence."""
+    if not drawn:
+        return "Curves appear here once training has begun."
+    what = "Accuracy" if measure == ACCURACY else "Loss"
+    after = f"step {drawn[0].x[-1]:,.0f}" if axis == STEPS else f"{drawn[0].x[-1]:.1f} s of training"
+    lanes = ", ".join(f"{_value(line.shown[-1], measure)} at {line.name}" for line in drawn)
+    return f"{what} at {after}: {lanes}."
+
+
+def device_strip(readings: Sequence[Reading], dark: bool) -> Spec:
+    """Label, sparkline and value of each sensor there is, 26 pixels a row."""
+    colours = palette(dark)
+    rows = device_rows(readings)
+    height, left, right = 26 * len(rows), 38, 58  # pixels for label and value
+    line_x: Spec = {
+        "field": "second",
+        "type": "quantitative",
+        "axis": None,
+        "scale": {"domain": [0, HISTORY - 1], "range": [left, {"expr": f"width - {right}"}], "nice": False},
+    }
+    y: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
+    layers = []
+    for number, (name, values, words, top) in enumerate(rows):
+        base = 26 * number + 21
+        points = [
+            {"second": HISTORY - len(values) + i, "y": round(base - 15 * min(1.0, value / top), 2), "base": base}
+            for i, value in enumerate(values)
+        ]
+        text = [{"y": base - 7, "name": name, "words": words}]
+        named = {"type": "text", "baseline": "middle", "fontSize": 11}
+        layers += [
+            _layer({"type": "area", "color": colours.accent, "opacity": 0.16}, points, x=line_x, y=y)
+            | {"encoding": {"x": line_x, "y": y, "y2": {"field": "base"}}},
+            _layer({"type": "line", "color": colours.accent, "strokeWidth": 1.4}, points, x=line_x, y=y),
+            _layer(named | {"align": "left", "color": colours.muted}, text, x={"value": 0}, y=y, text=_text("name")),
+            _layer(
+                named | {"align": "right", "fontWeight": 600, "color": colours.text},
+                text,
+                x={"value": "width"},
+                y=y,
+                text=_text("words"),
+            ),
+        ]
+    return _chart(layers, height) | {"padding": 0}
+
+
+def device_rows(readings: Sequence[Reading]) -> list[tuple[str, list[float], str, float]]:
+    """(name, values, newest in words, value at the top of its row); sensors that are not there are left out."""
+    now = readings[-1]
+    rows = [
+        ("CPU", [reading.cpu for reading in readings], f"{now.cpu:.0f}%", 100.0),
+        ("RAM", [reading.ram for reading in readings], f"{now.ram / 1e9:.1f} GB", now.ram_total),
+    ]
+    temperatures = [reading.temperature for reading in readings if reading.temperature is not None]
+    if temperatures:
+        rows.append(("Temp", temperatures, f"{temperatures[-1]:.0f} °C", 100.0))
+    return rows
+
+
+def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool) -> Spec:
+    """counts: (classes, classes), rows true. The colour is the share of the row, the text the count, blank for zero."""
+    colours = palette(dark)
+    totals = counts.sum(axis=1)
+    rows = [
+        {
+            "true": labels[true],
+            "predicted": labels[predicted],
+            "share": float(number / totals[true]) if totals[true] else 0.0,
+            "count": int(number),
+            "words": str(number) if number else "",
+        }
+        for true, row in enumerate(counts)
+        for predicted, number in enumerate(row)
+    ]
+    few = len(labels) < 9
+    axis = _axis_words(colours) | {"domain": False, "ticks": False, "grid": False, "labelColor": colours.text}
+    band: Spec = {"type": "nominal", "sort": list(labels), "scale": {"padding": 0}}
+    x = band | {"field": "predicted", "title": "Predicted", "axis": axis | {"labelAngle": 0 if few else -45}}
+    y = band | {"field": "true", "title": "True", "axis": axis | {"labelLimit": 120}}
+    fill = {"field": "share", "type": "quantitative", "legend": None}
+    fill["scale"] = {"domain": [0, 1], "range": list(colours.shares)}
+    on_full = colours.page if dark else "#ffffff"
+    ink = {"condition": {"test": "datum.share > 0.55", "value": on_full}, "value": colours.text}
+    cells = _layer({"type": "rect", "stroke": colours.page, "strokeWidth": 2, "cornerRadius": 2}, rows, x=x, y=y)
+    cells["encoding"] |= {
+        "color": fill,
+        "tooltip": [
+            _text("true") | {"title": "True"},
+            _text("predicted") | {"title": "Predicted"},
+            {"field": "count", "type": "quantitative", "title": "Photos"},
+            {"field": "share", "type": "quantitative", "title": "Share of the row", "format": ".1%"},
+        ],
+    }
+    numbers = _layer(
+        {"type": "text", "fontSize": 12, "fontWeight": 600}, rows, x=x, y=y, text=_text("words"), color=ink
+    )
+    return _chart([cells, numbers], 48 * len(labels) + 10 if few else 26 * len(labels))
+
+
+def top_bars(top: Sequence[tuple[str, float]], dark: bool) -> Spec:
+    """(label, probability 0..1), the likeliest first: bars on a full track, the winner in the accent."""
+    colours = palette(dark)
+    rows = [
+        {"label": label, "value": value, "full": 1, "words": "<0.1%" if value < 0.001 else percent(value)}
+        for label, value in top
+    ]
+    order = [label for label, _ in top]
+    axis = {"domain": False, "ticks": False, "labelPadding": 8, "labelLimit": 150}
+    axis |= {"labelColor": colours.text, "labelFontSize": 12}
+    y: Spec = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": axis}
+    x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1], "nice": False}}
+    winner = {"test": f"datum.value == {max(value for _, value in top)!r}", "value": colours.accent}
+    bar = {"type": "bar", "height": 14, "cornerRadius": 2}
+    words = {"type": "text", "align": "right", "fontSize": 12, "fontWeight": 600, "color": colours.text}
+    layers = [
+        _layer(bar | {"color": colours.track}, rows, x=x | {"field": "full"}, y=y),
+        _layer(bar, rows, x=x | {"field": "value"}, y=y, color={"condition": winner, "value": colours.rule}),
+        _layer(words, rows, x={"value": {"expr": "width + 52"}}, y=y, text=_text("words")),
+    ]
+    return _chart(layers, 29 * len(rows))
+
+
+@dataclass(frozen=True)
+class TimedRun:
+    """One point of accuracy against time."""
+
+    name: str
+    seconds: float
+    accuracy: float  # 0..1, on the testing photos
+
+
+TIME_TICKS = {4: "4 s", 15: "15 s", 60: "1 min", 240: "4 min", 960: "16 min", 3600: "1 h", 14400: "4 h"}
+
+
+def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> Spec:
+    """Log seconds with ticks that people say; every point is named; squares are photos."""
+    colours = palette(dark)
+    shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
+    low = max((tick for tick in TIME_TICKS if tick <= shortest), default=min(1.0, shortest))
+    high = min((tick for tick in TIME_TICKS if tick >= max(longest, 4 * low)), default=longest)
+    middle = math.sqrt(low * high)
+    rows = [{"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy} for run in runs]
+    words = _axis_words(colours) | {"gridColor": colours.grid}
+    x = {
+        "field": "seconds",
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": [low, high], "nice": False, "padding": 10},
+        "axis": words
+        | {
+            "values": list(TIME_TICKS),
+            "labelExpr": f"{TIME_TICKS}[datum.value]",
+            "title": "Time in total",
+            "grid": True,
+        }
+        | {"domainColor": colours.rule, "tickColor": colours.rule},
+    }
+    floor = math.floor(round(min(run.accuracy for run in runs) / 0.05, 6)) * 0.05 - 0.02
+    y = {
+        "field": "accuracy",
+        "type": "quantitative",
+        "scale": {"domain": [max(0.0, floor), 1], "nice": False},
+        "axis": words | {"title": None, "format": ".0%", "tickCount": 5, "domain": False, "ticks": False, "grid": True},
+    }
+    point = {"type": "point", "shape": "square", "size": 62, "filled": True, "opacity": 1, "color": colours.lanes[1]}
+    points = _layer(point, rows, x=x, y=y)
+    points["encoding"]["tooltip"] = [
+        _text("name") | {"title": "Run"},
+        {"field": "accuracy", "type": "quantitative", "title": "Test accuracy", "format": ".1%"},
+        {"field": "seconds", "type": "quantitative", "title": "Seconds", "format": ".1f"},
+    ]
+    name = {"type": "text", "fontSize": 11, "color": colours.text}
+    # A name stands on the side where there is room.
+    left = [row for row in rows if row["seconds"] > middle]
+    right = [row for row in rows if row["seconds"] <= middle]
+    layers = [
+        points,
+        _layer(name | {"align": "right", "dx": -9}, left, x=x, y=y, text=_text("name")),
+        _layer(name | {"align": "left", "dx": 9}, right, x=x, y=y, text=_text("name")),
+    ]
+    return _chart(layers, height)
+
+
+def race_in_words(rows: Sequence[LaneRow]) -> str:
+    """The table's alt text."""
+    return (
+        "; ".join(f"lr {row.lane}: {percent(row.test_accuracy)} of {row.test_n:,} testing photos" for row in rows) + "."
+    )

@@ -1,0 +1,382 @@
+"""Widgets -> specs. What is chosen here is looked at before anything starts."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import streamlit as st
+
+from engine import assets, device, photos
+from engine.contract import catalog, specs
+from engine.contract.dataset import SPLITS, Dataset
+from engine.errors import AssetError, EngineError, PhotosError
+from ui import charts, lab, run_panel
+from ui.words import count, duration, size
+
+SINGLE, RACE = "single", "race"
+MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
+
+FOLDER, ZIP = "a folder on this machine", "a zip"  # options beside the names of sets
+MANTISSAS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # about evenly spaced on a logarithmic scale
+RATES = [float(f"{m}e{exponent}") for exponent in range(-4, 1) for m in MANTISSAS] + [10.0]
+STEPS = [100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000]
+RACE_DEFAULTS = specs.DEFAULT_RETRAIN.learning_rates
+SINGLE_DEFAULT = 0.01  # retrain.py's own
+THUMBNAILS = 14  # in the strip
+THUMBNAIL_PIXELS = 64
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What the visitor has chosen to learn from, as far as it is known."""
+
+    title: str = ""
+    attribution: str = ""
+    scan: photos.Scan | None = None
+    dataset: Dataset | None = None
+    faults: tuple[str, ...] = ()  # sentences that stop a start
+    to_fetch: str = ""  # the name of an asset that is not on this machine yet
+
+
+@dataclass(frozen=True)
+class Form:
+    spec: specs.RetrainSpec
+    photos: Photos
+    start: bool  # the button was pressed, and nothing is wrong
+
+
+def retrain(mode: str) -> Form:
+    """The form of a retraining run, in the place where it is called."""
+    chosen = _choose_photos()
+    backbone = st.selectbox(
+        "Backbone",
+        [row.name for row in catalog.BACKBONES],
+        format_func=lambda name: catalog.backbone(name).title,
+        key="backbone",
+        persist_state="session",
+    )
+    rates = _race_rates() if mode == RACE else (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),)
+    steps = st.select_slider(
+        "Steps", STEPS, specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}", key="steps", persist_state="session"
+    )
+    devices = [specs.CPU, specs.GPU] if device.has_gpu() else [specs.CPU]
+    run_on = specs.CPU
+    if len(devices) > 1:
+        run_on = st.segmented_control(
+            "Device", devices, format_func=str.upper, default=specs.GPU, required=True, key="device",
+            persist_state="session",
+        )  # fmt: skip
+    with st.expander("More settings", type="compact", key="more_settings"):
+        spec = _more_settings(specs.DEFAULT_RETRAIN)
+    spec = spec._replace(backbone=backbone, learning_rates=rates, steps=steps, device=run_on)
+    if chosen.scan and not chosen.faults:
+        dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
+        chosen = replace(chosen, dataset=dataset)
+    faults = specs.faults(spec)
+    start = st.button(
+        "Start training" if mode == SINGLE else f"Race {count(len(rates), 'rate')}",
+        key="start",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        disabled=bool(faults) or chosen.dataset is None,
+    )
+    for fault in faults:
+        st.error(fault)
+    if chosen.faults:
+        st.caption(f":red[{chosen.faults[0]}]")
+    elif chosen.dataset:
+        st.caption(_cost(spec, len(chosen.dataset.photos)))
+    return Form(spec, chosen, start)
+
+
+def this_run(run) -> None:
+    """The settings of a run that goes on, in the place of the form, and the way back to the form."""
+    st.table(run_panel.settings_rows(run), hide_header=True, hide_index=True, border="horizontal")
+    st.button("New run", key="new_run", width="stretch", icon=":material/add:", on_click=forget_run)
+    st.caption("A further run lines up behind this one.")
+
+
+def forget_run() -> None:
+    """Show the form and the photos instead of a run."""
+    st.query_params.pop("run", None)
+
+
+# --- photos ----------------------------------------------------------------------------------------------------------
+
+
+def _choose_photos() -> Photos:
+    found = photos.sources(lab.load_settings())
+    titles = {source.key: source.title for source in found} | {
+        FOLDER: "A folder on this machine",
+        ZIP: "Upload a zip",
+    }
+    if wanted := st.session_state.pop("_choose_photos", ""):
+        st.session_state["photos"] = wanted  # a set that was uploaded just now
+    key = st.selectbox("Photos", list(titles), format_func=titles.__getitem__, key="photos", persist_state="session")
+    if key == FOLDER:
+        return _typed_folder()
+    if key == ZIP:
+        return _uploaded_zip()
+    source = next(source for source in found if source.key == key)
+    if source.root is None:
+        return Photos(source.title, source.attribution, to_fetch=source.key)
+    return _looked_at(source.root, source.title, source.attribution)
+
+
+def _typed_folder() -> Photos:
+    typed = st.text_input(
+        "Folder", key="folder", placeholder="/home/you/photos", persist_state="session",
+        help="One folder inside it per class; a path on the machine that runs the lab",
+    )  # fmt: skip
+    if not typed.strip():
+        return Photos()
+    try:
+        root = photos.allowed(typed, lab.load_settings().data_roots)
+    except PhotosError as error:
+        return Photos(typed, faults=(str(error),))
+    return _looked_at(root, root.name, "")
+
+
+def _uploaded_zip() -> Photos:
+    given = st.file_uploader("One zip, one folder per class", type=["zip"], key="zip")
+    if given is None:
+        return Photos()
+    bar = st.progress(0.0, text="Unpacking")
+    try:
+        root = photos.unpack(
+            given,
+            lab.home().datasets,
+            Path(given.name).stem,
+            lambda done, total: bar.progress(min(1.0, done / max(1, total)), text="Unpacking"),
+        )
+    except PhotosError as error:
+        return Photos(given.name, faults=(str(error),))
+    finally:
+        bar.empty()
+    # From now on it is a set of its own in the list; the uploader would unpack it again on every click.
+    st.session_state["_choose_photos"] = root.name
+    st.rerun()
+    return Photos()
+
+
+def _looked_at(root: Path, title: str, attribution: str) -> Photos:
+    try:
+        found = _scan(root, title)
+    except PhotosError as error:
+        return Photos(title, attribution, faults=(str(error),))
+    return Photos(title, attribution, found, None, tuple(photos.faults(found)))
+
+
+@st.cache_resource
+def _scans() -> dict[str, tuple[tuple, photos.Scan]]:
+    """The newest look at each folder, with what it looked like from outside: reading every photo takes seconds."""
+    return {}
+
+
+def _scan(root: Path, title: str) -> photos.Scan:
+    try:
+        folders = [entry for entry in os.scandir(root) if entry.is_dir()]
+        stamp = (title, *sorted((entry.name, entry.stat().st_mtime_ns) for entry in folders))
+    except OSError as error:
+        raise PhotosError(f"{root} cannot be read: {error.strerror}. Check that it is still there.") from error
+    known = _scans().get(str(root))
+    if known is not None and known[0] == stamp:
+        return known[1]
+    bar, shown = st.progress(0.0, text="Looking at the photos"), 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 0.2:
+            shown = time.monotonic()
+            bar.progress(done / max(1, total), text=f"Looking at {done:,} of {total:,} photos")
+
+    try:
+        found = photos.scan(root, title, progress, roots=lab.load_settings().data_roots)
+    finally:
+        bar.empty()
+    _scans()[str(root)] = (stamp, found)
+    return found
+
+
+def show_photos(chosen: Photos) -> None:
+    """What was found, before anything starts: classes, counts, split, a strip of photos, and what is wrong."""
+    if not chosen.title:
+        return _empty("Your own photos", "One folder per class, as a path or as one zip, 20 photos or more.")
+    if chosen.to_fetch:
+        return _fetch(chosen)
+    for fault in chosen.faults:
+        st.error(fault, icon=":material/error:")
+    if chosen.scan is None or not chosen.scan.classes:
+        return None
+    with st.container(border=True, gap="small", key="found_photos"):
+        classes = count(len(chosen.scan.classes), "class")
+        st.markdown(f"**{chosen.title}** · {classes}, {count(chosen.scan.photos, 'photo')}")
+        _strip(chosen.scan)
+        splits = photos.counts(chosen.dataset) if chosen.dataset else [{} for _ in chosen.scan.classes]
+        table = [
+            {"Class": row.label, "Photos": f"{len(row.files):,}"}
+            | {name.capitalize(): f"{split[name]:,}" for name in SPLITS if split}
+            for row, split in zip(chosen.scan.classes, splits, strict=True)
+        ]
+        right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Class"}
+        st.dataframe(
+            table,
+            hide_index=True,
+            height="content" if len(table) <= 8 else 320,
+            column_config=right,
+            key="found_table",
+            alt="; ".join(f"{row['Class']}: {count(len(each.files), 'photo')}" for row, each in
+                          zip(table, chosen.scan.classes, strict=True)),
+        )  # fmt: skip
+        if chosen.attribution:
+            st.caption(f"{chosen.attribution}.")
+    for remark in photos.remarks(chosen.scan, chosen.dataset):
+        st.warning(remark, icon=":material/info:")
+    st.caption("Start a run to see the curves, the time per stage and the confusion matrix here.")
+    return None
+
+
+def _strip(scan: photos.Scan) -> None:
+    """Some photos of every class, taken in turns."""
+    each = max(1, (10 if lab.is_phone() else THUMBNAILS) // len(scan.classes))
+    with st.container(horizontal=True, gap=6, key="thumbnails"):
+        for row in scan.classes[:THUMBNAILS]:
+            step = max(1, len(row.files) // each)
+            for file in row.files[::step][:each]:
+                picture = run_panel.thumbnail(str(scan.root / row.folder / file), THUMBNAIL_PIXELS)
+                if picture:
+                    st.image(picture, width=48, alt=f"{row.label}: {file}")
+
+
+def _fetch(chosen: Photos) -> None:
+    asset = assets.asset(chosen.to_fetch)
+    with st.container(border=True, gap="small"):
+        st.markdown(f"**{chosen.title} is not on this machine yet.**")
+        st.caption(f"{chosen.attribution}. {size(asset.size_bytes)} to fetch once, from {asset.sources[0].title}.")
+        if not st.button(f"Fetch {size(asset.size_bytes)}", key="fetch", icon=":material/download:"):
+            return
+        bar, shown = st.progress(0.0, text="Fetching"), 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > 0.2:
+                shown = time.monotonic()
+                bar.progress(min(1.0, done / max(1, total)), text=f"Fetching {size(done)} of {size(total)}")
+
+        try:
+            assets.fetch(lab.home(), asset.name, progress)
+        except AssetError as error:
+            bar.empty()
+            st.error(str(error), icon=":material/error:")
+        else:
+            st.rerun()
+
+
+def _empty(title: str, words: str) -> None:
+    with st.container(
+        border=True, height=440, horizontal_alignment="center", vertical_alignment="center", key="empty_card"
+    ):
+        st.markdown(":material/show_chart:", width="content")
+        st.markdown(f"**{title}**", width="content")
+        st.markdown(words, width="content")
+
+
+# --- learning rates --------------------------------------------------------------------------------------------------
+
+
+def _rate(label: str, key: str, default: float, label_visibility: str) -> float:
+    st.session_state.setdefault(key, default)
+    return st.select_slider(
+        label,
+        RATES,
+        format_func=specs.lane_name,
+        key=key,
+        label_visibility=label_visibility,
+        persist_state="session",
+    )
+
+
+def _race_rates() -> tuple[float, ...]:
+    """One compact row for each lane: its colour, its slider, and a button that removes it."""
+    lanes = st.session_state.setdefault("_lanes", list(range(1, len(RACE_DEFAULTS) + 1)))
+    st.markdown("Learning rates")
+    rates = []
+    with st.container(gap=None, key="learning_rates"):
+        for position, lane in enumerate(lanes):
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+                st.image(_square(position), width=12, alt="")
+                default = RACE_DEFAULTS[lane - 1] if lane <= len(RACE_DEFAULTS) else _unused(rates)
+                rates.append(_rate(f"Learning rate {position + 1}", f"learning_rate_{lane}", default, "collapsed"))
+                if len(lanes) > 1:
+                    st.button(
+                        "",
+                        key=f"remove_rate_{lane}",
+                        icon=":material/close:",
+                        type="tertiary",
+                        help=f"Remove learning rate {position + 1}",
+                        on_click=lanes.remove,
+                        args=(lane,),
+                    )
+    if len(lanes) < specs.LANE_LIMIT:
+        st.button("Add a rate", key="add_rate", type="tertiary", icon=":material/add:", on_click=_add_rate)
+    return tuple(rates)
+
+
+def _add_rate() -> None:
+    lanes = st.session_state["_lanes"]
+    lanes.append(max(lanes) + 1)
+
+
+def _unused(rates: list[float]) -> float:
+    """A rate for a new lane that none has yet."""
+    return next(rate for rate in (0.05, 0.01, 0.1, 0.001, 2.0, 0.2, 0.0005, 5.0, 0.02) if rate not in rates)
+
+
+def _square(position: int) -> str:
+    """The colour of the lane at this position, as a picture; lanes that the chart does not show are gray."""
+    colours = charts.palette(lab.is_dark())
+    colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
+    rect = f'<rect y="0" width="12" height="12" rx="1" fill="{colour}"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="12" height="28" viewBox="0 0 12 28">{rect}</svg>'
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def _more_settings(usual: specs.RetrainSpec) -> specs.RetrainSpec:
+    def number(label: str, key: str, low: int, high: int, help_text: str = "") -> int:
+        return st.number_input(
+            label, low, high, getattr(usual, key), key=key, help=help_text or None, persist_state="session"
+        )
+
+    all_photos = "-1 takes every photo once"
+    return usual._replace(
+        train_batch_size=number("Training batch", "train_batch_size", -1, 100_000, all_photos),
+        validation_batch_size=number("Validation batch", "validation_batch_size", -1, 100_000, all_photos),
+        test_batch_size=number("Testing batch", "test_batch_size", -1, 100_000, all_photos),
+        validation_percentage=number("Validation, % of photos", "validation_percentage", 1, 80),
+        testing_percentage=number("Testing, % of photos", "testing_percentage", 1, 80),
+        eval_step_interval=number("Steps between evaluations", "eval_step_interval", 1, 10_000),
+        seed=number("Seed", "seed", 0, 2**31 - 1),
+    )
+
+
+def _cost(spec: specs.RetrainSpec, photo_count: int) -> str:
+    expected = lab.expected_seconds(lab.rows(), spec, photo_count)
+    where = spec.device.upper()
+    if expected is None:
+        return f"The first run measures how long it takes on this {where}."
+    most = "" if len(spec.learning_rates) == 1 else " The backbone runs once for all rates."
+    return f"About {duration(expected)} on this {where}, as measured here.{most}"
+
+
+def start(form: Form) -> None:
+    """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
+    try:
+        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset)
+    except EngineError as error:
+        st.error(str(error), icon=":material/error:")
+    else:
+        st.rerun()

@@ -1,0 +1,74 @@
+"""What every page has: configuration, logo, page links, device strip, what runs now, title and purpose."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from engine import device
+from engine.contract import events
+from ui import charts, lab, run_panel
+
+IMAGES = Path(__file__).parent / "images"
+
+PAGES = (  # file, name, icon: one question of a visitor each
+    ("streamlit_app.py", "Home", ":material/home:"),
+    ("pages/retraining.py", "Retraining", ":material/local_florist:"),
+    ("pages/runs.py", "Runs", ":material/list_alt:"),
+)
+
+
+def begin(name: str, purpose: str, shown_run: str = "") -> DeltaGenerator:
+    """Draw the frame of a page and return the place at the right of its title, for a switch or actions.
+
+    `shown_run` is the run that the page itself shows, which the sidebar then leaves out.
+    """
+    st.set_page_config(
+        page_title=f"{name} · Bottleneck Lab",
+        page_icon=str(IMAGES / "mark.png"),
+        layout="wide",
+        initial_sidebar_state=232,
+    )
+    dark = lab.is_dark()
+    if dark:
+        # On a dark page no colour passes as small text on it and under white text too; the only rule of our own.
+        st.html("<style>button[data-testid='stBaseButton-primary']{color:#0b1220}</style>")
+    st.logo(
+        str(IMAGES / ("logo-dark.png" if dark else "logo-light.png")),
+        size="medium",
+        icon_image=str(IMAGES / "mark.png"),
+    )
+    with st.sidebar:
+        with st.container(gap=9):
+            for file, title, icon in PAGES:
+                st.page_link(file, label=title, icon=icon, width="stretch")
+        st.space("small")
+        st.fragment(_now, run_every=2)(shown_run)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        with st.container(width="content", gap=None):
+            st.title(name, anchor=False)
+            st.caption(purpose)
+        return st.container(horizontal=True, width="content", vertical_alignment="bottom")
+
+
+def _now(shown_run: str) -> None:
+    readings = lab.sampler().history()
+    st.caption(device.describe())
+    words = ", ".join(f"{name} {value}" for name, _, value, _ in charts.device_rows(readings))
+    chart = charts.device_strip(readings, lab.is_dark())
+    st.vega_lite_chart(chart, width="stretch", key="device_strip", alt=f"The last minute of this device: {words}.")
+    active = [row for row in lab.rows() if row.state in (events.QUEUED, events.RUNNING) and row.id != shown_run]
+    if not active:
+        return
+    st.space("small")
+    st.caption("Running now")
+    for row in active[:3]:
+        st.page_link("pages/retraining.py", label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
+        if row.state == events.QUEUED:
+            st.progress(0.0, text="Queued")
+            continue
+        run = lab.runs.open_run(lab.home(), row.id)
+        stage = run.story.stages[-1] if run.story.stages else None
+        if stage:
+            st.progress(run_panel.share(stage), text=f"{stage.name} · {run_panel.time_left(stage, time.time())}")

@@ -1,0 +1,172 @@
+"""The engine as pages reach it: one set of objects for all visitors, and the runs as rows.
+
+Nothing that matters is kept here: every row is read from a run's folder and can be read again.
+"""
+
+import os
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine import runs, settings
+from engine.contract import events, specs
+from engine.contract.run_folder import LabHome
+from engine.curves import thin
+from engine.device import Sampler
+from engine.errors import RunNotFound
+from engine.queue import Queue
+
+CURVE_POINTS = 60  # of a row's small curve
+
+
+def load_settings() -> settings.Settings:
+    return settings.load()
+
+
+def home() -> LabHome:
+    return load_settings().home
+
+
+def queue() -> Queue:
+    found = load_settings()
+    return Queue(found.home, found.worker_python, found.worker_module)
+
+
+@st.cache_resource
+def sampler() -> Sampler:
+    return Sampler()
+
+
+def classifier():
+    found = load_settings()
+    return _classifier(found.home.path, found.worker_python)
+
+
+@st.cache_resource
+def _classifier(home_path: str, worker_python: str):
+    from engine.classifier import Classifier
+
+    return Classifier(LabHome(home_path), worker_python)
+
+
+def is_dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def is_phone() -> bool:
+    return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
+def open_run(run_id: str) -> runs.Run:
+    """The run, read up to now. Raises RunNotFound.
+
+    The visitor's session remembers where it stopped reading, so that a live page reads what is new and nothing twice.
+    """
+    remembered = st.session_state.get("_opened")
+    if not isinstance(remembered, runs.Run) or remembered.id != run_id or not os.path.isfile(remembered.folder.spec):
+        remembered = st.session_state["_opened"] = runs.open_run(home(), run_id)
+    return remembered.refresh()
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as tables show it."""
+
+    id: str
+    title: str
+    short: str  # "Traffic lights · lr 0.01"
+    state: str
+    device: str
+    lanes: int
+    accuracy: float | None  # 0..1, on the testing photos, of the kept lane
+    validation: float | None  # 0..1, of the kept lane at the end, or the best lane's newest evaluation
+    curve: list[float]  # validation accuracy of that lane, thinned
+    seconds: float | None  # wall time from its turn on
+    started: float  # Unix seconds
+    stage: str  # the current or last stage, "" before the first
+    backbone: str
+    photos: int
+    steps: int
+    computed: int  # photos whose bottleneck this run computed
+    bottleneck_seconds: float
+    race_seconds: float
+
+
+def rows() -> list[RunRow]:
+    """Every run, newest first. Finished ones are read once per server, the others on every call."""
+    found = []
+    runs_folder = home().runs
+    try:
+        names = sorted(os.listdir(runs_folder), reverse=True)
+    except FileNotFoundError:
+        return []
+    for name in names:
+        if name.startswith("."):
+            continue
+        try:
+            stamp = os.stat(home().run(name).events)
+            row = _row(home().path, name, stamp.st_size, stamp.st_mtime_ns)
+            if row.state not in events.FINAL:
+                row = _summary(runs.open_run(home(), name))
+        except (RunNotFound, OSError):
+            continue  # not a run of ours, or one that is being made or deleted just now
+        found.append(row)
+    return sorted(found, key=lambda row: (row.started, row.id), reverse=True)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _row(home_path: str, run_id: str, size: int, changed: int) -> RunRow:
+    """`size` and `changed` of the events are part of the key: what has not changed is not read again."""
+    return _summary(runs.open_run(LabHome(home_path), run_id))
+
+
+def _summary(run: runs.Run) -> RunRow:
+    story, result = run.story, run.story.result
+    newest = {
+        lane: curve.accuracy[-1]
+        for (lane, split), curve in story.curves.items()
+        if split == "validation" and curve.step
+    }
+    lane = result.kept if result else max(newest, key=newest.__getitem__, default="")
+    final = story.lane_results.get(lane)
+    curve = story.curves.get((lane, "validation"), runs.Curve())
+    spent = {stage.name: (stage.ended or story.last_t) - stage.began for stage in story.stages}
+    rates = run.spec.learning_rates
+    varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
+    return RunRow(
+        id=run.id,
+        title=run.title,
+        short=f"{run.dataset.title} · {varied}",
+        state=run.state,
+        device=run.spec.device.upper(),
+        lanes=len(rates),
+        accuracy=final.test_accuracy if final and result else None,
+        validation=final.final_validation_accuracy if final else newest.get(lane),
+        curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)],
+        seconds=run.seconds,
+        started=run.started,
+        stage=story.stages[-1].name if story.stages else "",
+        backbone=run.spec.backbone,
+        photos=result.images if result else len(run.dataset.photos),
+        steps=run.spec.steps,
+        computed=result.computed if result else 0,
+        bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
+        race_seconds=result.race_seconds if result else 0.0,
+    )
+
+
+def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) -> float | None:
+    """How long such a run takes here, from the newest finished run of the same backbone and device; None without one.
+
+    The photos are counted as if none of their bottlenecks were kept from earlier.
+    """
+    alike = [row for row in known if (row.state, row.backbone) == (events.DONE, spec.backbone) and row.seconds]
+    alike = [row for row in alike if row.device.lower() == spec.device]
+    counted = next((row for row in alike if row.computed >= 20), None)
+    if counted is None:
+        return None
+    newest = alike[0]
+    bottlenecks = photos * counted.bottleneck_seconds / counted.computed
+    training = spec.steps * newest.race_seconds / newest.steps
+    rest = newest.seconds - newest.bottleneck_seconds - newest.race_seconds
+    return bottlenecks + training + rest

@@ -1,0 +1,58 @@
+"""Runs as a table, on Home and on Runs."""
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ui import lab
+from ui.run_panel import BADGES
+from ui.words import age, duration
+
+STATE_COLOURS = {"blue": "#dbe6fb", "green": "#d9efe6", "red": "#fae0e3", "gray": "#e6e9ee"}
+
+
+def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.RunRow | None:
+    """Draw the table and return the row that the visitor has selected."""
+    now = time.time()
+    table = [
+        {
+            "Status": [BADGES[row.state][0]],
+            "Run": row.title,
+            "Device": row.device,
+            "Val. acc.": None if row.validation is None else row.validation * 100,
+            "Test acc.": None if row.accuracy is None else row.accuracy * 100,
+            "Curve": row.curve or None,
+            "Time": None if row.seconds is None else duration(row.seconds),
+            "Started": age(row.started, now),
+        }
+        for row in rows
+    ]
+    if not wide:
+        for line in table:
+            del line["Test acc."]
+    words = [word for word, _, _ in BADGES.values()]
+    colours = [STATE_COLOURS[colour] for _, _, colour in BADGES.values()]
+    percent = st.column_config.NumberColumn(format="%.1f%%", width=72)
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(table) <= 12 else 470,
+        placeholder="–",
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=92),
+            "Run": st.column_config.TextColumn(width="large"),
+            "Device": st.column_config.TextColumn(width=58),
+            "Val. acc.": percent,
+            "Test acc.": percent,
+            "Curve": st.column_config.LineChartColumn(y_min=0.5, y_max=1.0, width=100),
+            "Time": st.column_config.TextColumn(width=70),
+            "Started": st.column_config.TextColumn(width=88),
+        },
+        alt=f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
+    )
+    picked = event.selection.rows
+    return rows[picked[0]] if picked and picked[0] < len(rows) else None

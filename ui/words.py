@@ -1,0 +1,45 @@
+"""Numbers as people read them: durations, ages, sizes."""
+
+import time
+
+
+def duration(seconds: float) -> str:
+    """21 ms, 38 s, 1m 04s, 48m 10s, 2h 05m"""
+    if seconds < 0.995:
+        return f"{seconds * 1000:.0f} ms"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def age(t: float, now: float) -> str:
+    """now, 12 min ago, 2 h ago, yesterday, 3 Nov 2026; `t` and `now` in Unix seconds"""
+    passed = now - t
+    if passed < 60:
+        return "now"
+    if passed < 3600:
+        return f"{int(passed // 60)} min ago"
+    day, today = time.localtime(t), time.localtime(now)
+    if day[:3] == today[:3]:
+        return f"{int(passed // 3600)} h ago"
+    if day[:3] == time.localtime(now - 86400)[:3]:
+        return "yesterday"
+    return f"{day.tm_mday} {time.strftime('%b %Y', day)}"
+
+
+def size(byte_count: float) -> str:
+    """812 KB, 14.2 MB, 4.7 GB"""
+    if byte_count < 1e6:
+        return f"{byte_count / 1e3:.0f} KB"
+    if byte_count < 1e9:
+        return f"{byte_count / 1e6:.1f} MB"
+    return f"{byte_count / 1e9:.1f} GB"
+
+
+def count(number: int, one: str) -> str:
+    """count(1, "photo") -> "1 photo", count(1484, "photo") -> "1,484 photos", count(2, "class") -> "2 classes" """
+    plural = one + ("es" if one.endswith("s") else "s")
+    return f"{number:,} {one if number == 1 else plural}"
