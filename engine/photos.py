@@ -40,15 +40,9 @@ PHOTOS_PER_CLASS = 3  # one for each split
 NAME, TYPED_PATH = "name", "typed_path"
 SPLIT_KEYS = (NAME, TYPED_PATH)
 
-# Files with these suffixes are meant to be photos, so that one that cannot be read is worth a word; a LICENSE.txt is
-# not.
-_PHOTO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "gif"),
-        *("tif", "tiff", "heic", "heif", "avif", "dng", "cr2", "nef", "psd"),  # never read
-    )
-)
+# Files with these suffixes are meant as photos, so that one that cannot be used is worth a word; a LICENSE.txt is not.
+_READ_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif"}
+_PHOTO_SUFFIXES = _READ_SUFFIXES | {".tif", ".tiff", ".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".psd"}
 _JUNK = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))  # and whatever begins with a dot
 
 Progress = Callable[[int, int], None]  # done, total: photos, or bytes while unpacking
@@ -134,9 +128,9 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
             "lab with LAB_DATA set to their folder."
         )
     for one in inside:
-        if one.is_dir():
+        if os.path.isdir(one):
             return one
-    if any(one.exists() for one in inside):
+    if any(os.path.exists(one) for one in inside):
         raise PhotosError(f"{typed} is a file. Give a folder that holds one folder of photos per class.")
     raise PhotosError(f"There is no folder {typed}. Check the path; it is a path on the machine that runs the lab.")
 
