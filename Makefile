@@ -1,0 +1,59 @@
+PYTHON ?= python3
+PORT ?= 8501
+PY := .venv/bin/python
+# no index address in the result, so that any mirror will do; hashes say what it must send
+COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format test-python test-worker36 benchmark lock setup setup-dev interpreter clean
+.NOTPARALLEL:
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port)
+	@$(PY) -m engine assets
+	@exec $(PY) serve.py --port $(PORT)
+
+test: setup-dev lint test-python test-worker36  ## everything: lint, types, and all tests
+
+lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m vermin -q -t=3.6- --no-tips --violations engine/__init__.py engine/contract engine/worker tools/setup.py
+
+format: setup-dev  ## put the code into its usual form
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+test-python: setup-dev  ## all tests on this Python
+	$(PY) -m pytest
+
+test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
+	@$(PYTHON) tools/setup.py --worker36
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini tests/worker; fi
+
+benchmark: setup-dev  ## ours against what one would otherwise run
+	@for script in benchmarks/[a-z]*.py; do $(PY) $$script || exit 1; done
+
+lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
+	$(COMPILE) --universal --python-version 3.6 requirements-installer.in -o requirements-installer.txt
+	$(COMPILE) --universal --python-version 3.11 requirements.in -o requirements.txt
+	$(COMPILE) --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) --python-platform x86_64-manylinux2014 --python-version 3.6 requirements-worker36.in -o requirements-worker36.txt
+
+setup: interpreter
+	@$(PYTHON) tools/setup.py
+
+setup-dev: interpreter
+	@$(PYTHON) tools/setup.py --dev
+
+.PHONY: interpreter
+python3:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian and Ubuntu: apt-get install python3 python3-venv)."; exit 1; } >&2
+
+clean:  ## forget the environments and caches; runs and photos in .lab stay
+	rm -rf .venv .venv36 .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,28 @@
+"""What all tests share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The installed Chromium. The browser tests are no tests where they are skipped, so its absence is a failure."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if not found:
+        pytest.fail("The browser tests need Chromium: apt-get install chromium", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder LAB_TEST_DATA: photos and original files that are too large for the repository."""
+    folder = os.environ.get("LAB_TEST_DATA")
+    if not folder:
+        pytest.skip("LAB_TEST_DATA names no folder with the larger test data")
+    return Path(folder)
