@@ -99,7 +99,7 @@ class Queue:
             worker = subprocess.Popen(
                 [self.worker_python, "-m", self.module, folder.path, str(lock)],
                 cwd=APP_ROOT,
-                env=worker_environment(os.environ, self.worker_python),
+                env=worker_environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,  # a pipe nobody reads would block the worker
                 stderr=subprocess.STDOUT,
@@ -109,11 +109,11 @@ class Queue:
         threading.Thread(target=worker.wait, daemon=True).start()  # no zombies under a long-lived server
 
 
-def worker_environment(environ: Mapping[str, str], worker_python: str) -> dict[str, str]:
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of another interpreter: without what ours says about itself."""
     own = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     kept = {name: value for name, value in environ.items() if name not in own and not name.startswith("PYTHON")}
-    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": environ.get("PYTHONDONTWRITEBYTECODE", "")}
+    return kept | {"PYTHONUNBUFFERED": "1"}  # the log's last words must not be lost with the process
 
 
 def judge(reported: list, is_alive: bool) -> str:

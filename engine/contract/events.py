@@ -88,8 +88,8 @@ LaneResult = NamedTuple(  # the final figures of one lane, measured with its las
         ("lane", str),
         ("test_accuracy", float),  # 0..1
         ("test_n", int),  # photos tested
-        ("final_validation_accuracy", float),  # 0..1, over the whole validation split: what lanes are chosen by
-        ("final_validation_cross_entropy", float),  # nats, likewise: decides between equals; None: not a number
+        ("final_validation_accuracy", float),  # 0..1, over the whole validation split; lanes are chosen by it and
+        ("final_validation_cross_entropy", float),  # nats, likewise, between equals; None where it is not a number
         ("best_validation_accuracy", float),  # 0..1, the highest of the evaluations during training
         ("best_step", int),  # where that was
         ("diverged", bool),
@@ -112,6 +112,7 @@ Result = NamedTuple(  # the final figures of the run
         ("export_difference", float),  # largest |probability| difference of the exported files, loaded in a fresh process
         ("export_photos", int),  # how many photos were compared
         ("runtime", str),  # what computed the bottlenecks, for people
+        ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
     ],
 )
 Error = NamedTuple(

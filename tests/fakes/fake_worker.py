@@ -113,6 +113,7 @@ class Fake:
                 export_difference=2.1e-7,
                 export_photos=min(16, len(photos)),
                 runtime="fake worker",
+                peak_memory_bytes=200_000_000,
             )
         )
 

@@ -1,0 +1,126 @@
+"""Speaks to the resident classifier: a process that keeps models loaded, so that TensorFlow stays out of the server."""
+
+import base64
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import threading
+from dataclasses import dataclass
+
+from engine.contract.run_folder import LabHome
+from engine.errors import ClassifierError
+from engine.queue import worker_environment
+from engine.settings import APP_ROOT
+
+# Seconds for one answer: the first one of a pretrained backbone loads TensorFlow and converts the network.
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one picture, and what that took."""
+
+    top: list[tuple[str, float]]  # label, probability 0..1; most probable first
+    runtime: str  # "LiteRT"
+    device: str  # "CPU"
+    load_seconds: float  # reading the model's file, once
+    first_seconds: float  # the model's first call, slower than the others
+    decode_seconds: float
+    resize_seconds: float
+    seconds: float  # this call of the network
+    width: int  # of the picture, pixels, upright
+    height: int
+    seen_png: bytes  # the picture exactly as the model sees it
+
+
+class Classifier:
+    """One per server. The process starts with the first question and comes back after a death; one question at a time."""
+
+    def __init__(self, home: LabHome, worker_python: str):
+        self.home, self.worker_python = home, worker_python
+        self._turn = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def classify(self, model: str, image: bytes, top: int = 5) -> Answer:
+        """The `top` most probable labels of an encoded picture.
+
+        `model` is the id of a finished run, or the name of a backbone for ImageNet's own labels. Raises
+        ClassifierError with a sentence: no such model, no picture, or a process that cannot run.
+        """
+        question = json.dumps({"model": model, "image": base64.b64encode(image).decode(), "top": top})
+        with self._turn:
+            line = self._ask(question) or self._ask(question)  # it may have been killed since the last question
+        if not line:
+            raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ClassifierError(answer["error"])
+        seen = base64.b64decode(answer.pop("seen"))
+        labels = [(label, score) for label, score in answer.pop("top")]
+        return Answer(top=labels, seen_png=seen, **answer)
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        with self._turn:
+            self._stop()
+
+    def _ask(self, question: str) -> str:
+        """The answer's line; empty where the process died over it."""
+        process = self._living()
+        assert process.stdin
+        try:
+            process.stdin.write(question + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._stop()
+            return ""
+        try:
+            line = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            self._stop()
+            raise ClassifierError(f"No answer came within {PATIENCE:.0f} seconds. Try again.") from None
+        if not line:
+            self._stop()
+        return line
+
+    def _living(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._stop()
+            try:
+                process = subprocess.Popen(
+                    [self.worker_python, "-m", "engine.worker.classify", self.home.path],
+                    cwd=APP_ROOT,
+                    env=worker_environment(os.environ),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # a pipe nobody reads would block it
+                    text=True,
+                    encoding="utf-8",
+                )
+            except OSError as error:
+                raise ClassifierError(f"Cannot run WORKER_PYTHON={self.worker_python}: {error.strerror}.") from error
+            answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+            threading.Thread(target=_pump, args=(process, answers), daemon=True).start()
+            self._process, self._answers = process, answers
+        return self._process
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            with contextlib.suppress(OSError):
+                if self._process.stdin:
+                    self._process.stdin.close()
+            self._process = None
+
+
+def _pump(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:
+    """Hands on every line, and an empty one at the process's end, so that nobody waits for the dead."""
+    assert process.stdout
+    with process.stdout:
+        for line in process.stdout:
+            answers.put(line)
+    answers.put("")

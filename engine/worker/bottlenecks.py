@@ -1,0 +1,360 @@
+"""Backbone outputs ("bottlenecks"), computed once for each photo and kept.
+
+A vector is kept under the sha256 of the photo's bytes and a key that names everything else that determines it, so
+that renamed, copied or re-labelled photos cost nothing the second time. Python 3.6; SQL that SQLite 3.22 knows.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from engine.contract.run_folder import LabHome
+from engine.worker import backbones, images
+
+Figures = NamedTuple(
+    "Figures",
+    [
+        ("cached", int),  # photos whose vector was known
+        ("computed", int),  # photos whose vector was computed
+        ("decode_seconds", float),  # core-seconds of reading, decoding and resizing
+        ("backbone_seconds", float),  # core-seconds inside the backbone
+        ("runtime", str),  # what computed, for people
+    ],
+)
+
+
+
+class Cancelled(Exception):
+    """`stop` said so."""
+
+
+def key(network):
+    # type: (backbones.Network) -> str
+    """Names everything that determines a vector, apart from the photo's bytes."""
+    row = network.row
+    return json.dumps(
+        {
+            "weights": network.digest,
+            "size": row.size,
+            "mean": row.mean,
+            "std": row.std,
+            "decoder": images.DECODER,
+            "resize": images.KERNEL,
+            "arithmetic": "float32",
+        },
+        sort_keys=True,
+    )
+
+
+def fingerprints(paths, threads, progress, stop):
+    # type: (List[str], int, Callable[[int], None], Callable[[], bool]) -> List[Any]
+    """For each file the sha256 of its bytes (hexadecimal), or the OSError that reading it raised."""
+
+    def fingerprint(path):
+        # type: (str) -> Any
+        try:
+            with open(path, "rb") as file:
+                return hashlib.sha256(file.read()).hexdigest()
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(_reported(pool.map(fingerprint, paths), progress, stop))
+
+
+def extract(runtime, photos, cache, progress, stop):
+    # type: (Any, Dict[str, str], Cache, Callable[[int], None], Callable[[], bool]) -> Tuple[Dict[str, Any], Figures]
+    """The vector of every photo, from the cache or computed on all cores.
+
+    `photos` maps sha256 to a path that holds these bytes. Returns sha256 -> (width,) float32, or -> the exception's
+    text where the photo cannot be used, and what it took. `progress` gets the number of photos done; `stop` is asked
+    at least every 0.5 s and raises Cancelled here; what was computed until then is kept.
+    """
+    found = cache.read(list(photos))  # type: Dict[str, Any]
+    cached = len(found)
+    missing = [sha256 for sha256 in photos if sha256 not in found]
+    progress(cached)
+    spent = {"decode": 0.0, "backbone": 0.0}
+    lock = threading.Lock()
+
+    def prepare(sha256):
+        # type: (str) -> Any
+        began = time.perf_counter()
+        try:
+            with open(photos[sha256], "rb") as file:
+                pixels = images.resize(images.decode(file.read()), runtime.network.row.size)  # (size, size, 3) uint8
+        except images.ImageError as error:
+            return str(error)
+        except OSError as error:
+            return "it cannot be read ({})".format(error.strerror)
+        finally:
+            with lock:
+                spent["decode"] += time.perf_counter() - began
+        return pixels
+
+    def answered():
+        # type: () -> Iterator[Tuple[str, Any]]
+        for sha256, value, seconds in runtime.run(missing, prepare):
+            spent["backbone"] += seconds
+            yield sha256, value
+
+    unsaved = {}  # type: Dict[str, np.ndarray]
+    try:
+        for sha256, value in _reported(answered(), lambda done: progress(cached + done), stop):
+            found[sha256] = value
+            if not isinstance(value, str):
+                unsaved[sha256] = value
+            if len(unsaved) >= 256:
+                cache.write(unsaved)
+                unsaved = {}
+    finally:
+        cache.write(unsaved)
+    return found, Figures(cached, len(missing), spent["decode"], spent["backbone"], runtime.title)
+
+
+class TfliteThreads(object):
+    """A TFLite interpreter of one thread for each core: batch 1, float32. The way for a CPU.
+
+    Twice as fast as one interpreter with all threads, because decoding and backbone of different photos overlap and
+    nobody waits for anybody.
+    """
+
+    def __init__(self, network, home, threads):
+        # type: (backbones.Network, LabHome, int) -> None
+        self.network, self.threads = network, threads
+        interpreter_class, name = tflite_interpreter()
+        self.title = "{}, {} thread{}".format(name, threads, "" if threads == 1 else "s")
+        self._model = backbone_tflite(network, home)
+        self._interpreter_class = interpreter_class
+        self._own = threading.local()
+
+    def run(self, items, prepare):
+        # type: (List[str], Callable[[str], Any]) -> Iterator[Tuple[str, Any, float]]
+        """(item, vector or the text that `prepare` refused it with, seconds in the backbone), in any order."""
+
+        def vector(item):
+            # type: (str) -> Tuple[str, Any, float]
+            pixels = prepare(item)
+            if isinstance(pixels, str):
+                return item, pixels, 0.0
+            began = time.perf_counter()
+            return item, self(pixels), time.perf_counter() - began
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            pending = iter(items)
+            # A bounded window: memory must not grow with the number of photos.
+            window = [pool.submit(vector, item) for item in itertools.islice(pending, 4 * self.threads)]
+            try:
+                while window:
+                    done = window.pop(0)
+                    yield done.result()
+                    window += [pool.submit(vector, item) for item in itertools.islice(pending, 1)]
+            finally:
+                for future in window:
+                    future.cancel()
+
+    def __call__(self, pixels):
+        # type: (np.ndarray) -> np.ndarray
+        """(size, size, 3) uint8 -> (width,) float32."""
+        if not hasattr(self._own, "interpreter"):
+            interpreter = self._interpreter_class(model_path=self._model, num_threads=1)
+            interpreter.allocate_tensors()
+            self._own.interpreter = interpreter
+            self._own.input = interpreter.get_input_details()[0]["index"]
+            self._own.output = interpreter.get_output_details()[0]["index"]
+        own = self._own
+        own.interpreter.set_tensor(own.input, pixels[None].astype(np.float32))
+        own.interpreter.invoke()
+        return own.interpreter.get_tensor(own.output)[0]
+
+
+class FrozenBatches(object):
+    """One frozen TensorFlow graph, fed with batches that threads decode. The way for a GPU."""
+
+    BATCH = 32  # photos: 20 MB of input; the largest activations of these backbones then take 0.3 GB
+
+    def __init__(self, network, threads):
+        # type: (backbones.Network, int) -> None
+        import tensorflow as tf
+
+        self.network, self.threads = network, threads
+        row = network.row
+        devices = tf.config.list_physical_devices("GPU")
+        self.title = "TensorFlow {} on {}".format(tf.__version__, "GPU" if devices else "CPU")
+        shape = tf.TensorSpec([None, row.size, row.size, 3], tf.uint8)
+        self._graph = tf.function(
+            lambda rgb: backbones.features(network, tf.cast(rgb, tf.float32)), input_signature=[shape]
+        )
+
+    def run(self, items, prepare):
+        # type: (List[str], Callable[[str], Any]) -> Iterator[Tuple[str, Any, float]]
+        """As TfliteThreads.run."""
+        batches = [items[at : at + self.BATCH] for at in range(0, len(items), self.BATCH)]
+        with ThreadPoolExecutor(self.threads) as pool:
+            coming = [pool.submit(prepare, item) for item in (batches[0] if batches else [])]
+            for number, batch in enumerate(batches):
+                prepared = [future.result() for future in coming]
+                following = batches[number + 1] if number + 1 < len(batches) else []
+                coming = [pool.submit(prepare, item) for item in following]  # decoded while the graph computes
+                good = [at for at, pixels in enumerate(prepared) if not isinstance(pixels, str)]
+                vectors, seconds = {}, 0.0  # type: Dict[int, np.ndarray], float
+                if good:
+                    began = time.perf_counter()
+                    vectors = dict(zip(good, self._graph(np.stack([prepared[at] for at in good])).numpy()))
+                    seconds = time.perf_counter() - began
+                for at, item in enumerate(batch):
+                    yield item, vectors.get(at, prepared[at]), seconds / len(batch)
+
+    def __call__(self, pixels):
+        # type: (np.ndarray) -> np.ndarray
+        """(size, size, 3) uint8 -> (width,) float32."""
+        return self._graph(pixels[None]).numpy()[0]
+
+
+def tflite_interpreter():
+    # type: () -> Tuple[Any, str]
+    """The class that runs a .tflite file, and its name for people: LiteRT where installed, TensorFlow's otherwise."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter, "LiteRT"
+    except ImportError:
+        import tensorflow as tf
+
+        return tf.lite.Interpreter, "TensorFlow {} Lite".format(tf.__version__)
+
+
+def backbone_tflite(network, home):
+    # type: (backbones.Network, LabHome) -> str
+    """The path of the frozen part as float TFLite; converted with TensorFlow the first time, then kept.
+
+    Input RGB (1, size, size, 3) float32, 0..255; output (1, width) float32.
+    """
+    path = os.path.join(home.derived, "{}-{}.tflite".format(network.row.name, network.digest[:16]))
+    if not os.path.exists(path):
+        keep_tflite(path, lambda rgb: backbones.features(network, rgb), network.row.size)
+    return path
+
+
+def keep_tflite(path, function, size):
+    # type: (str, Callable[[Any], Any], int) -> None
+    """Convert a function of RGB (1, size, size, 3) float32 and write it, whole or not at all."""
+    import tensorflow as tf
+
+    shape = tf.TensorSpec([1, size, size, 3], tf.float32)
+    graph = tf.function(function, input_signature=[shape])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
+    model = converter.convert()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = "{}.{}.part".format(path, os.getpid())
+    with open(part, "wb") as file:
+        file.write(model)
+    os.replace(part, path)
+
+
+class Cache(object):
+    """Vectors by (key, sha256 of the photo) in one SQLite file for all runs.
+
+    A damaged file is renamed and rebuilt; a damaged vector is as good as none. Nothing here stops a run: where the
+    disk is full, `trouble` says so once and the vectors are simply not kept.
+    """
+
+    def __init__(self, path, key, width):
+        # type: (str, str, int) -> None
+        self.path, self.width = path, width
+        self.key = hashlib.sha256(key.encode()).hexdigest()
+        self.damaged = 0  # vectors that were found and did not match their checksum
+        self.trouble = None  # type: Optional[str]
+        try:
+            self._open(key)
+        except sqlite3.OperationalError as error:
+            self._give_up(error)
+        except sqlite3.DatabaseError:
+            os.replace(path, "{}.damaged-{:.0f}".format(path, time.time()))
+            self.trouble = "The bottleneck cache was damaged; it was set aside and is being rebuilt."
+            self._open(key)
+
+    def read(self, photos):
+        # type: (List[str]) -> Dict[str, np.ndarray]
+        """sha256 -> (width,) float32 for the photos that are known and whole."""
+        found = {}  # type: Dict[str, np.ndarray]
+        if self._database is None:
+            return found
+        for at in range(0, len(photos), 500):  # SQLite takes at most 999 variables
+            some = photos[at : at + 500]
+            marks = ",".join("?" * len(some))
+            query = "SELECT photo, vector, checksum FROM vectors WHERE key = ? AND photo IN ({})".format(marks)
+            try:
+                rows = self._database.execute(query, [self.key] + some).fetchall()
+            except sqlite3.DatabaseError as error:  # damaged in the middle: what cannot be read is computed again
+                self.trouble = "A part of the bottleneck cache cannot be read ({}); it is computed again.".format(error)
+                continue
+            for photo, vector, checksum in rows:
+                if len(vector) == 4 * self.width and zlib.crc32(vector) == checksum:
+                    found[photo] = np.frombuffer(vector, "<f4")
+                else:
+                    self.damaged += 1
+        return found
+
+    def write(self, vectors):
+        # type: (Dict[str, np.ndarray]) -> None
+        if self._database is None or not vectors:
+            return
+        rows = []
+        for photo, vector in vectors.items():
+            data = vector.astype("<f4").tobytes()
+            rows.append((self.key, photo, data, zlib.crc32(data)))
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
+        except (sqlite3.DatabaseError, OSError) as error:
+            self._give_up(error)
+
+    def close(self):
+        # type: () -> None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self, key):
+        # type: (str) -> None
+        self._database = sqlite3.connect(self.path, timeout=30)  # type: Optional[sqlite3.Connection]
+        assert self._database is not None
+        with self._database:
+            self._database.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, describes TEXT)")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS vectors "
+                "(key TEXT, photo TEXT, vector BLOB, checksum INTEGER, PRIMARY KEY (key, photo))"
+            )
+            self._database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (self.key, key))
+
+    def _give_up(self, error):
+        # type: (Exception) -> None
+        self.trouble = "Bottlenecks are not kept for the next run: {}.".format(error)
+        self._database = None
+
+
+def _reported(values, progress, stop):
+    # type: (Any, Callable[[int], None], Callable[[], bool]) -> Iterator[Any]
+    """Hands the values on; reports and asks for the end about four times a second."""
+    reported, done = time.perf_counter(), 0
+    for value in values:
+        yield value
+        done += 1
+        if time.perf_counter() - reported >= 0.25:
+            progress(done)
+            reported = time.perf_counter()
+            if stop():
+                raise Cancelled()
+    progress(done)
+    if stop():
+        raise Cancelled()

@@ -1,0 +1,334 @@
+"""The story of a retraining run: photos -> bottlenecks -> a race of last layers -> figures -> files. Python 3.6."""
+
+import os
+import resource
+import sys
+import time
+from collections import OrderedDict
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from engine.contract import catalog, events, specs
+from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
+from engine.contract.run_folder import RunFolder, write_json
+from engine.worker import backbones, bottlenecks, export, heads
+from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+
+# Photos of the testing split on which the exported files are compared with what was trained.
+EXPORT_PHOTOS = 16
+
+Known = NamedTuple(
+    "Known",
+    [
+        ("entry", Photo),
+        ("path", str),  # absolute
+        ("sha256", str),  # of the file's bytes
+        ("vector", Any),  # (width,) float32: its bottleneck; None before that stage
+    ],
+)
+Raced = NamedTuple(
+    "Raced",
+    [
+        ("heads", heads.Heads),
+        ("history", List[heads.Evaluation]),
+    ],
+)
+Lane = NamedTuple(
+    "Lane",
+    [
+        ("name", str),
+        ("weights", Any),  # (width, classes) float32
+        ("bias", Any),  # (classes,) float32
+        ("result", events.LaneResult),
+    ],
+)
+
+
+def retrain(spec, dataset, folder, report):
+    # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
+    network = _load_backbone(spec, folder)
+    photos = _scan(dataset, report)
+    photos, figures = _extract(spec, network, dataset, photos, folder, report)
+    splits = {name: _split(photos, name) for name in SPLITS}
+    trained, race_seconds = _race(spec, dataset, splits, folder, report)
+    lanes = _evaluate(spec, trained, splits, photos, folder, report)
+    kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
+    lane = next(lane for lane in lanes if lane.name == kept)
+    difference, compared = _export(network, dataset, lane, photos, folder, report)
+    report.tell(
+        events.Result,
+        kept=kept,
+        images=len(photos),
+        training=len(splits[TRAINING].labels),
+        validation=len(splits[VALIDATION].labels),
+        testing=len(splits[TESTING].labels),
+        cached=figures.cached,
+        computed=figures.computed,
+        decode_seconds=figures.decode_seconds,
+        backbone_seconds=figures.backbone_seconds,
+        race_seconds=race_seconds,
+        export_difference=difference,
+        export_photos=compared,
+        runtime=figures.runtime,
+        peak_memory_bytes=_peak_memory(),
+    )
+
+
+def choose(results, photos):
+    # type: (List[events.LaneResult], int) -> str
+    """The lane to keep, by the validation split of that many photos alone; the testing split has no say.
+
+    Among the lanes whose validation accuracy lies within one standard error of the best, the one with the lowest
+    cross-entropy: where accuracy cannot tell lanes apart, the better scores decide (the one-standard-error rule of
+    Breiman et al. 1984, Classification and Regression Trees, section 3.4.3). A lane that diverged is kept only where
+    all did.
+    """
+    candidates = [result for result in results if not result.diverged] or results
+    best = max(result.final_validation_accuracy for result in candidates)
+    standard_error = (best * (1 - best) / photos) ** 0.5
+    equals = [result for result in candidates if result.final_validation_accuracy >= best - standard_error]
+
+    def cross_entropy(result):
+        # type: (events.LaneResult) -> float
+        value = result.final_validation_cross_entropy
+        return float("inf") if value is None else value
+
+    return min(equals, key=cross_entropy).lane
+
+
+def _load_backbone(spec, folder):
+    # type: (specs.RetrainSpec, RunFolder) -> backbones.Network
+    row = catalog.backbone(spec.backbone)
+    try:
+        return backbones.load(folder.home, row)
+    except backbones.MissingWeights as error:
+        raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
+
+
+def _scan(dataset, report):
+    # type: (Dataset, Reporter) -> List[Known]
+    """The photos that can be read, with the sha256 of their bytes."""
+    report.stage(events.SCANNING, len(dataset.photos))
+    paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
+    try:
+        prints = bottlenecks.fingerprints(paths, cores(), report.progress, report.stop)
+    except bottlenecks.Cancelled:
+        raise RunCancelled()
+    known = []
+    for photo, path, sha256 in zip(dataset.photos, paths, prints):
+        if isinstance(sha256, OSError):
+            report.tell(events.Skipped, file=photo.file, why="it cannot be read ({})".format(sha256.strerror))
+        else:
+            known.append(Known(photo, path, sha256, None))
+    if not os.path.isdir(dataset.root) or not known:
+        raise RunFailed(
+            "folder_gone",
+            "The folder {} is gone or can no longer be read.".format(dataset.root),
+            "Put it back, or choose another folder, and start again.",
+        )
+    return known
+
+
+def _extract(spec, network, dataset, photos, folder, report):
+    # type: (specs.RetrainSpec, Any, Dataset, List[Known], RunFolder, Reporter) -> Tuple[List[Known], Any]
+    """The photos whose bottleneck is known now, and what that took."""
+    home = folder.home
+    path_of = OrderedDict((photo.sha256, photo.path) for photo in photos)  # the same bytes are computed once
+    report.stage(events.BOTTLENECKS, len(path_of))
+    cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
+    try:
+        if spec.device == specs.GPU:
+            runtime = bottlenecks.FrozenBatches(network, cores())  # type: Any
+        else:
+            runtime = bottlenecks.TfliteThreads(network, home, cores())
+        vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
+    except bottlenecks.Cancelled:
+        raise RunCancelled()
+    finally:
+        cache.close()
+        if cache.damaged:
+            message = "{:,} cached bottlenecks were damaged and were computed again.".format(cache.damaged)
+            report.tell(events.Warning, message=message)
+        if cache.trouble:
+            report.tell(events.Warning, message=cache.trouble)
+    usable = []
+    for photo in photos:
+        vector = vectors[photo.sha256]
+        if isinstance(vector, str):
+            report.tell(events.Skipped, file=photo.entry.file, why=vector)
+        else:
+            usable.append(photo._replace(vector=vector))
+    _check_enough(dataset, usable)
+    return usable, figures
+
+
+def _check_enough(dataset, photos):
+    # type: (Dataset, List[Known]) -> None
+    for split in SPLITS:
+        classes = {photo.entry.label for photo in photos if photo.entry.split == split}
+        if not classes or (split == TRAINING and len(classes) < len(dataset.labels)):
+            missing = sorted(set(range(len(dataset.labels))) - classes)
+            raise RunFailed(
+                "too_few_photos",
+                "After leaving out what cannot be used, the {} split has no photo of: {}.".format(
+                    split, ", ".join(dataset.labels[label] for label in missing)
+                ),
+                "The photos that were left out are listed below; repair them or add others.",
+            )
+
+
+def _split(photos, name):
+    # type: (List[Known], str) -> heads.Split
+    chosen = [photo for photo in photos if photo.entry.split == name]
+    return heads.Split(
+        np.stack([photo.vector for photo in chosen]),  # (photos, width) float32
+        np.array([photo.entry.label for photo in chosen]),  # (photos,)
+    )
+
+
+def _race(spec, dataset, splits, folder, report):
+    # type: (specs.RetrainSpec, Dataset, Dict[str, heads.Split], RunFolder, Reporter) -> Tuple[Raced, float]
+    names = [specs.lane_name(rate) for rate in spec.learning_rates]
+    report.stage(events.TRAINING, spec.steps)
+    history = []  # type: List[heads.Evaluation]
+
+    def tell(block):
+        # type: (List[heads.Evaluation]) -> None
+        history.extend(block)
+        for at, name in enumerate(names):
+            for split in (TRAINING, VALIDATION):
+                report.tell(
+                    events.Metric,
+                    lane=name,
+                    split=split,
+                    step=[e.step for e in block],
+                    seconds=[round(e.seconds, 4) for e in block],
+                    accuracy=[round(float(getattr(e, split + "_accuracy")[at]), 6) for e in block],
+                    cross_entropy=[_number(getattr(e, split + "_cross_entropy")[at]) for e in block],
+                )
+        report.progress(block[-1].step)
+
+    settings = heads.Settings(
+        spec.learning_rates,
+        len(dataset.labels),
+        spec.steps,
+        spec.train_batch_size,
+        spec.validation_batch_size,
+        spec.eval_step_interval,
+        spec.seed,
+    )
+    began = time.perf_counter()
+    trained = heads.race(splits[TRAINING], splits[VALIDATION], settings, tell, report.stop)
+    seconds = time.perf_counter() - began
+    last = heads.last_cross_entropy(history)
+    for at, name in enumerate(names):
+        export.write_lane(folder, name, trained.weights[at], trained.bias[at])
+        _tell_of_trouble(name, trained.diverged.get(at), last[at], np.log(len(dataset.labels)), report)
+    export.write_labels(folder, dataset.labels)
+    if report.stop():  # what was learned so far is kept
+        raise RunCancelled()
+    return Raced(trained, history), seconds
+
+
+def _tell_of_trouble(lane, diverged_at, cross_entropy, guessing, report):
+    # type: (str, Optional[int], float, float, Reporter) -> None
+    if diverged_at is not None:
+        why = "Learning rate {} diverged: its weights left the range of numbers by step {:,}.".format(lane, diverged_at)
+        report.tell(events.Diverged, lane=lane, step=diverged_at, why=why)
+    elif cross_entropy > guessing:
+        report.tell(
+            events.Warning,
+            message=(
+                "Learning rate {} is too high for its scores to mean anything: its validation cross-entropy ends at "
+                "{:.1f}, while guessing gives {:.2f}. Where it is wrong, it is wrong with certainty."
+            ).format(lane, cross_entropy, guessing),
+        )
+
+
+def _evaluate(spec, raced, splits, photos, folder, report):
+    # type: (specs.RetrainSpec, Raced, Dict[str, heads.Split], List[Known], RunFolder, Reporter) -> List[Lane]
+    report.stage(events.EVALUATING, len(spec.learning_rates))
+    files = [photo.entry.file for photo in photos if photo.entry.split == TESTING]
+    testing = splits[TESTING]
+    if spec.test_batch_size != -1:
+        chosen = heads.sample(testing, spec.test_batch_size, spec.seed)
+        testing = heads.Split(testing.features[chosen], testing.labels[chosen])
+        files = [files[at] for at in chosen]
+    lanes, said = [], OrderedDict()  # type: List[Lane], Dict[str, Any]
+    for at, rate in enumerate(spec.learning_rates):
+        name, weights, bias = specs.lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
+        probabilities = heads.probabilities(testing.features, weights, bias)  # (photos, classes)
+        predicted = probabilities.argmax(axis=1)
+        said[name] = {
+            "predicted": [int(label) for label in predicted],
+            "score": [_number(score) for score in probabilities.max(axis=1)],
+        }
+        accuracy, cross_entropy = heads.measure(splits[VALIDATION], weights, bias)
+        best = max(raced.history, key=lambda e: e.validation_accuracy[at])  # the first of equals
+        result = events.LaneResult(
+            t=report.clock(),
+            lane=name,
+            test_accuracy=float((predicted == testing.labels).mean()),
+            test_n=len(files),
+            final_validation_accuracy=accuracy,
+            final_validation_cross_entropy=_number(cross_entropy),
+            best_validation_accuracy=float(best.validation_accuracy[at]),
+            best_step=best.step,
+            diverged=at in raced.heads.diverged,
+        )
+        events.append(folder.events, result)
+        lanes.append(Lane(name, weights, bias, result))
+        report.progress(at + 1)
+    write_json(
+        folder.predictions, {"files": files, "truth": [int(label) for label in testing.labels], "lanes": said}
+    )
+    return lanes
+
+
+def _export(network, dataset, lane, photos, folder, report):
+    # type: (backbones.Network, Dataset, Lane, List[Known], RunFolder, Reporter) -> Tuple[float, int]
+    """Write the kept lane's files; return how far a fresh process that loads them differs, and on how many photos."""
+    report.stage(events.EXPORTING, 3)
+    testing = [photo for photo in photos if photo.entry.split == TESTING]
+    some = testing[:: max(1, len(testing) // EXPORT_PHOTOS)][:EXPORT_PHOTOS]
+    expected = heads.probabilities(np.stack([photo.vector for photo in some]), lane.weights, lane.bias)
+    reader = export.FreshProcess(folder)
+    try:
+        export.write_saved_model(folder, network, lane.weights, lane.bias)
+        report.progress(1)
+        export.write_tflite(folder, network, lane.weights, lane.bias)
+        export.write_contract(folder, network, dataset.labels, float(lane.name))
+        report.progress(2)
+        difference = reader.compare([photo.path for photo in some], expected)
+    finally:
+        reader.close()
+    if difference > export.TOLERANCE:
+        report.tell(
+            events.Warning,
+            message="The exported files answer differently from what was trained, by up to {:.4f}.".format(difference),
+        )
+    report.progress(3)
+    return difference, len(some)
+
+
+def cores():
+    # type: () -> int
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def _peak_memory():
+    # type: () -> int
+    """Bytes: the kernel's own high-water mark of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _number(value):
+    # type: (Any) -> Optional[float]
+    """A float that JSON can carry: None where it is no number."""
+    return round(float(value), 6) if np.isfinite(value) else None
