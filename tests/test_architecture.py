@@ -1,4 +1,4 @@
-"""The imports point one way: pages -> ui -> engine -> engine.contract <- engine.worker. Walks, so it knows new files."""
+"""The imports point one way: pages -> ui -> engine -> engine.contract <- engine.worker. New files are found."""
 
 import ast
 import subprocess

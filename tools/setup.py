@@ -94,15 +94,11 @@ def setup_worker36():
     if is_ready(".venv36", ["requirements-worker36.txt"]):
         return
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        print(
-            "The workers are tested on this Python only: TensorFlow 2.6 for Python 3.6 has no build for this machine."
-        )
+        print("The workers are tested on one Python only: TensorFlow 2.6 for Python 3.6 has no build for this machine.")
         return
     python, _ = find_python(((3, 6),))
     if not python:
-        print(
-            "The workers are tested on this Python only: there is no Python 3.6 here (looked for python3.6 and pyenv's)."
-        )
+        print("The workers are tested on one Python only: there is no Python 3.6 here (looked for python3.6).")
         return
     with Environment(".venv36", python, ["requirements-worker36.txt"]) as environment:
         environment.install_the_rest(with_uv=False)  # uv runs on no Python as old as that
@@ -120,7 +116,6 @@ class Environment:
 
     def __enter__(self):
         self.turn = take_turn()
-        check_space(ROOT, SPACE[self.name])
         try:
             with open(os.path.join(self.folder, MARK)) as mark:
                 usable = mark.read() != "unfinished" and os.path.exists(self.python)
@@ -130,6 +125,7 @@ class Environment:
             if os.path.exists(self.folder):
                 print("%s is not one that was finished here; making it anew." % self.name)
                 shutil.rmtree(self.folder)
+            check_space(ROOT, SPACE[self.name])
             os.mkdir(self.folder)
         self.mark("unfinished")
         if not usable:
@@ -137,7 +133,7 @@ class Environment:
             made = run_quietly([self.base_python, "-m", "venv", self.folder])
             if made.returncode:
                 raise Stop(
-                    "%s cannot make a virtual environment (Debian and Ubuntu: apt-get install python3-venv). It says:\n%s"
+                    "%s cannot make a virtual environment (Debian and Ubuntu: apt-get install python3-venv):\n%s"
                     % (self.base_python, made.stdout.strip())
                 )
         return self
