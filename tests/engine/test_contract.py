@@ -1,0 +1,277 @@
+"""What crosses between the processes: specs, events, datasets, tickets, locks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.contract import catalog, events, specs, tickets
+from engine.contract import dataset as datasets
+from engine.contract.dataset import Dataset, Photo
+from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = specs.DEFAULT_RETRAIN
+
+
+# --- specs -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_spec_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "spec.json")
+    spec = GOOD._replace(learning_rates=(0.0001, 10.0), seed=7, device=specs.GPU)
+    specs.write(path, spec)
+    assert specs.read(path) == spec
+    assert read_json(path)["kind"] == "retrain"
+
+
+def test_a_spec_of_another_version_is_read_where_it_can_be(tmp_path: Path) -> None:
+    path = str(tmp_path / "spec.json")
+    write_json(path, {"kind": "retrain", "learning_rates": [0.5], "flavour": "new"})
+    assert specs.read(path) == GOOD._replace(learning_rates=(0.5,))
+    write_json(path, {"kind": "knit"})
+    with pytest.raises(ValueError, match="a kind of run that this version does not know"):
+        specs.read(path)
+
+
+def test_the_defaults_have_no_faults() -> None:
+    assert specs.faults(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"backbone": "vgg"}, "Backbone is 'vgg'; choose one of mobilenet_v2, efficientnet_lite0."),
+        ({"learning_rates": ()}, "0 learning rates; choose 1 to 8."),
+        ({"learning_rates": tuple(n / 10 for n in range(1, 10))}, "9 learning rates; choose 1 to 8."),
+        ({"learning_rates": (0.5, 0.5)}, "A learning rate is listed twice; each lane needs its own."),
+        ({"learning_rates": (30.0,)}, "Learning rate is 30; choose 0.0001 to 10."),
+        ({"learning_rates": (float("nan"),)}, "Learning rate is nan; choose 0.0001 to 10."),
+        ({"learning_rates": (-0.1,)}, "Learning rate is -0.1; choose 0.0001 to 10."),
+        ({"steps": 0}, "Steps is 0; choose 1 to 1,000,000."),
+        ({"train_batch_size": 0}, "Train batch size is 0; choose 1 to 100,000 or -1 for all photos."),
+        ({"validation_batch_size": -2}, "Validation batch size is -2; choose 1 to 100,000 or -1 for all photos."),
+        ({"test_batch_size": 100001}, "Test batch size is 100,001; choose 1 to 100,000 or -1 for all photos."),
+        ({"eval_step_interval": 0}, "Evaluation interval is 0; choose 1 to 1,000,000."),
+        ({"validation_percentage": 0}, "Validation percentage is 0; choose 1 to 80."),
+        ({"testing_percentage": 0}, "Testing percentage is 0; choose 1 to 80."),
+        (
+            {"validation_percentage": 50, "testing_percentage": 45},
+            "Validation and testing take 95 % of the photos; leave at least 10 % for training.",
+        ),
+        ({"seed": -1}, "Seed is -1; choose 0 to 2,147,483,647."),
+        ({"device": "tpu"}, "Device is 'tpu'; choose one of cpu, gpu."),
+    ],
+)
+def test_each_fault_of_a_spec_is_one_sentence(change: dict, sentence: str) -> None:
+    assert specs.faults(GOOD._replace(**change)) == [sentence]
+
+
+def test_lanes_are_named_as_people_write_the_rate() -> None:
+    assert [specs.lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+EVERY_KIND = [
+    events.State(1.0, events.QUEUED, 3),
+    events.Stage(2.0, events.BOTTLENECKS, 600),
+    events.Progress(2.5, 32),
+    events.Metric(3.0, "0.5", "validation", [10, 20], [0.1, 0.2], [0.9, 0.95], [0.3, None]),
+    events.Skipped(3.5, "röd/ä.jpg", "the file is empty"),
+    events.Warning(3.6, "Line one\nline two"),
+    events.Diverged(4.0, "10.0", 20, "It left the numbers."),
+    events.LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
+    events.Error(6.0, "disk_full", "No space.", "Make room."),
+    events.State(7.0, events.DONE, 0),
+]
+
+
+def test_every_event_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.jsonl")
+    events.append(path, *EVERY_KIND)
+    assert events.Reader(path).read() == EVERY_KIND
+
+
+def test_a_reader_gets_only_what_is_new(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.jsonl")
+    reader = events.Reader(path)
+    assert reader.read() == []
+    for event in EVERY_KIND:
+        events.append(path, event)
+        assert reader.read() == [event]
+    assert reader.read() == []
+
+
+def test_a_torn_line_waits_until_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events.append(str(path), *EVERY_KIND)
+    whole = path.read_bytes()
+    for cut in (0, 1, len(whole) // 3, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        reader = events.Reader(str(path))
+        before = reader.read()
+        assert before == EVERY_KIND[: len(before)]
+        path.write_bytes(whole)
+        assert before + reader.read() == EVERY_KIND
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"kind":"moonshine","t":1.0}',
+        b'{"kind":"progress","t":1.0}',
+        b'{"kind":["progress"]}',
+        b"[]",
+        b"7",
+        b"{half",
+        b"",
+        b"\xff\xfe",
+    ],
+    ids=["unknown kind", "missing field", "odd kind", "a list", "a number", "cut short", "empty", "not UTF-8"],
+)
+def test_a_line_that_is_not_understood_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(line + b"\n")
+    events.append(str(path), EVERY_KIND[0])
+    assert events.Reader(str(path)).read() == [EVERY_KIND[0]]
+
+
+def test_a_field_of_a_later_version_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({"kind": "progress", "t": 1.0, "done": 5, "mood": "good"}) + "\n")
+    assert events.Reader(str(path)).read() == [events.Progress(1.0, 5)]
+
+
+def test_a_number_that_json_does_not_have_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        events.append(str(path), events.Metric(1.0, "0.5", "training", [1], [0.1], [0.5], [float("nan")]))
+    assert not path.exists()
+
+
+def test_two_writers_never_tear_each_others_lines(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.jsonl")
+    code = (
+        "import sys; from engine.contract import events\n"
+        "for n in range(300): events.append(sys.argv[1], events.Warning(float(n), sys.argv[2] * 500))"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, path, letter], cwd=ROOT) for letter in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    read = events.Reader(path).read()
+    assert len(read) == 600
+    assert {event.message for event in read} == {"a" * 500, "b" * 500}
+
+
+# --- datasets --------------------------------------------------------------------------------------------------------
+
+
+def test_a_dataset_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "dataset.json")
+    photos = [Photo("röd/1.jpg", 0, "training"), Photo("röd/2.jpg", 0, "testing"), Photo("b/ 3.png", 1, "validation")]
+    dataset = Dataset("Mine", "/data/mine", ["r d", "b"], photos)
+    datasets.write(path, dataset)
+    assert datasets.read(path) == dataset
+
+
+def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"a": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+# --- catalogue -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backbone", catalog.BACKBONES, ids=lambda backbone: backbone.name)
+def test_every_backbone_of_the_catalogue_can_be_named(backbone: catalog.Backbone) -> None:
+    assert catalog.backbone(backbone.name) is backbone
+    assert len(backbone.mean) == len(backbone.std) == 3
+    assert specs.faults(GOOD._replace(backbone=backbone.name)) == []
+
+
+# --- tickets and locks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> LabHome:
+    home = LabHome(str(tmp_path / "home"))
+    os.makedirs(home.runs)
+    return home
+
+
+def living_run(home: LabHome, run_id: str) -> int:
+    folder = home.run(run_id)
+    os.makedirs(folder.path)
+    return try_lock(folder.lock)
+
+
+def test_tickets_count_up_over_all_devices_and_the_line_is_kept_per_device(home: LabHome) -> None:
+    locks = [living_run(home, name) for name in "abc"]
+    given = [tickets.take(home, device, name) for device, name in (("cpu", "a"), ("gpu", "b"), ("cpu", "c"))]
+    assert given == [1, 2, 3]
+    assert tickets.line(home, "cpu") == [(1, "a"), (3, "c")]
+    assert tickets.ahead_of(home, "cpu", 3) == ["a"]
+    assert tickets.ahead_of(home, "gpu", 2) == []
+    tickets.leave(home, "cpu", 1)
+    tickets.leave(home, "cpu", 1)
+    assert tickets.ahead_of(home, "cpu", 3) == []
+    for lock in locks:
+        os.close(lock)
+
+
+def test_a_ticket_of_the_dead_is_passed_over(home: LabHome) -> None:
+    locks = [living_run(home, name) for name in "ab"]
+    for name in "ab":
+        tickets.take(home, "cpu", name)
+    assert tickets.ahead_of(home, "cpu", 2) == ["a"]
+    os.close(locks[0])
+    assert tickets.ahead_of(home, "cpu", 2) == []
+    os.close(locks[1])
+
+
+def test_processes_that_take_tickets_at_once_get_different_ones(home: LabHome) -> None:
+    code = (
+        "import sys; from engine.contract import tickets; from engine.contract.run_folder import LabHome\n"
+        "for n in range(50): print(tickets.take(LabHome(sys.argv[1]), 'cpu', 'x'))"
+    )
+    takers = [
+        subprocess.Popen([sys.executable, "-c", code, home.path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    given = [int(line) for taker in takers for line in taker.communicate()[0].split()]
+    assert sorted(given) == list(range(1, 151))
+
+
+def test_a_lock_is_held_until_its_holder_dies_and_probing_does_not_disturb(tmp_path: Path) -> None:
+    folder = RunFolder(str(tmp_path))
+    assert not is_locked(folder.lock)
+    code = (
+        "import sys, time; from engine.contract.run_folder import try_lock\n"
+        "try_lock(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, folder.lock],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert holder.stdout.readline() == "held\n"
+    assert is_locked(folder.lock)
+    assert try_lock(folder.lock) == -1
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    deadline = time.monotonic() + 5
+    while is_locked(folder.lock) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_locked(folder.lock)
+    os.close(try_lock(folder.lock))
