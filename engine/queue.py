@@ -1,5 +1,6 @@
 """Starts runs, lines them up, cancels them and judges whether they live. There is no scheduler to die."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -27,16 +28,23 @@ class Queue:
     tests name a fake that takes the same spec and reports the same events without TensorFlow.
     """
 
-    def __init__(self, home: LabHome, worker_python: str, module: str = "engine.worker"):
+    def __init__(
+        self,
+        home: LabHome,
+        worker_python: str,
+        module: str = "engine.worker",
+        grace_seconds: float = GRACE_SECONDS,
+    ):
         self.home = home
         self.worker_python = worker_python
         self.module = module
+        self.grace_seconds = grace_seconds
 
     def start(self, spec: specs.RetrainSpec, dataset: datasets.Dataset) -> str:
         """Queue a run and return its id. The run is a process already when this returns.
 
-        Raises SpecError (all faults in one text) and WorkerStartError; nothing is left behind then. Raises
-        EngineError where the disk is full or not writable.
+        Raises SpecError (all faults in one text), and nothing is left behind. Raises WorkerStartError, and the run
+        stays in the list as failed, with the reason. Raises EngineError where the disk is full or not writable.
         """
         if faults := specs.faults(spec):
             raise SpecError(" ".join(faults))
@@ -69,7 +77,7 @@ class Queue:
         """Ask a run to stop; it keeps what it has. After a grace period its process group is killed."""
         folder = self.folder(run_id)
         Path(folder.cancel).touch()
-        threading.Thread(target=_kill_after_grace, args=(folder,), daemon=True).start()
+        threading.Thread(target=_kill_after_grace, args=(folder, self.grace_seconds), daemon=True).start()
 
     def ahead(self, run_id: str) -> list[str]:
         """The ids of the runs that come before this one on its device, the working one first."""
@@ -85,13 +93,14 @@ class Queue:
         return folder
 
     def _make_folder(self) -> RunFolder:
+        os.makedirs(self.home.runs, exist_ok=True)
         while True:
-            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-            folder = self.home.run(run_id)
+            folder = self.home.run(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
             try:
-                os.makedirs(folder.artifacts)
+                os.mkdir(folder.path)
             except FileExistsError:
                 continue
+            os.mkdir(folder.artifacts)
             return folder
 
     def _spawn(self, folder: RunFolder, lock: int) -> None:
@@ -126,14 +135,21 @@ def judge(reported: list, is_alive: bool) -> str:
     return events.LOST  # killed for memory, power loss
 
 
-def _kill_after_grace(folder: RunFolder) -> None:
-    deadline = time.monotonic() + GRACE_SECONDS
+def _kill_after_grace(folder: RunFolder, grace_seconds: float) -> None:
+    deadline = time.monotonic() + grace_seconds
     while time.monotonic() < deadline:
         if not is_locked(folder.lock):
             return
-        time.sleep(0.2)
-    if pid := holder_of(folder):
-        os.killpg(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    while pid := holder_of(folder):
+        with contextlib.suppress(ProcessLookupError):  # it ended just now
+            os.killpg(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    reported = events.Reader(folder.events).read()
+    if judge(reported, is_locked(folder.lock)) == events.LOST and os.path.isdir(folder.path):
+        # Without this it would look like an accident.
+        killed = events.Warning(time.time(), "The run did not stop by itself and was ended. What it had is kept.")
+        events.append(folder.events, killed, events.State(time.time(), events.CANCELLED, 0))
 
 
 def holder_of(folder: RunFolder) -> int:

@@ -130,10 +130,15 @@ class Run:
 
     @property
     def title(self) -> str:
-        """dataset · model · the one thing varied"""
+        """dataset · model · the one thing varied. Never raises: a list must show damaged runs too."""
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
-        return f"{self.dataset.title} · {catalog.backbone(self.spec.backbone).title} · {varied}"
+        try:
+            photos = self.dataset.title
+        except (OSError, ValueError, KeyError, TypeError):
+            photos = "unknown photos"
+        titles = {row.name: row.title for row in catalog.BACKBONES}
+        return f"{photos} · {titles.get(self.spec.backbone, self.spec.backbone)} · {varied}"
 
     @property
     def started(self) -> float:

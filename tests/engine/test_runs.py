@@ -1,0 +1,148 @@
+"""Run folders as records, made here by hand as a queue and a worker would."""
+
+import os
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from engine.contract import dataset as datasets
+from engine.contract import events, specs
+from engine.contract.dataset import Dataset, Photo
+from engine.contract.run_folder import LabHome, RunFolder, try_lock
+from engine.errors import EngineError, RunNotFound
+from engine.runs import delete, list_runs, open_run, zip_artifacts
+
+SPEC = specs.DEFAULT_RETRAIN
+DATASET = Dataset("Traffic lights", "/nowhere", ["green", "red"], [Photo("red/1.jpg", 1, "testing")])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> LabHome:
+    return LabHome(str(tmp_path / "home"))
+
+
+def make(home: LabHome, run_id: str, ticket: int, *told: object) -> RunFolder:
+    folder = home.run(run_id)
+    os.makedirs(folder.artifacts)
+    specs.write(folder.spec, SPEC)
+    datasets.write(folder.dataset, DATASET)
+    events.append(folder.events, events.State(1000.0 + ticket, events.QUEUED, ticket), *told)
+    return folder
+
+
+def test_runs_are_listed_newest_first_by_ticket_whatever_the_clock_said(home: LabHome) -> None:
+    assert list_runs(home) == []
+    make(home, "20261122-100000-aaaaaa", 2)
+    make(home, "20261122-090000-bbbbbb", 10)  # the clock was set back before it
+    make(home, "20261122-110000-cccccc", 1)
+    assert [run.story.ticket for run in list_runs(home)] == [10, 2, 1]
+
+
+def test_what_is_no_run_or_half_a_run_is_left_out_and_disturbs_nothing(home: LabHome) -> None:
+    make(home, "good", 1)
+    os.makedirs(Path(home.runs, "being-made-just-now"))
+    os.makedirs(Path(home.runs, ".deleted-old"))
+    Path(home.runs, "a-file").write_text("x")
+    for name, text in (("torn", "{"), ("odd", "[]"), ("other", '{"kind": "knit"}'), ("short", '{"kind": "retrain"}')):
+        os.makedirs(Path(home.runs, name))
+        Path(home.runs, name, "spec.json").write_text(text)
+    assert [run.id for run in list_runs(home)] == ["good"]
+
+
+def test_a_run_whose_photos_or_backbone_are_unknown_still_has_a_title(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    assert open_run(home, "a").title == "Traffic lights · MobileNet v2 · 3 learning rates"
+    Path(folder.dataset).write_text("{")
+    specs.write(folder.spec, SPEC._replace(backbone="of_tomorrow", learning_rates=(0.5,)))
+    assert open_run(home, "a").title == "unknown photos · of_tomorrow · lr 0.5"
+
+
+@pytest.mark.parametrize(
+    "run_id", ["", ".", "..", "../../x", "../runs/good", "/etc/passwd", "good/", "good/.", "./good", "a\0b", "x" * 5000]
+)
+def test_a_name_that_is_no_runs_opens_and_deletes_nothing(home: LabHome, run_id: str) -> None:
+    make(home, "good", 1)
+    Path(home.path, "spec.json").write_text("{}")  # so that climbing out would find something
+    for act in (open_run, delete):
+        with pytest.raises(RunNotFound):
+            act(home, run_id)
+    assert [run.id for run in list_runs(home)] == ["good"]
+    assert Path(home.path, "spec.json").exists()
+
+
+def test_a_living_run_is_not_deleted_and_a_dead_one_is_gone(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    lock = try_lock(folder.lock)
+    with pytest.raises(EngineError, match="still working"):
+        delete(home, "a")
+    assert open_run(home, "a").is_active
+    os.close(lock)
+    assert open_run(home, "a").state == events.LOST
+    delete(home, "a")
+    assert os.listdir(home.runs) == []
+    with pytest.raises(RunNotFound, match="It may have been deleted"):
+        open_run(home, "a")
+
+
+def test_the_story_of_a_run_is_told_by_its_events(home: LabHome) -> None:
+    folder = make(
+        home,
+        "a",
+        1,
+        events.State(1010.0, events.RUNNING, 0),
+        events.Stage(1010.0, events.BOTTLENECKS, 600),
+        events.Progress(1012.0, 300),
+        events.Skipped(1012.5, "red/9.jpg", "the file is empty"),
+        events.Stage(1015.0, events.TRAINING, 4000),
+        events.Metric(1016.0, "0.5", "validation", [10, 20], [0.1, 0.2], [0.8, 0.9], [0.5, None]),
+    )
+    run = open_run(home, "a")
+    assert [(stage.name, stage.done, stage.ended) for stage in run.story.stages] == [
+        (events.BOTTLENECKS, 600, 1015.0),
+        (events.TRAINING, 0, None),
+    ]
+    assert run.seconds == 6.0
+    assert run.lanes == ["0.005", "0.5", "1.0"]
+    events.append(
+        folder.events,
+        events.Metric(1017.0, "0.5", "validation", [30], [0.3], [0.95], [0.2]),
+        events.Diverged(1017.0, "1.0", 30, "It left the numbers."),
+        events.Error(1018.0, "disk_full", "The disk is full.", "Make room."),
+        events.State(1018.0, events.FAILED, 0),
+    )
+    run.refresh()
+    curve = run.story.curves["0.5", "validation"]
+    assert (curve.step, curve.accuracy, curve.cross_entropy) == ([10, 20, 30], [0.8, 0.9, 0.95], [0.5, None, 0.2])
+    assert run.state == events.FAILED
+    assert run.story.error.message == "The disk is full."
+    assert run.story.stages[-1].ended == 1018.0
+    assert list(run.story.diverged) == ["1.0"]
+    assert [skipped.file for skipped in run.story.skipped] == ["red/9.jpg"]
+
+
+def test_only_the_end_of_a_long_log_is_read(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    run = open_run(home, "a")
+    assert run.log_tail() == ""
+    Path(folder.log).write_bytes(b"".join(b"line %d \xff\n" % number for number in range(50_000)))
+    assert run.log_tail(2).splitlines() == ["line 49998 \ufffd", "line 49999 \ufffd"]
+
+
+def test_what_a_run_kept_comes_as_one_zip(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    os.makedirs(folder.lanes)
+    Path(folder.labels).write_text("green\nred\n")
+    Path(folder.lanes, "0.5.npz").write_bytes(b"weights")
+    with zipfile.ZipFile(BytesIO(zip_artifacts(open_run(home, "a")))) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == ["a/labels.txt", "a/lanes/0.5.npz", "a/spec.json"]
+
+
+def test_predictions_are_read_once_they_are_there(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    run = open_run(home, "a")
+    assert run.predictions() is None
+    Path(folder.predictions).write_text('{"files": ["red/1.jpg"]}')
+    assert run.predictions() == {"files": ["red/1.jpg"]}
