@@ -155,15 +155,19 @@ def _tested(kept: LaneRow, second: LaneRow, predictions: dict) -> str:
     if differ == 0:
         return f"On {photos} the two are right about the same ones."
     score = (
-        f"On {photos} exactly one of the two is right {differ} times, {found.only_first} to {found.only_second} "
-        f"for lr {kept.lane}"
+        f"On {photos} one is right and the other wrong {_times(differ)}: {found.only_first} for lr {kept.lane}, "
+        f"{found.only_second} for lr {second.lane}"
     )
     if found.p >= 0.05:
-        return f"{score}: no larger than chance (McNemar p = {found.p:.2f})."
+        return f"{score}; no larger a difference than chance makes (McNemar p = {found.p:.2f})."
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     if found.only_first > found.only_second:
-        return f"{score}: larger than chance (McNemar {p})."
-    return f"{score}: larger than chance, against the choice (McNemar {p}); validation still decides."
+        return f"{score}; a difference larger than chance makes (McNemar {p})."
+    return f"{score}; larger than chance makes, and against the choice, which stays with validation (McNemar {p})."
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else "twice" if number == 2 else f"{number:,} times"
 
 
 def percent(share: float) -> str:

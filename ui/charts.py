@@ -144,18 +144,34 @@ def x_end(story: Story, steps: int, axis: str) -> float:
 
 
 def curves(
-    drawn: Sequence[Line], *, measure: str, axis: str, end: float, height: int, dark: bool, narrow: bool = False
+    drawn: Sequence[Line],
+    lanes: Sequence[str],
+    *,
+    measure: str,
+    axis: str,
+    end: float,
+    height: int,
+    dark: bool,
+    narrow: bool = False,
 ) -> Spec:
-    """Curves with direct labels, a marker on the best evaluation and a crosshair that reads every lane."""
+    """Curves with direct labels, a marker on the best evaluation and a crosshair that reads every lane.
+
+    `lanes`: names of all lanes of the run, drawn or not yet. Whatever grows while a run goes on is in `datasets`, the
+    ends of the axes too: the browser then moves the lines of the chart that stands there, and a crosshair stays where
+    the hand holds it. A change anywhere else makes it build a new one.
+    """
     colours = palette(dark)
     low, high = _range(drawn, measure)
-    x: Spec = {"field": "x", "type": "quantitative", "scale": {"domain": [0, end], "nice": False}}
-    y: Spec = {"field": "y", "type": "quantitative", "scale": {"domain": [low, high], "nice": False}}
+    x: Spec = {"field": "x", "type": "quantitative", "scale": {"domain": [0, _of_frame("end")], "nice": False}}
+    y_domain = [_of_frame("low"), _of_frame("high")]
+    y: Spec = {"field": "y", "type": "quantitative", "scale": {"domain": y_domain, "nice": False}}
     x_axis = {
         "title": "Step" if axis == STEPS else "Seconds of training",
-        "format": "~s",
+        # 500, 1k, 1.5k: the format "~s" would write 0k and 0.5k on an axis that reaches thousands
+        "labelExpr": "datum.value < 1000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'",
         "tickCount": 4 if narrow else 8,
         "grid": False,
+        "domain": True,
         "domainColor": colours.rule,
         "tickColor": colours.rule,
         "ticks": True,
@@ -173,23 +189,35 @@ def curves(
     # One invisible point keeps the axes where there is nothing to draw yet.
     corner = _layer(
         {"type": "point", "opacity": 0},
-        [{"x": 0, "y": low}],
+        "frame",
         x=x | {"axis": x_axis | _axis_words(colours)},
         y=y | {"axis": y_axis | _axis_words(colours)},
     )
-    layers = [corner]
-    if drawn:
-        layers += _line_layers(drawn, colours, measure, x, y, height)
-        layers.append(_crosshair(drawn, colours, measure, axis, x))
-    return _chart(layers, height)
+    layers = [corner, *_line_layers(lanes, colours, x, y), _crosshair_layer(lanes, colours, axis, x)]
+    frame = {"x": 0.0, "y": low, "end": float(end), "low": low, "high": high}
+    return _chart(layers, height) | {
+        "datasets": {"frame": [frame]}
+        | _line_rows(drawn, measure, end, (low, high), height)
+        | {"crosshair": _crosshair_rows(drawn, lanes, measure, axis, end)},
+    }
+
+
+def _of_frame(field: str) -> Spec:
+    return {"expr": f"data('frame')[0].{field}"}
 
 
 def _chart(layers: list[Spec], height: int) -> Spec:
-    return {"layer": layers, "height": height, "config": {"view": {"strokeWidth": 0}, "background": "transparent"}}
+    return {
+        "layer": layers,
+        "height": height,
+        "padding": {"left": 1, "top": 5, "right": 1, "bottom": 5},
+        "config": {"view": {"strokeWidth": 0}, "background": "transparent"},
+    }
 
 
-def _layer(mark: Spec, values: list[Spec], **encoding: Spec) -> Spec:
-    return {"mark": mark, "data": {"values": values}, "encoding": encoding}
+def _layer(mark: Spec, data: str | list[Spec], **encoding: Spec) -> Spec:
+    """`data`: rows, or the name of a dataset of the chart."""
+    return {"mark": mark, "data": {"name": data} if isinstance(data, str) else {"values": data}, "encoding": encoding}
 
 
 def _axis_words(colours: Palette) -> Spec:
@@ -221,62 +249,54 @@ def _range(drawn: Sequence[Line], measure: str) -> tuple[float, float]:
     return max(0.0, round(low, 2)), min(1.0, round(high, 2))
 
 
-def _line_layers(drawn: Sequence[Line], colours: Palette, measure: str, x: Spec, y: Spec, height: int) -> list[Spec]:
-    end, (low, high) = x["scale"]["domain"][1], y["scale"]["domain"]
+def _line_rows(
+    drawn: Sequence[Line], measure: str, end: float, domain: tuple[float, float], height: int
+) -> dict[str, list[Spec]]:
+    """The datasets points, ends (labels at the right edge), leaders (to labels of lines that end early) and bests."""
+    low, high = domain
     points, ends, bests = [], [], []
     places = label_places([line.shown[-1] for line in drawn], low, high, height)
     for line, place in zip(drawn, places, strict=True):
         for i in thin(len(line.x), POINTS):
-            points.append({"lane": line.name, "x": line.x[i], "raw": line.raw[i], "y": line.shown[i]})
-        last = line.shown[-1]
+            points.append({"lane": line.name, "x": float(line.x[i]), "raw": line.raw[i], "y": line.shown[i]})
+        last, x = line.shown[-1], float(line.x[-1])
         in_sight = min(high, max(low, last))
         words = _value(last, measure)
-        ends.append({"lane": line.name, "x": line.x[-1], "y": in_sight, "end": end, "place": place, "value": words})
+        ends.append({"lane": line.name, "x": x, "y": in_sight, "end": float(end), "place": place, "value": words})
         if line.best is not None and low <= line.shown[line.best] <= high:
             words = f"best {percent(line.raw[line.best])}" if len(drawn) == 1 else ""
-            bests.append({"lane": line.name, "x": line.x[line.best], "y": line.shown[line.best], "words": words})
-    early = [row for row in ends if row["x"] < 0.995 * end]
-    names = [line.name for line in drawn]
+            at = float(line.x[line.best])
+            bests.append({"lane": line.name, "x": at, "y": line.shown[line.best], "words": words})
+    leaders = [row for row in ends if row["x"] < 0.995 * end]
+    return {"points": points, "ends": ends, "leaders": leaders, "bests": bests}
+
+
+def _line_layers(lanes: Sequence[str], colours: Palette, x: Spec, y: Spec) -> list[Spec]:
     lane: Spec = {"field": "lane", "type": "nominal", "legend": None}
-    colour = lane | {"scale": {"domain": names, "range": [colours.lanes[line.number] for line in drawn]}}
-    dashes = [[5, 3] if line.number == SHOWN_LANES - 1 else [1, 0] for line in drawn]
-    dash = lane | {"scale": {"domain": names, "range": dashes}}
+    shown = list(lanes[:SHOWN_LANES])
+    colour = lane | {"scale": {"domain": shown, "range": list(colours.lanes[: len(shown)])}}
+    dashes = [[5, 3] if number == SHOWN_LANES - 1 else [1, 0] for number in range(len(shown))]
+    dash = lane | {"scale": {"domain": shown, "range": dashes}}
     place_y, raw_y = y | {"field": "place"}, y | {"field": "raw"}
 
     def right(pixels: int) -> Spec:
         return {"value": {"expr": f"width + {pixels}"}}
 
-    bold = {"type": "text", "fontWeight": 600, "color": colours.text}
-    ring = {"stroke": colours.page, "strokeWidth": 2}
+    leader = {"type": "rule", "strokeDash": [1, 3], "strokeWidth": 1.2}
+    raw = {"type": "line", "strokeWidth": 1, "opacity": 0.22, "clip": True}
+    best = {"type": "point", "size": 62, "filled": True, "opacity": 1, "stroke": colours.page, "strokeWidth": 2}
+    square = {"type": "point", "shape": "square", "size": 46, "filled": True, "opacity": 1}
+    text = {"type": "text", "align": "left", "fontSize": 12, "color": colours.text}
+    above = {"type": "text", "fontWeight": 600, "fontSize": 11, "dy": -13, "color": colours.text}
     return [
-        _layer(
-            {"type": "rule", "strokeDash": [1, 3], "strokeWidth": 1.2},
-            early,
-            x=x,
-            x2={"field": "end"},
-            y=y,
-            y2={"field": "place"},
-            color=colour,
-        ),
-        _layer({"type": "line", "strokeWidth": 1, "opacity": 0.22, "clip": True}, points, x=x, y=raw_y, color=colour),
-        _layer({"type": "line", "strokeWidth": 2, "clip": True}, points, x=x, y=y, color=colour, strokeDash=dash),
-        _layer({"type": "point", "size": 62, "filled": True, "opacity": 1} | ring, bests, x=x, y=y, fill=colour),
-        _layer(bold | {"dy": -13, "fontSize": 11}, bests, x=x, y=y, text=_text("words")),
-        _layer(
-            {"type": "point", "shape": "square", "size": 46, "filled": True, "opacity": 1},
-            ends,
-            x=right(14),
-            y=place_y,
-            color=colour,
-        ),
-        _layer(bold | {"align": "left", "fontSize": 12}, ends, x=right(24), y=place_y, text=_text("value")),
-        _layer(
-            {"type": "text", "align": "left", "fontSize": 12, "color": colours.text},
-            ends,
-            x=right(66),
-            y=place_y,
-            text=_text("lane"),
-        ),
+        _layer(leader, "leaders", x=x, x2={"field": "end"}, y=y, y2={"field": "place"}, color=colour),
+        _layer(raw, "points", x=x, y=raw_y, color=colour),
+        _layer({"type": "line", "strokeWidth": 2, "clip": True}, "points", x=x, y=y, color=colour, strokeDash=dash),
+        _layer(best, "bests", x=x, y=y, fill=colour),
+        _layer(above, "bests", x=x, y=y, text=_text("words")),
+        _layer(square, "ends", x=right(14), y=place_y, color=colour),
+        _layer(text | {"fontWeight": 600}, "ends", x=right(24), y=place_y, text=_text("value")),
+        _layer(text, "ends", x=right(66), y=place_y, text=_text("lane")),
     ]
 
 
@@ -300,34 +320,38 @@ def label_places(values: Sequence[float], low: float, high: float, height: int) 
     return places
 
 
-def _crosshair(drawn: Sequence[Line], colours: Palette, measure: str, axis: str, x: Spec) -> Spec:
-    """A rule on the nearest of 120 places, with one tooltip for every lane; "–" where a lane has no value."""
-    end = x["scale"]["domain"][1]
+def _crosshair_rows(drawn: Sequence[Line], lanes: Sequence[str], measure: str, axis: str, end: float) -> list[Spec]:
+    """120 places on the x axis, with every lane's value in words; "–" where a lane has none."""
     grid = np.linspace(0, end, CROSSHAIR_POINTS + 1)[1:]
     rows: list[Spec] = [{"x": float(at), "at": f"{at:,.0f}" if axis == STEPS else f"{at:.1f} s"} for at in grid]
-    for number, line in enumerate(drawn):
+    # Field names without dots: Vega reads "lr 0.05" as a path.
+    for row in rows:
+        row |= {f"lane{number}": "–" for number in range(len(lanes[:SHOWN_LANES]))}
+    for line in drawn:
         nearest = np.searchsorted(line.x, grid)
         for row, i in zip(rows, nearest, strict=True):
-            known = row["x"] <= line.x[-1] + end / CROSSHAIR_POINTS
-            # Field names without dots: Vega reads "lr 0.05" as a path.
-            row[f"lane{number}"] = _value(line.shown[min(int(i), len(line.x) - 1)], measure) if known else "–"
+            if row["x"] <= line.x[-1] + end / CROSSHAIR_POINTS:
+                row[f"lane{line.number}"] = _value(line.shown[min(int(i), len(line.x) - 1)], measure)
+    return rows
+
+
+def _crosshair_layer(lanes: Sequence[str], colours: Palette, axis: str, x: Spec) -> Spec:
+    """A rule on the nearest place, with one tooltip for every lane."""
     tooltip = [_text("at") | {"title": "Step" if axis == STEPS else "Time"}]
-    tooltip += [_text(f"lane{number}") | {"title": line.name} for number, line in enumerate(drawn)]
+    tooltip += [_text(f"lane{number}") | {"title": name} for number, name in enumerate(lanes[:SHOWN_LANES])]
     hover = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "fields": ["x"]}
     opacity = {"condition": {"param": "crosshair", "value": 1, "empty": False}, "value": 0}
-    rule = _layer({"type": "rule", "color": colours.rule}, rows, x=x, opacity=opacity)
+    rule = _layer({"type": "rule", "color": colours.rule}, "crosshair", x=x, opacity=opacity)
     rule["encoding"]["tooltip"] = tooltip
     return rule | {"params": [{"name": "crosshair", "select": hover}]}
 
 
 def curves_in_words(drawn: Sequence[Line], measure: str, axis: str) -> str:
-    """The chart's alt text, a sentence."""
+    """Where every line ends: "at step 4,000: 91.4% at lr 0.5." """
     if not drawn:
-        return "Curves appear here once training has begun."
-    what = "Accuracy" if measure == ACCURACY else "Loss"
+        return "before the first evaluation."
     after = f"step {drawn[0].x[-1]:,.0f}" if axis == STEPS else f"{drawn[0].x[-1]:.1f} s of training"
-    lanes = ", ".join(f"{_value(line.shown[-1], measure)} at {line.name}" for line in drawn)
-    return f"{what} at {after}: {lanes}."
+    return f"at {after}: " + ", ".join(f"{_value(line.shown[-1], measure)} at {line.name}" for line in drawn) + "."
 
 
 def device_strip(readings: Sequence[Reading], dark: bool) -> Spec:
@@ -335,36 +359,34 @@ def device_strip(readings: Sequence[Reading], dark: bool) -> Spec:
     colours = palette(dark)
     rows = device_rows(readings)
     height, left, right = 26 * len(rows), 38, 58  # pixels for label and value
-    line_x: Spec = {
+    second: Spec = {
         "field": "second",
         "type": "quantitative",
         "axis": None,
         "scale": {"domain": [0, HISTORY - 1], "range": [left, {"expr": f"width - {right}"}], "nice": False},
     }
     y: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
-    layers = []
+    points, texts = [], []
     for number, (name, values, words, top) in enumerate(rows):
-        base = 26 * number + 21
-        points = [
-            {"second": HISTORY - len(values) + i, "y": round(base - 15 * min(1.0, value / top), 2), "base": base}
-            for i, value in enumerate(values)
-        ]
-        text = [{"y": base - 7, "name": name, "words": words}]
-        named = {"type": "text", "baseline": "middle", "fontSize": 11}
-        layers += [
-            _layer({"type": "area", "color": colours.accent, "opacity": 0.16}, points, x=line_x, y=y)
-            | {"encoding": {"x": line_x, "y": y, "y2": {"field": "base"}}},
-            _layer({"type": "line", "color": colours.accent, "strokeWidth": 1.4}, points, x=line_x, y=y),
-            _layer(named | {"align": "left", "color": colours.muted}, text, x={"value": 0}, y=y, text=_text("name")),
-            _layer(
-                named | {"align": "right", "fontWeight": 600, "color": colours.text},
-                text,
-                x={"value": "width"},
-                y=y,
-                text=_text("words"),
-            ),
-        ]
-    return _chart(layers, height) | {"padding": 0}
+        base = 26.0 * number + 21
+        texts.append({"y": base - 7, "name": name, "words": words})
+        for i, value in enumerate(values):
+            at = base - 15 * min(1.0, value / top)
+            points.append({"name": name, "second": HISTORY - len(values) + i, "y": at, "base": base})
+    each = {"detail": _text("name")}
+    area = {"type": "area", "color": colours.accent, "opacity": 0.16}
+    word = {"type": "text", "baseline": "middle", "fontSize": 11}
+    bold = word | {"align": "right", "fontWeight": 600, "color": colours.text}
+    layers = [
+        _layer(area, "points", x=second, y=y, y2={"field": "base"}, **each),
+        _layer({"type": "line", "color": colours.accent, "strokeWidth": 1.4}, "points", x=second, y=y, **each),
+        _layer(word | {"align": "left", "color": colours.muted}, "texts", x={"value": 0}, y=y, text=_text("name")),
+        _layer(bold, "texts", x={"value": "width"}, y=y, text=_text("words")),
+    ]
+    return _chart(layers, height) | {
+        "padding": {"left": 0, "top": 0, "right": 0, "bottom": 0},
+        "datasets": {"points": points, "texts": texts},
+    }
 
 
 def device_rows(readings: Sequence[Reading]) -> list[tuple[str, list[float], str, float]]:
@@ -417,7 +439,7 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool) -> Spec:
     numbers = _layer(
         {"type": "text", "fontSize": 12, "fontWeight": 600}, rows, x=x, y=y, text=_text("words"), color=ink
     )
-    return _chart([cells, numbers], 48 * len(labels) + 10 if few else 26 * len(labels))
+    return _chart([cells, numbers], 48 * len(labels) + 60 if few else 26 * len(labels) + 90)
 
 
 def top_bars(top: Sequence[tuple[str, float]], dark: bool) -> Spec:

@@ -338,8 +338,9 @@ def _square(position: int) -> str:
     """The colour of the lane at this position, as a picture; lanes that the chart does not show are gray."""
     colours = charts.palette(lab.is_dark())
     colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
-    rect = f'<rect y="0" width="12" height="12" rx="1" fill="{colour}"/>'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="12" height="28" viewBox="0 0 12 28">{rect}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 12 12"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
+    )
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """One run, redrawn until it ends: state, stages, time left, curves, and what came out of it."""
 
+import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
+from PIL import Image, ImageOps
 
 from engine import photos, runs
 from engine.contract import catalog, events, specs
@@ -283,6 +286,7 @@ def _curves(run: runs.Run) -> None:
     height = 350 if race else 300 if run.state == events.DONE else 440
     chart = charts.curves(
         drawn,
+        [f"lr {lane}" for lane in run.lanes],
         measure=measure_field,
         axis=axis_field,
         end=end,
@@ -290,8 +294,12 @@ def _curves(run: runs.Run) -> None:
         dark=lab.is_dark(),
         narrow=lab.is_phone(),
     )
-    words = charts.curves_in_words(drawn, measure_field, axis_field)
-    st.vega_lite_chart(chart, width="stretch", key="curves", alt=f"{split} {words[0].lower()}{words[1:]}")
+    # The figures are in the words once they rest: new words make the browser build the chart anew.
+    figures = (
+        "growing as the run goes on." if run.is_active else charts.curves_in_words(drawn, measure_field, axis_field)
+    )
+    alt = f"{split} {measure.lower()} of {count(len(drawn), 'lane')}, {figures}"
+    st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     if len(run.lanes) > charts.SHOWN_LANES:
         rest = ", ".join(f"lr {lane}" for lane in run.lanes[charts.SHOWN_LANES :])
         st.caption(f"The chart shows the first six lanes; {rest} are in the table.")
@@ -354,7 +362,7 @@ def _race_table(rows: list[LaneRow]) -> None:
             "Best validation": percent(row.best_validation_accuracy),
             "Best at step": f"{row.best_step:,}",
             "Plateau at step": "diverged" if row.diverged else f"{row.plateau.step:,}" if row.plateau else None,
-            "Plateau at": duration(row.plateau.seconds) if row.plateau else None,
+            "Plateau at seconds": f"{row.plateau.seconds:.1f} s" if row.plateau else None,
             "Spread": f"±{row.spread * 100:.1f} pt" if row.spread is not None else None,
         }
         for row in rows
@@ -390,10 +398,11 @@ def _class_table(run: runs.Run, lane: str) -> None:
     labels = run.dataset.labels
     counts = confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels))
     table = [
-        {"Class": label, "Test photos": figures.photos, "Recall": figures.recall, "Precision": figures.precision}
+        {"Class": label, "Test photos": figures.photos, "Recall": _hundreds(figures.recall)}
+        | {"Precision": _hundreds(figures.precision)}
         for label, figures in zip(labels, per_class(counts), strict=True)
     ]
-    bar = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
+    bar = st.column_config.ProgressColumn(format="%.1f%%", min_value=0.0, max_value=100.0)
     st.dataframe(
         table,
         hide_index=True,
@@ -403,6 +412,10 @@ def _class_table(run: runs.Run, lane: str) -> None:
         key="class_table",
         alt="; ".join(f"{row['Class']}: {row['Test photos']} photos" for row in table),
     )
+
+
+def _hundreds(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _lane_choice(run: runs.Run, rows: list[LaneRow], key: str) -> str:
@@ -468,11 +481,14 @@ def _hardest(run: runs.Run, rows: list[LaneRow]) -> None:
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def thumbnail(path: str, size: int) -> bytes | None:
-    """A small JPEG of the photo, None where it is gone or cannot be read."""
+    """The middle of the photo as a square JPEG of `size` pixels, None where it is gone or cannot be read."""
     try:
-        return photos.thumbnail(photos.Path(path), size)
+        whole = photos.thumbnail(Path(path), 3 * size)
     except PhotosError:
         return None
+    out = io.BytesIO()
+    ImageOps.fit(Image.open(io.BytesIO(whole)), (size, size)).save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def settings_rows(run: runs.Run) -> list[dict[str, str]]:

@@ -9,7 +9,11 @@ from ui import lab
 from ui.run_panel import BADGES
 from ui.words import age, duration
 
-STATE_COLOURS = {"blue": "#dbe6fb", "green": "#d9efe6", "red": "#fae0e3", "gray": "#e6e9ee"}
+# Behind the words of states; the table chooses black or white for the words itself.
+STATE_COLOURS = {
+    False: {"blue": "#dbe6fb", "green": "#d9efe6", "red": "#fae0e3", "gray": "#e6e9ee"},
+    True: {"blue": "#1b3357", "green": "#173d2d", "red": "#4d2529", "gray": "#2c313a"},
+}
 
 
 def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.RunRow | None:
@@ -32,7 +36,7 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
         for line in table:
             del line["Test acc."]
     words = [word for word, _, _ in BADGES.values()]
-    colours = [STATE_COLOURS[colour] for _, _, colour in BADGES.values()]
+    colours = [STATE_COLOURS[lab.is_dark()][colour] for _, _, colour in BADGES.values()]
     percent = st.column_config.NumberColumn(format="%.1f%%", width=72)
     event = st.dataframe(
         table,
@@ -44,7 +48,7 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
         selection_mode="single-row",
         column_config={
             "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=92),
-            "Run": st.column_config.TextColumn(width="large"),
+            "Run": st.column_config.TextColumn(width=None if wide else 250),
             "Device": st.column_config.TextColumn(width=58),
             "Val. acc.": percent,
             "Test acc.": percent,
