@@ -181,13 +181,14 @@ def _follow(run: "Run", queue: "Queue") -> None:
             except KeyboardInterrupt:
                 if run.cancel_asked:
                     raise
+                bar.draw("Cancelling", 0, 0)
                 queue.cancel(run.id)
         if run.state == events.DONE:
             bar.draw("Done", 1, 1, f"{run.seconds or 0:.1f} s")
 
 
 def _draw(bar: "_Bar", run: "Run", queue: "Queue") -> None:
-    if run.cancel_asked:
+    if run.cancel_asked:  # here, or on a page
         bar.draw("Cancelling", 0, 0)
     elif run.state == events.QUEUED:
         ahead = queue.ahead(run.id)
@@ -300,7 +301,8 @@ def _label_image(options: argparse.Namespace, lab: settings.Settings) -> int:
         image = Path(options.image).expanduser().read_bytes()
     except OSError as error:
         raise PhotosError(f"{options.image} cannot be read: {error.strerror}. Give a photo's path.") from error
-    answer = Classifier(home, lab.worker_python).classify(model, image, options.top)
+    with contextlib.closing(Classifier(home, lab.worker_python)) as classifier:
+        answer = classifier.classify(model, image, options.top)
     if options.json:
         _print_json(
             {

