@@ -57,9 +57,12 @@ def readiness() -> list[dict[str, str]]:
         (memory.available > 2e9, "Memory", f"{size(memory.available)} of {size(memory.total)} free"),
         (free > 2e9, "Disk", f"{size(free)} free"),
     ]
-    for row in catalog.BACKBONES:
-        here = assets.find(home, row.asset) is not None
-        found.append((here, row.title, "Weights are here" if here else f"{row.megabytes} MB to fetch, make assets"))
+    for backbone in catalog.BACKBONES:
+        here = assets.find(home, backbone.asset) is not None
+        words = (
+            "Weights are here" if here else f"Not here yet, {backbone.megabytes} MB; python -m engine assets fetches it"
+        )
+        found.append((here, backbone.title, words))
     for row in assets.ASSETS:
         if row.kind == assets.PHOTOS:
             here = assets.find(home, row.name) is not None

@@ -15,16 +15,13 @@ PLATEAU_BAND = 0.01  # accuracy, 0..1
 LAST_STEPS = 500  # how many steps count as the end of a run
 
 
-def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
+def smooth(values: Sequence[float], weight: float) -> list[float]:
     """TensorBoard's smoothing: an exponential mean with the bias of its start removed. weight 0 changes nothing.
 
-    Equal to pandas' ewm(alpha=1 - weight).mean(). None (not a number) stays None and leaves the mean alone.
+    Equal to pandas' ewm(alpha=1 - weight).mean().
     """
     mean, share, result = 0.0, 0.0, []
     for value in values:
-        if value is None:
-            result.append(None)
-            continue
         mean = weight * mean + (1 - weight) * value
         share = weight * share + (1 - weight)
         result.append(mean / share)
@@ -137,10 +134,10 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
         sentences.append(f"Next comes lr {second.lane} with {percent(second.validation_accuracy)}.")
         if predictions:
             sentences.append(_tested(kept, second, predictions))
-    early = [row for row in (kept, *others) if row.plateau]
-    if len(early) > 1:
-        first = min(early, key=lambda row: row.plateau.step)
-        sentences.append(f"lr {first.lane} is the first to level out, at step {first.plateau.step:,}.")
+    level = [(row.plateau.step, row.lane) for row in (kept, *others) if row.plateau]
+    if len(level) > 1:
+        step, lane = min(level)
+        sentences.append(f"lr {lane} is the first to level out, at step {step:,}.")
     if lost:
         sentences.append(f"{' and '.join(lost)} diverged.")
     return Verdict(conclusion, " ".join(sentences))

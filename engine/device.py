@@ -86,7 +86,7 @@ def _machine() -> str:
 
 
 def _temperature() -> float | None:
-    sensors = getattr(psutil, "sensors_temperatures", dict)()  # macOS has no such function
+    sensors: dict[str, list] = getattr(psutil, "sensors_temperatures", dict)()  # macOS has no such function
     for name in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "MCPU-therm", "BCPU-therm"):
         if found := [entry.current for entry in sensors.get(name, []) if entry.current > 0]:
             return max(found)

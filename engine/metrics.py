@@ -56,9 +56,10 @@ class Difference:
 
 def mcnemar(truth: Sequence[int], first: Sequence[int], second: Sequence[int]) -> Difference:
     """McNemar's exact test on the predictions of two lanes for the same photos."""
-    right, first, second = (np.asarray(values) for values in (truth, first, second))
-    only_first = int(np.sum((first == right) & (second != right)))
-    only_second = int(np.sum((first != right) & (second == right)))
+    first_right = np.asarray(first) == np.asarray(truth)
+    second_right = np.asarray(second) == np.asarray(truth)
+    only_first = int(np.sum(first_right & ~second_right))
+    only_second = int(np.sum(~first_right & second_right))
     differ = only_first + only_second
     tail = sum(math.comb(differ, k) for k in range(min(only_first, only_second) + 1))
     # Whole numbers until the last division: 2 ** differ is too large for a float beyond 1,023 photos.

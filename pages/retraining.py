@@ -61,7 +61,7 @@ with form_column:
     else:
         place = st.expander("New run", expanded=run is None) if folded else st.container(border=True, key="form")
         with place:
-            form = forms.retrain(mode)
+            form = forms.retrain(mode or forms.RACE)
             if run_id:
                 st.button("Look at the photos", key="look", type="tertiary", on_click=forms.forget_run)
 

@@ -117,9 +117,9 @@ def lines(story: Story, lanes: Sequence[str], split: str, measure: str, axis: st
             continue
         values = getattr(curve, measure)
         known = [i for i, value in enumerate(values) if value is not None]
-        if not known:
+        raw = [float(values[i]) for i in known]
+        if not raw:
             continue
-        raw = [values[i] for i in known]
         marked = split == VALIDATION and measure == ACCURACY
         found.append(
             Line(
@@ -267,7 +267,7 @@ def _line_rows(
             words = f"best {percent(line.raw[line.best])}" if len(drawn) == 1 else ""
             at = float(line.x[line.best])
             bests.append({"lane": line.name, "x": at, "y": line.shown[line.best], "words": words})
-    leaders = [row for row in ends if row["x"] < 0.995 * end]
+    leaders = [row for row, line in zip(ends, drawn, strict=True) if line.x[-1] < 0.995 * end]
     return {"points": points, "ends": ends, "leaders": leaders, "bests": bests}
 
 
@@ -422,8 +422,8 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool) -> Spec:
     band: Spec = {"type": "nominal", "sort": list(labels), "scale": {"padding": 0}}
     x = band | {"field": "predicted", "title": "Predicted", "axis": axis | {"labelAngle": 0 if few else -45}}
     y = band | {"field": "true", "title": "True", "axis": axis | {"labelLimit": 120}}
-    fill = {"field": "share", "type": "quantitative", "legend": None}
-    fill["scale"] = {"domain": [0, 1], "range": list(colours.shares)}
+    scale = {"domain": [0, 1], "range": list(colours.shares)}
+    fill = {"field": "share", "type": "quantitative", "legend": None, "scale": scale}
     on_full = colours.page if dark else "#ffffff"
     ink = {"condition": {"test": "datum.share > 0.55", "value": on_full}, "value": colours.text}
     cells = _layer({"type": "rect", "stroke": colours.page, "strokeWidth": 2, "cornerRadius": 2}, rows, x=x, y=y)
@@ -450,7 +450,7 @@ def top_bars(top: Sequence[tuple[str, float]], dark: bool) -> Spec:
         for label, value in top
     ]
     order = [label for label, _ in top]
-    axis = {"domain": False, "ticks": False, "labelPadding": 8, "labelLimit": 150}
+    axis: Spec = {"domain": False, "ticks": False, "labelPadding": 8, "labelLimit": 150}
     axis |= {"labelColor": colours.text, "labelFontSize": 12}
     y: Spec = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": axis}
     x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1], "nice": False}}
@@ -484,7 +484,7 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
     low = max((tick for tick in TIME_TICKS if tick <= shortest), default=min(1.0, shortest))
     high = min((tick for tick in TIME_TICKS if tick >= max(longest, 4 * low)), default=longest)
     middle = math.sqrt(low * high)
-    rows = [{"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy} for run in runs]
+    rows: list[Spec] = [{"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy} for run in runs]
     words = _axis_words(colours) | {"gridColor": colours.grid}
     x = {
         "field": "seconds",

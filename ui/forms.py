@@ -4,10 +4,11 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
-from engine import assets, device, photos
+from engine import assets, device, photos, runs
 from engine.contract import catalog, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import AssetError, EngineError, PhotosError
@@ -91,7 +92,7 @@ def retrain(mode: str) -> Form:
     return Form(spec, chosen, start)
 
 
-def this_run(run) -> None:
+def this_run(run: runs.Run) -> None:
     """The settings of a run that goes on, in the place of the form, and the way back to the form."""
     st.table(run_panel.settings_rows(run), hide_header=True, hide_index=True, border="horizontal")
     st.button("New run", key="new_run", width="stretch", icon=":material/add:", on_click=forget_run)
@@ -144,13 +145,12 @@ def _uploaded_zip() -> Photos:
     if given is None:
         return Photos()
     bar = st.progress(0.0, text="Unpacking")
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(min(1.0, done / max(1, total)), text="Unpacking")
+
     try:
-        root = photos.unpack(
-            given,
-            lab.home().datasets,
-            Path(given.name).stem,
-            lambda done, total: bar.progress(min(1.0, done / max(1, total)), text="Unpacking"),
-        )
+        root = photos.unpack(given, lab.home().datasets, Path(given.name).stem, progress)
     except PhotosError as error:
         return Photos(given.name, faults=(str(error),))
     finally:
@@ -158,7 +158,6 @@ def _uploaded_zip() -> Photos:
     # From now on it is a set of its own in the list; the uploader would unpack it again on every click.
     st.session_state["_choose_photos"] = root.name
     st.rerun()
-    return Photos()
 
 
 def _looked_at(root: Path, title: str, attribution: str) -> Photos:
@@ -286,12 +285,13 @@ def _empty(title: str, words: str) -> None:
 # --- learning rates --------------------------------------------------------------------------------------------------
 
 
-def _rate(label: str, key: str, default: float, label_visibility: str) -> float:
+def _rate(label: str, key: str, default: float, label_visibility: Literal["visible", "collapsed"]) -> float:
     st.session_state.setdefault(key, default)
     return st.select_slider(
         label,
         RATES,
-        format_func=specs.lane_name,
+        None,
+        specs.lane_name,
         key=key,
         label_visibility=label_visibility,
         persist_state="session",
@@ -301,8 +301,8 @@ def _rate(label: str, key: str, default: float, label_visibility: str) -> float:
 def _race_rates() -> tuple[float, ...]:
     """One compact row for each lane: its colour, its slider, and a button that removes it."""
     lanes = st.session_state.setdefault("_lanes", list(range(1, len(RACE_DEFAULTS) + 1)))
-    st.markdown("Learning rates")
-    rates = []
+    st.markdown(":small[Learning rates]")
+    rates: list[float] = []
     with st.container(gap=None, key="learning_rates"):
         for position, lane in enumerate(lanes):
             with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -375,6 +375,8 @@ def _cost(spec: specs.RetrainSpec, photo_count: int) -> str:
 
 def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
+    if form.photos.dataset is None:
+        return  # nothing to learn from: the button was not to be pressed
     try:
         st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset)
     except EngineError as error:

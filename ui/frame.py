@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import device
+from engine import device, runs
 from engine.contract import events
 from ui import charts, lab, run_panel
 
@@ -68,7 +68,7 @@ def _now(shown_run: str) -> None:
         if row.state == events.QUEUED:
             st.progress(0.0, text="Queued")
             continue
-        run = lab.runs.open_run(lab.home(), row.id)
+        run = runs.open_run(lab.home(), row.id)
         stage = run.story.stages[-1] if run.story.stages else None
         if stage:
             st.progress(run_panel.share(stage), text=f"{stage.name} · {run_panel.time_left(stage, time.time())}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import runs, settings
+from engine.classifier import Classifier
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
@@ -37,15 +38,13 @@ def sampler() -> Sampler:
     return Sampler()
 
 
-def classifier():
+def classifier() -> Classifier:
     found = load_settings()
     return _classifier(found.home.path, found.worker_python)
 
 
 @st.cache_resource
-def _classifier(home_path: str, worker_python: str):
-    from engine.classifier import Classifier
-
+def _classifier(home_path: str, worker_python: str) -> Classifier:
     return Classifier(LabHome(home_path), worker_python)
 
 
@@ -168,5 +167,5 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
     newest = alike[0]
     bottlenecks = photos * counted.bottleneck_seconds / counted.computed
     training = spec.steps * newest.race_seconds / newest.steps
-    rest = newest.seconds - newest.bottleneck_seconds - newest.race_seconds
+    rest = (newest.seconds or 0.0) - newest.bottleneck_seconds - newest.race_seconds
     return bottlenecks + training + rest

@@ -4,19 +4,21 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from PIL import Image, ImageOps
 
 from engine import photos, runs
 from engine.contract import catalog, events, specs
-from engine.curves import LaneRow, Verdict, lane_rows, percent, verdict
+from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion, per_class
 from ui import charts, lab
 from ui.words import age, count, duration
 
-BADGES = {  # state: word, icon, colour
+Colour = Literal["blue", "green", "red", "gray"]
+BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour
     events.QUEUED: ("Queued", ":material/hourglass_empty:", "gray"),
     events.RUNNING: ("Running", ":material/play_arrow:", "blue"),
     events.DONE: ("Done", ":material/check:", "green"),
@@ -79,7 +81,6 @@ def _draw(run: runs.Run) -> None:
     _ending(run)
     _remarks(run)
     rows = lane_rows(run.story, run.lanes) if run.state == events.DONE else []
-    found: Verdict | None = None
     if len(run.lanes) > 1 and rows:
         found = verdict(rows, run.predictions())
         st.markdown(f"**{found.conclusion}** {found.reasons}")
@@ -228,7 +229,7 @@ def _ending(run: runs.Run) -> None:
         _again(run, "secondary")
 
 
-def _again(run: runs.Run, kind: str) -> None:
+def _again(run: runs.Run, kind: Literal["primary", "secondary"]) -> None:
     if st.button("Start again with these settings", key="again", type=kind, icon=":material/replay:"):
         try:
             st.query_params["run"] = lab.queue().start(run.spec, run.dataset)
@@ -262,7 +263,8 @@ def _metrics(run: runs.Run, row: LaneRow) -> None:
     columns[2].metric(
         "Time to 85%", duration(reached) if reached is not None else "–", help="Of training, on validation"
     )
-    columns[3].metric("Training", duration(run.story.result.race_seconds), help="Without bottlenecks and export")
+    training = run.story.result.race_seconds if run.story.result else 0.0
+    columns[3].metric("Training", duration(training), help="Without bottlenecks and export")
 
 
 def _first_reaching(run: runs.Run, lane: str, accuracy: float) -> float | None:
@@ -561,7 +563,7 @@ def _try_it(run: runs.Run) -> None:
         "Drop one photo", type=["jpg", "jpeg", "png", "webp", "bmp", "gif"], key="try_photo", max_upload_size=50
     )
     if given is None:
-        st.caption(f"The kept lane, lr {run.story.result.kept}, answers with its five likeliest classes.")
+        st.caption("The kept lane answers with its five likeliest classes.")
         return
     try:
         answer = lab.classifier().classify(run.id, given.getvalue(), top=5)

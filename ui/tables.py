@@ -17,7 +17,10 @@ STATE_COLOURS = {
 
 
 def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.RunRow | None:
-    """Draw the table and return the row that the visitor has selected."""
+    """Draw the table and return the row that the visitor has selected.
+
+    Narrow, a click on any cell selects; wide, there is room for a column of boxes.
+    """
     now = time.time()
     table = [
         {
@@ -37,7 +40,7 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
             del line["Test acc."]
     words = [word for word, _, _ in BADGES.values()]
     colours = [STATE_COLOURS[lab.is_dark()][colour] for _, _, colour in BADGES.values()]
-    percent = st.column_config.NumberColumn(format="%.1f%%", width=72)
+    percent = st.column_config.NumberColumn(format="%.1f%%", width=68)
     event = st.dataframe(
         table,
         hide_index=True,
@@ -45,18 +48,18 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
         placeholder="–",
         key=key,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="single-row" if wide else "single-cell",
         column_config={
-            "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=92),
-            "Run": st.column_config.TextColumn(width=None if wide else 250),
+            "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=86),
+            "Run": st.column_config.TextColumn(width=None if wide else 242),
             "Device": st.column_config.TextColumn(width=58),
             "Val. acc.": percent,
             "Test acc.": percent,
-            "Curve": st.column_config.LineChartColumn(y_min=0.5, y_max=1.0, width=100),
-            "Time": st.column_config.TextColumn(width=70),
-            "Started": st.column_config.TextColumn(width=88),
+            "Curve": st.column_config.LineChartColumn(y_min=0.5, y_max=1.0, width=88),
+            "Time": st.column_config.TextColumn(width=64),
+            "Started": st.column_config.TextColumn(width=84),
         },
         alt=f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
     )
-    picked = event.selection.rows
+    picked = event.selection.rows if wide else [row for row, _ in event.selection.cells]
     return rows[picked[0]] if picked and picked[0] < len(rows) else None
