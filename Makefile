@@ -5,7 +5,7 @@ PY := .venv/bin/python
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format test-python test-worker36 benchmark lock setup setup-dev interpreter clean
+.PHONY: help run test lint format test-python test-worker36 benchmark lock setup setup-dev chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -15,7 +15,7 @@ run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port)
 	@$(PY) -m engine assets
 	@exec $(PY) serve.py --port $(PORT)
 
-test: setup-dev lint test-python test-worker36  ## everything: lint, types, and all tests
+test: chromium lint test-python test-worker36  ## everything: lint, types, and all tests
 
 lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
 	$(PY) -m ruff check .
@@ -28,7 +28,7 @@ format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-test-python: setup-dev  ## all tests on this Python
+test-python: chromium setup-dev  ## all tests on this Python
 	$(PY) -m pytest
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6

@@ -1,8 +1,9 @@
-"""python3 tools/setup.py [--dev] [--worker36]: makes the virtual environment with exactly the locked packages.
+"""python3 tools/setup.py [--dev | --worker36 | --chromium]: makes the virtual environment with exactly the locked packages.
 
 (nothing)     .venv with what the lab needs (requirements.txt)
---dev         the same, and what the tests need (requirements-dev.txt); looks for Chromium
+--dev         the same, and what the tests need (requirements-dev.txt)
 --worker36    .venv36: Python 3.6 with TensorFlow 2.6.2 for the workers' tests, where there is a Python 3.6
+--chromium    installs nothing, and only says whether the browser tests have their browser
 
 Nothing is done when nothing changed. Needs no package, and runs on Python 3.6 or newer only to be able to say
 which Python is missing: the environment itself wants 3.11, 3.12 or 3.13. Ends with 0, with 1 and a sentence on
@@ -46,17 +47,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dev", action="store_true", help="also what the tests need")
     parser.add_argument("--worker36", action="store_true", help="only .venv36, for the workers' tests on Python 3.6")
+    parser.add_argument("--chromium", action="store_true", help="only look for Chromium, for the browser tests")
     options = parser.parse_args()
     try:
-        if options.worker36:
+        if options.chromium:
+            find_chromium()
+        elif options.worker36:
             setup_worker36()
         else:
             setup(options.dev)
-            if options.dev and not chromium():
-                raise Stop(
-                    "The browser tests need Chromium, and there is none. "
-                    "Install it (Debian and Ubuntu: apt-get install chromium) and start the tests again."
-                )
     except Stop as sentence:
         sys.stderr.write("\n%s\n" % sentence)
         return 1
@@ -284,10 +283,13 @@ def uv_settings(pip_config, environ):
     return {name: value for name, value in settings.items() if name not in environ}
 
 
-def chromium():
-    """The path of a Chromium or Chrome, None where there is none."""
-    paths = [path for path in map(shutil.which, CHROMIUM) if path]
-    return (paths + [path for path in CHROMIUM_APPS if os.path.exists(path)] + [None])[0]
+def find_chromium():
+    """Raise Stop where there is no Chromium or Chrome."""
+    if not any(map(shutil.which, CHROMIUM)) and not any(map(os.path.exists, CHROMIUM_APPS)):
+        raise Stop(
+            "The browser tests need Chromium, and there is none. "
+            "Install it (Debian and Ubuntu: apt-get install chromium) and start the tests again."
+        )
 
 
 def last_lines(text, count=4):
