@@ -189,10 +189,10 @@ def test_a_signal_ends_it_soon_though_a_page_is_at_work(tmp_path, chromium_path,
         asked = time.monotonic()
         running.process.send_signal(number)
         try:
-            running.process.wait(timeout=15)
+            running.process.wait(timeout=30)
         finally:
             stop(running)
-        assert time.monotonic() - asked < 6
+        assert time.monotonic() - asked < 10  # about 3 on an idle machine
         browser.close()
     assert running.stderr.read_text() == ""  # no warning, no unknown setting, no traceback
 

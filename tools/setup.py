@@ -1,4 +1,4 @@
-"""python3 tools/setup.py [--dev | --worker36 | --chromium]: makes the virtual environment with exactly the locked packages.
+"""python3 tools/setup.py [--dev | --worker36 | --chromium]: makes the virtual environment with the locked packages.
 
 (nothing)     .venv with what the lab needs (requirements.txt)
 --dev         the same, and what the tests need (requirements-dev.txt)
