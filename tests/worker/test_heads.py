@@ -1,0 +1,124 @@
+"""The race: retrain.py's head, many at once."""
+
+import numpy as np
+import pytest
+
+from engine.worker import heads
+
+CLASSES, WIDTH = 3, 20
+
+
+def clusters(photos=90, scale=1.0, seed=0):
+    random = np.random.RandomState(seed)
+    labels = np.arange(photos) % CLASSES
+    centres = np.random.RandomState(99).randn(CLASSES, WIDTH)
+    features = (centres[labels] + 0.3 * random.randn(photos, WIDTH)) * scale
+    return heads.Split(features.astype(np.float32), labels)
+
+
+def settings(rates, steps=60, seed=0, train=10, validation=10, interval=10):
+    return heads.Settings(tuple(rates), CLASSES, steps, train, validation, interval, seed)
+
+
+def race(asked, training=None, **options):
+    seen = []
+    training = clusters() if training is None else training
+    result = heads.race(training, clusters(30, seed=1), asked, seen.extend, **options)
+    return result, seen
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.05, 0.5])
+def test_a_lane_learns_what_it_learns_alone(rate):
+    together, _ = race(settings([0.005, 0.05, 0.5]))
+    alone, _ = race(settings([rate]))
+    lane = [0.005, 0.05, 0.5].index(rate)
+    assert np.abs(together.weights[lane] - alone.weights[0]).max() <= 1e-5
+    assert np.abs(together.bias[lane] - alone.bias[0]).max() <= 1e-5
+
+
+def test_a_step_is_tensorflow_s_gradient_descent_on_the_mean_cross_entropy():
+    import tensorflow as tf
+
+    everything = settings([0.1], steps=5, train=-1)
+    start, _ = race(settings([0.0], steps=1, train=-1))  # rate 0: the first weights
+    data = clusters()
+    weights, bias = tf.Variable(start.weights[0]), tf.Variable(np.zeros(CLASSES, np.float32))
+    for _ in range(5):
+        with tf.GradientTape() as tape:
+            logits = tf.matmul(data.features, weights) + bias
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=data.labels, logits=logits))
+        for variable, gradient in zip([weights, bias], tape.gradient(loss, [weights, bias])):
+            variable.assign_sub(0.1 * gradient)
+    ours, _ = race(everything)
+    assert np.abs(ours.weights[0] - weights.numpy()).max() <= 1e-6
+    assert np.abs(ours.bias[0] - bias.numpy()).max() <= 1e-6
+
+
+def test_the_first_weights_are_truncated_normal_and_the_same_for_all_lanes():
+    start, _ = race(settings([0.0001, 0.0002], steps=1, seed=5))
+    other, _ = race(settings([0.0001], steps=1, seed=6))
+    assert np.abs(start.weights).max() < 0.0021
+    assert 0.0005 < start.weights.std() < 0.0012
+    assert np.abs(start.weights[0] - start.weights[1]).max() < 1e-3
+    assert np.abs(start.weights[0] - other.weights[0]).max() > 1e-4
+
+
+def test_it_is_evaluated_every_interval_and_on_the_last_step():
+    _, seen = race(settings([0.1], steps=25, interval=10))
+    assert [e.step for e in seen] == [10, 20, 25]
+
+
+def test_another_validation_batch_changes_nothing_that_is_learned():
+    few, _ = race(settings([0.1], validation=5))
+    all_of_them, _ = race(settings([0.1], validation=-1))
+    assert (few.weights == all_of_them.weights).all()
+
+
+def test_the_same_seed_gives_the_same_race_and_another_another():
+    first, again, other = race(settings([0.1]))[0], race(settings([0.1]))[0], race(settings([0.1], seed=1))[0]
+    assert (first.weights == again.weights).all()
+    assert (first.weights != other.weights).any()
+
+
+def test_a_class_is_drawn_as_often_however_few_photos_it_has():
+    labels = np.array([0] * 196 + [1] * 2 + [2] * 2)
+    split = heads.Split(np.arange(200), labels)
+    chosen = heads.sample(split, 60, 0)
+    drawn = [np.bincount(labels[heads.sample(split, 60, seed)], minlength=3) for seed in range(50)]
+    assert len(chosen) == 60
+    assert np.abs(np.mean(drawn, axis=0) - 20).max() < 3
+
+
+def test_a_lane_that_leaves_the_numbers_is_named_and_the_others_go_on():
+    huge = clusters(scale=1e25)
+    tiny_rate, high_rate = 1e-30, 10.0
+    result, seen = race(settings([tiny_rate, high_rate]), training=huge)
+    assert list(result.diverged) == [1]
+    assert result.diverged[1] == 10
+    assert np.isfinite(result.weights[0]).all()
+    alone, _ = race(settings([tiny_rate]), training=huge)
+    assert np.allclose(result.weights[0], alone.weights[0], atol=1e-5)
+    assert np.isnan(seen[-1].training_cross_entropy[1])
+
+
+def test_it_learns_what_can_be_learned():
+    result, seen = race(settings([0.5], steps=200))
+    assert seen[-1].training_accuracy[0] == 1.0
+    accuracy, cross_entropy = heads.measure(clusters(30, seed=2), result.weights[0], result.bias[0])
+    assert accuracy == 1.0
+    assert cross_entropy < 0.2
+
+
+def test_it_stops_when_asked_and_keeps_what_it_has_learned():
+    ticks = iter(range(1000000))
+    result, seen = race(settings([0.5], steps=1000), stop=lambda: True, clock=lambda: float(next(ticks)))
+    assert result.steps == seen[-1].step == 10
+    assert result.weights.any()
+
+
+def test_probabilities_sum_to_one_however_large_the_logits():
+    features = np.full((4, WIDTH), 1000.0, np.float32)
+    weights = np.random.RandomState(0).randn(WIDTH, CLASSES).astype(np.float32)
+    probabilities = heads.probabilities(features, weights, np.zeros(CLASSES, np.float32))
+    assert probabilities.shape == (4, CLASSES)
+    assert np.allclose(probabilities.sum(axis=1), 1)

@@ -1,0 +1,274 @@
+"""Whole runs in processes of their own, as the queue starts them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from engine.contract import dataset as datasets
+from engine.contract import events, specs, tickets
+from engine.contract.run_folder import is_locked, read_json
+from engine.worker import images
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUICK = specs.DEFAULT_RETRAIN._replace(steps=60, train_batch_size=20, validation_batch_size=-1)
+
+
+class Worker(object):
+    """Starts real workers under one home, as engine/queue.py does, and ends those it started."""
+
+    def __init__(self, home):
+        self.home, self.number, self.processes = home, 0, []
+
+    def start(self, dataset, **asked):
+        self.number += 1
+        folder = self.home.run("run-{}".format(self.number))
+        os.makedirs(folder.artifacts)
+        spec = QUICK._replace(**asked)
+        specs.write(folder.spec, spec)
+        datasets.write(folder.dataset, dataset)
+        ticket = tickets.take(self.home, spec.device, folder.id)
+        events.append(folder.events, events.State(time.time(), events.QUEUED, ticket))
+        with open(folder.log, "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "engine.worker", folder.path], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.processes.append(process)
+        return folder, process
+
+    def finish(self, dataset, **asked):
+        folder, process = self.start(dataset, **asked)
+        return folder, process.wait(), told(folder)
+
+
+def read_text(path):
+    with open(path) as file:
+        return file.read()
+
+
+def told(folder):
+    return events.Reader(folder.events).read()
+
+
+def only(story, kind):
+    return [event for event in story if isinstance(event, kind)]
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, "it did not happen within {} s".format(seconds)
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def worker(home):
+    running = Worker(home)
+    yield running
+    for process in running.processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def test_a_run_from_photos_to_files(worker, photos):
+    folder, code, story = worker.finish(photos, learning_rates=(0.05, 0.5))
+    assert code == 0, read_text(folder.log)
+    assert [state.state for state in only(story, events.State)] == ["queued", "running", "done"]
+    assert [stage.name for stage in only(story, events.Stage)] == list(events.RETRAIN_STAGES)
+
+    result = only(story, events.Result)[0]
+    assert (result.images, result.training, result.validation, result.testing) == (36, 24, 6, 6)
+    assert (result.cached, result.computed) == (0, 36)
+    assert result.export_photos == 6
+    assert result.export_difference <= 1e-4
+    assert result.peak_memory_bytes > 50e6
+
+    lanes = {lane.lane: lane for lane in only(story, events.LaneResult)}
+    assert sorted(lanes) == ["0.05", "0.5"]
+    assert lanes[result.kept].test_accuracy == 1.0  # drawn lamps are easy
+    metrics = only(story, events.Metric)
+    for lane in lanes:
+        for split in ("training", "validation"):
+            steps = [step for m in metrics if (m.lane, m.split) == (lane, split) for step in m.step]
+            assert steps == [10, 20, 30, 40, 50, 60]
+
+    said = read_json(folder.predictions)
+    assert len(said["files"]) == len(said["truth"]) == len(said["lanes"][result.kept]["predicted"]) == 6
+    with open(folder.labels) as file:
+        assert file.read().split() == photos.labels
+    contract = read_json(folder.contract)
+    assert contract["labels"] == photos.labels
+    assert contract["input"]["height"] == 224
+    assert contract["learning_rate"] == float(result.kept)
+    for lane in lanes:
+        head = np.load(os.path.join(folder.lanes, lane + ".npz"))
+        assert head["weights"].shape == (1280, 3)
+
+    import tensorflow as tf
+
+    answers = tf.saved_model.load(folder.saved_model).signatures["serving_default"]
+    for photo in [photo for photo in photos.photos if photo.split == "testing"]:
+        with open(os.path.join(photos.root, photo.file), "rb") as file:
+            pixels = np.asarray(images.decode(file.read()))
+        probabilities = answers(images=tf.constant(pixels[None]))["probabilities"].numpy()[0]
+        assert probabilities.argmax() == said["lanes"][result.kept]["predicted"][said["files"].index(photo.file)]
+    assert not is_locked(folder.lock)
+
+
+def test_a_second_run_of_the_same_photos_starts_training_at_once(worker, photos):
+    worker.finish(photos, learning_rates=(0.5,))
+    _, code, story = worker.finish(photos, learning_rates=(0.1,))
+    assert code == 0
+    assert (only(story, events.Result)[0].cached, only(story, events.Result)[0].computed) == (36, 0)
+
+
+def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photos):
+    training = [photo.file for photo in photos.photos if photo.split == "training"]
+    with open(os.path.join(photos.root, training[0]), "wb") as file:
+        file.write(b"words")
+    with open(os.path.join(photos.root, training[1]), "r+b") as file:
+        file.truncate(700)
+    os.remove(os.path.join(photos.root, training[2]))
+    _, code, story = worker.finish(photos, learning_rates=(0.5,))
+    assert code == 0
+    assert {event.file for event in only(story, events.Skipped)} == set(training[:3])
+    assert all(event.why for event in only(story, events.Skipped))
+    assert only(story, events.Result)[0].images == 33
+
+
+def test_a_class_without_a_photo_left_fails_with_its_name(worker, photos):
+    for photo in photos.photos:
+        if photo.file.startswith("red/"):
+            open(os.path.join(photos.root, photo.file), "wb").close()
+    _, code, story = worker.finish(photos)
+    assert code == 1
+    error = only(story, events.Error)[0]
+    assert error.code == "too_few_photos"
+    assert "red" in error.message
+
+
+def test_a_folder_that_is_gone_fails_with_its_name(worker, photos):
+    shutil.rmtree(photos.root)
+    _, code, story = worker.finish(photos)
+    assert code == 1
+    assert only(story, events.Error)[0].code == "folder_gone"
+    assert photos.root in only(story, events.Error)[0].message
+    assert only(story, events.State)[-1].state == "failed"
+
+
+def test_missing_weights_fail_with_the_command_that_fetches_them(worker, photos):
+    os.unlink(worker.home.assets)
+    _, code, story = worker.finish(photos)
+    assert code == 1
+    error = only(story, events.Error)[0]
+    assert error.code == "missing_weights"
+    assert "python -m engine assets mobilenet_v2" in error.hint
+
+
+def test_a_gpu_where_there_is_none_fails_before_anything_is_done(worker, photos):
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    _, code, story = worker.finish(photos, device="gpu")
+    assert code == 1
+    assert only(story, events.Error)[0].code == "no_gpu"
+    assert only(story, events.Stage) == []
+
+
+@pytest.mark.parametrize("stage", events.RETRAIN_STAGES)
+def test_cancelling_in_any_stage_ends_the_run_with_what_it_has(worker, photos, stage):
+    # So many steps that nobody is late for Training; the later stages are reached with few.
+    steps = 10 ** 6 if stage == "Training" else 60
+    folder, process = worker.start(photos, steps=steps, learning_rates=(0.05, 0.5))
+    if stage == "Scanning":  # it takes no time: asked before the run's turn
+        open(folder.cancel, "w").close()
+    wait_for(lambda: process.poll() is not None or any(s.name == stage for s in only(told(folder), events.Stage)))
+    open(folder.cancel, "w").close()
+    code = process.wait()
+    story = told(folder)
+    last = only(story, events.State)[-1].state
+    # A stage that was over before the flag was seen is followed by others; the last one has nothing left to stop.
+    assert (code, last) in ((130, "cancelled"), (0, "done"))
+    if stage in ("Scanning", "Training"):
+        assert last == "cancelled"
+    if stage == "Training":
+        assert sorted(os.listdir(folder.lanes)) == ["0.05.npz", "0.5.npz"]
+        assert only(story, events.LaneResult) == []
+    assert not is_locked(folder.lock)
+    assert tickets.line(worker.home, "cpu") == []
+
+
+def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, photos):
+    folder, process = worker.start(photos, steps=10 ** 6)
+    wait_for(lambda: only(told(folder), events.Metric))
+    assert is_locked(folder.lock)
+    assert int(read_text(folder.lock)) == process.pid
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not is_locked(folder.lock)
+    assert only(told(folder), events.State)[-1].state == "running"
+
+
+def test_an_ordinary_kill_is_a_cancel(worker, photos):
+    folder, process = worker.start(photos, steps=10 ** 6)
+    wait_for(lambda: only(told(folder), events.Metric))
+    process.terminate()
+    assert process.wait() == 130
+    assert only(told(folder), events.State)[-1].state == "cancelled"
+
+
+def test_the_second_run_waits_for_the_first_and_loads_nothing_meanwhile(worker, photos):
+    first, process = worker.start(photos, steps=10 ** 6)
+    wait_for(lambda: only(told(first), events.Metric))
+    second, waiting = worker.start(photos, learning_rates=(0.5,))
+    wait_for(lambda: is_locked(second.lock))
+    time.sleep(0.5)
+    assert [state.state for state in only(told(second), events.State)] == ["queued"]
+    assert resident_bytes(waiting.pid) < 60e6
+    process.kill()  # even a death lets the next one in
+    assert waiting.wait() == 0
+    assert only(told(second), events.State)[-1].state == "done"
+
+
+def resident_bytes(pid):
+    with open("/proc/{}/statm".format(pid)) as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_rate_that_is_too_high_is_said(worker, photos):
+    folder, code, story = worker.finish(photos, learning_rates=(0.005, 10.0), steps=600)
+    assert code == 0
+    result = only(story, events.Result)[0]
+    assert result.kept in ("0.005", "10.0")
+    ends = {m.lane: m.cross_entropy[-1] for m in only(story, events.Metric) if m.split == "validation"}
+    warned = [w.message for w in only(story, events.Warning) if "10.0" in w.message]
+    assert bool(warned) == (ends["10.0"] > np.log(3))
+
+
+def lane(name, accuracy, cross_entropy, diverged=False):
+    return events.LaneResult(0.0, name, 0.5, 100, accuracy, cross_entropy, accuracy, 1, diverged)
+
+
+@pytest.mark.parametrize(
+    "lanes, kept",
+    [
+        pytest.param([lane("a", 0.80, 0.5), lane("b", 0.95, 0.9)], "b", id="clearly more accurate"),
+        pytest.param([lane("a", 0.90, 0.3), lane("b", 0.91, 2.0)], "a", id="equal within chance: better scores"),
+        pytest.param([lane("a", 0.95, 0.1, True), lane("b", 0.60, 1.0)], "b", id="one diverged"),
+        pytest.param([lane("a", 0.3, None, True), lane("b", 0.3, 9.0, True)], "b", id="all diverged"),
+    ],
+)
+def test_the_lane_to_keep_is_chosen_by_validation(lanes, kept):
+    from engine.worker.retrain import choose
+
+    assert choose(lanes, 100) == kept
+    # What the testing split says changes nothing.
+    assert choose([each._replace(test_accuracy=1 - each.test_accuracy) for each in lanes], 100) == kept
