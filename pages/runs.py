@@ -14,6 +14,13 @@ header = frame.begin("Runs", "Everything that was run here, newest first.")
 rows = lab.rows()
 
 
+def remove(run_id: str) -> None:
+    try:
+        runs.delete(lab.home(), run_id)
+    except EngineError as error:
+        st.session_state["_not_deleted"] = str(error)
+
+
 @st.dialog("Delete this run")
 def delete(row: lab.RunRow) -> None:
     run = runs.open_run(lab.home(), row.id)
@@ -25,17 +32,14 @@ def delete(row: lab.RunRow) -> None:
         f"{count(row.lanes, 'lane')} of weights and the exported model. The photos and their bottlenecks stay."
     )
     with st.container(horizontal=True):
-        if st.button("Delete", key="delete_confirmed", type="primary"):
-            try:
-                runs.delete(lab.home(), row.id)
-            except EngineError as error:
-                st.error(str(error))
-            else:
-                st.rerun()
+        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove, args=(row.id,)):
+            st.rerun()
         if st.button("Keep it", key="keep"):
             st.rerun()
 
 
+if not_deleted := st.session_state.pop("_not_deleted", ""):
+    st.error(not_deleted, icon=":material/error:")
 if not rows:
     st.markdown("**No runs yet.** They are listed here once one has started.")
     st.page_link("pages/retraining.py", label="Set up a run", icon=":material/arrow_forward:", icon_position="right")

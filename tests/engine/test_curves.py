@@ -75,10 +75,9 @@ def test_lanes_come_by_validation_and_the_test_figure_decides_nothing():
 
 
 def row(lane, validation, **changes):
-    usual = {
-        "number": 0, "kept": False, "diverged": False, "test_accuracy": 0.9, "test_low": 0.8, "test_high": 0.95, "test_n": 8,
-        "best_validation_accuracy": validation, "best_step": 10, "plateau": None, "spread": None,
-    }  # fmt: skip
+    usual = {"number": 0, "kept": False, "diverged": False, "plateau": None, "spread": None, "best_step": 10}
+    usual |= {"test_accuracy": 0.9, "test_low": 0.8, "test_high": 0.95, "test_n": 8}
+    usual |= {"best_validation_accuracy": validation}
     return LaneRow(lane=lane, validation_accuracy=validation, **(usual | changes))
 
 

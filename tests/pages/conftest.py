@@ -1,0 +1,53 @@
+"""Pages as a visitor's script runs, in this process, with a worker that has no TensorFlow."""
+
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.contract.run_folder import LabHome
+from engine.runs import Run, list_runs, open_run
+from tests.photo_folders import draw_photos
+
+APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> LabHome:
+    """A LAB_HOME of the test's own, with a set of 60 photos that a visitor uploaded."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "lab"))
+    monkeypatch.setenv("LAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("WORKER_MODULE", "tests.fakes.fake_worker")
+    monkeypatch.setenv("FAKE_SECONDS", "0.2")
+    monkeypatch.delenv("WORKER_PYTHON", raising=False)
+    draw_photos(tmp_path / "lab" / "datasets" / "lamps")
+    (tmp_path / "data").mkdir()
+    return LabHome(str(tmp_path / "lab"))
+
+
+@pytest.fixture
+def visit(home):
+    def visit(page: str = "", **query: str) -> AppTest:
+        """A visitor who opens a page; `page` is a file of pages/, "" is Home."""
+        app = AppTest.from_file(APP, default_timeout=30)
+        app.query_params.update(query)
+        if page:
+            app.run()
+            app.switch_page(f"pages/{page}.py")
+        app.run()
+        assert not app.exception
+        return app
+
+    return visit
+
+
+def finished(home: LabHome, run_id: str = "") -> Run:
+    """Waits until the run (default: the newest) has ended."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        run = open_run(home, run_id) if run_id else list_runs(home)[0]
+        if not run.is_active:
+            return run
+        time.sleep(0.05)
+    raise AssertionError("the run has not ended after 20 s")

@@ -1,0 +1,47 @@
+from engine.runs import list_runs
+from tests.pages.conftest import finished
+from tests.pages.test_retraining import button, start, texts
+
+
+def test_the_first_visit_says_how_to_start_and_what_is_ready(visit):
+    app = visit()
+    assert "No runs yet. Two ways to start" in texts(app)
+    what = list(app.table[0].value["What"])
+    assert any("Memory" in each for each in what)
+    assert any("MobileNet v2" in each for each in what)
+
+
+def test_home_lists_runs_with_state_and_figures(visit, home):
+    done = finished(home, start(visit, home))
+    failed = finished(home, start(visit, home, seed=901))
+    table = visit().dataframe[0].value
+    assert list(table["Run"]) == [failed.title, done.title]
+    assert [list(each) for each in table["Status"]] == [["Failed"], ["Done"]]
+    kept = done.story.lane_results[done.story.result.kept]
+    assert table["Val. acc."][1] == 100 * kept.final_validation_accuracy
+
+
+def test_a_running_run_is_on_home_and_can_be_cancelled_there(visit, home):
+    run_id = start(visit, home, seed=905)
+    app = visit()
+    app.run()
+    assert "**Lamps · MobileNet v2 · 3 learning rates**" in texts(app)
+    button(app, "Cancel").click().run()
+    assert finished(home, run_id).state == "cancelled"
+
+
+def test_runs_says_that_there_are_none(visit):
+    assert "**No runs yet.**" in texts(visit("runs"))
+
+
+def test_deleting_asks_and_names_what_goes(visit, home):
+    run = finished(home, start(visit, home))
+    app = visit("runs")
+    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    button(app, "Delete").click().run()
+    assert f"**{run.title}** goes with everything in its folder" in texts(app)
+    assert "The photos and their bottlenecks stay." in texts(app)
+    assert len(list_runs(home)) == 1
+    app.button(key="delete_confirmed").click().run()
+    assert list_runs(home) == []

@@ -1,0 +1,238 @@
+import pytest
+
+from engine.contract import specs
+from engine.runs import list_runs
+from tests.pages.conftest import finished
+from tests.photo_folders import draw_photos
+
+
+def texts(app) -> str:
+    """Everything that the page says in words."""
+    kinds = (app.markdown, app.caption, app.error, app.warning, app.title)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def button(app, label):
+    return next(button for button in app.button if button.label == label)
+
+
+def choose_lamps(app):
+    app.selectbox(key="photos").set_value("lamps").run()
+    return app
+
+
+def test_photos_are_shown_with_their_split_before_anything_starts(visit, home):
+    app = choose_lamps(visit("retraining"))
+    assert "**Lamps** · 3 classes, 60 photos" in texts(app)
+    table = app.dataframe[0].value
+    assert list(table["Class"]) == ["green", "red", "yellow"]
+    assert (table[["Training", "Validation", "Testing"]].astype(int).sum(axis=1) == 20).all()
+    assert (table[["Training", "Validation", "Testing"]].astype(int) > 0).all(axis=None)
+    assert list_runs(home) == []
+
+
+def test_what_the_sliders_say_is_what_the_run_is_asked_to_do(visit, home):
+    app = choose_lamps(visit("retraining", mode="single"))
+    app.select_slider(key="learning_rate").set_value(0.05).run()
+    app.select_slider(key="steps").set_value(200).run()
+    app.number_input(key="seed").set_value(3).run()
+    button(app, "Start training").click().run()
+    run = finished(home)
+    assert run.spec == specs.DEFAULT_RETRAIN._replace(learning_rates=(0.05,), steps=200, seed=3)
+    assert app.query_params["run"] == run.id
+
+
+def test_a_race_has_a_slider_for_each_lane_that_can_be_added_and_removed(visit, home):
+    app = choose_lamps(visit("retraining", mode="race"))
+    assert [slider.value for slider in app.select_slider][:3] == [0.005, 0.5, 1.0]
+    button(app, "Add a rate").click().run()
+    assert button(app, "Race 4 rates")
+    app.button(key="remove_rate_1").click().run()
+    app.select_slider(key="learning_rate_4").set_value(2.0).run()
+    button(app, "Race 3 rates").click().run()
+    assert finished(home).spec.learning_rates == (0.5, 1.0, 2.0)
+
+
+def test_eight_lanes_are_the_most(visit):
+    app = choose_lamps(visit("retraining", mode="race"))
+    for _ in range(5):
+        button(app, "Add a rate").click().run()
+    assert button(app, "Race 8 rates")
+    assert not [each for each in app.button if each.label == "Add a rate"]
+
+
+def test_a_rate_chosen_twice_is_said_and_stops_the_start(visit):
+    app = choose_lamps(visit("retraining", mode="race"))
+    app.select_slider(key="learning_rate_2").set_value(1.0).run()
+    assert "A learning rate is listed twice; each lane needs its own." in texts(app)
+    assert button(app, "Race 3 rates").disabled
+
+
+def test_a_folder_outside_the_roots_is_refused_with_a_sentence(visit, tmp_path):
+    draw_photos(tmp_path / "elsewhere")
+    app = visit("retraining")
+    app.selectbox(key="photos").set_value("a folder on this machine").run()
+    app.text_input(key="folder").set_value(str(tmp_path / "elsewhere")).run()
+    assert "is outside the folders that photos may come from" in texts(app)
+    assert button(app, "Race 3 rates").disabled
+
+
+def test_a_folder_below_the_roots_is_looked_at(visit, tmp_path):
+    draw_photos(tmp_path / "data" / "signals", ("green", "red"))
+    app = visit("retraining")
+    app.selectbox(key="photos").set_value("a folder on this machine").run()
+    app.text_input(key="folder").set_value(str(tmp_path / "data" / "signals")).run()
+    assert "**signals** · 2 classes, 40 photos" in texts(app)
+    assert not button(app, "Race 3 rates").disabled
+
+
+@pytest.mark.parametrize(
+    "classes, each, sentence",
+    [
+        pytest.param((), 0, "It should hold one folder per class", id="empty"),
+        pytest.param(("red",), 30, "has one class only, red", id="one class"),
+        pytest.param(("red", "green"), 4, "at least 20 are needed", id="few photos"),
+    ],
+)
+def test_photos_that_cannot_be_learnt_from_stop_the_start(visit, tmp_path, classes, each, sentence):
+    (tmp_path / "data" / "bad").mkdir()
+    draw_photos(tmp_path / "data" / "bad", classes, each)
+    app = visit("retraining")
+    app.selectbox(key="photos").set_value("a folder on this machine").run()
+    app.text_input(key="folder").set_value(str(tmp_path / "data" / "bad")).run()
+    assert sentence in texts(app)
+    assert button(app, "Race 3 rates").disabled
+
+
+def test_unreadable_and_equal_photos_are_named_and_stop_nothing(visit, home, tmp_path):
+    lamps = tmp_path / "lab" / "datasets" / "lamps"
+    (lamps / "red" / "zz.jpg").write_bytes(b"")
+    (lamps / "red" / "copy.jpg").write_bytes((lamps / "green" / "000.jpg").read_bytes())
+    app = choose_lamps(visit("retraining"))
+    assert "red/zz.jpg" in texts(app)
+    assert "with the same content in two classes" in texts(app)
+    assert not button(app, "Race 3 rates").disabled
+
+
+def start(visit, home, seed=0, mode="race"):
+    app = choose_lamps(visit("retraining", mode=mode))
+    app.select_slider(key="steps").set_value(500).run()
+    app.number_input(key="seed").set_value(seed).run()
+    app.button(key="start").click().run()
+    return app.query_params["run"]
+
+
+def test_a_finished_race_has_a_verdict_and_a_table_from_the_same_rows(visit, home):
+    run = finished(home, start(visit, home))
+    app = visit("retraining", run=run.id)
+    assert f"**Keep lr {run.story.result.kept}:" in texts(app)
+    table = app.dataframe[0].value
+    assert list(table.columns) == [
+        "Learning rate", "Test accuracy", "Best validation", "Best at step", "Plateau at step",
+        "Plateau at seconds", "Spread",
+    ]  # fmt: skip
+    kept = run.story.lane_results[run.story.result.kept]
+    assert table["Learning rate"][0] == f"lr {kept.lane} · kept"
+    assert table["Test accuracy"][0].startswith(f"{kept.test_accuracy * 100:.1f}% (")
+    assert table["Test accuracy"][0].endswith(f"N={kept.test_n})")
+    assert table["Best at step"][0] == f"{kept.best_step:,}"
+
+
+def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(visit, home):
+    run = finished(home, start(visit, home, mode="single"))
+    app = visit("retraining", run=run.id)
+    assert [metric.label for metric in app.metric] == ["Test accuracy", "Best validation", "Time to 85%", "Training"]
+    result = run.story.lane_results["0.01"]
+    assert app.metric[0].value == f"{result.test_accuracy * 100:.1f}%"
+    assert list(app.dataframe[0].value["Class"]) == ["green", "red", "yellow"]
+    assert app.dataframe[0].value["Test photos"].sum() == result.test_n
+
+
+def test_the_address_of_a_run_shows_it_again_in_another_session(visit, home):
+    run_id = start(visit, home)
+    finished(home, run_id)
+    first, second = visit("retraining", run=run_id), visit("retraining", run=run_id)
+    assert [each.value for each in first.markdown] == [each.value for each in second.markdown]
+
+
+def test_an_unknown_run_is_a_sentence(visit):
+    app = visit("retraining", run="20200101-000000-abcdef")
+    assert "There is no run '20200101-000000-abcdef'. It may have been deleted." in texts(app)
+    app = visit("retraining", run="../../etc")
+    assert "There is no run" in texts(app)
+
+
+def test_a_failed_run_says_what_happened_and_starts_again(visit, home):
+    run = finished(home, start(visit, home, seed=901))
+    app = visit("retraining", run=run.id)
+    assert "**Out of memory while computing bottlenecks.** Close other programs" in texts(app)
+    assert "ResourceExhaustedError" in app.code[0].value
+    button(app, "Start again with these settings").click().run()
+    again = finished(home, app.query_params["run"])
+    assert again.id != run.id
+    assert again.spec == run.spec
+
+
+def test_a_worker_killed_without_a_word_is_lost_and_not_running(visit, home):
+    run = finished(home, start(visit, home, seed=907))
+    app = visit("retraining", run=run.id)
+    assert "The worker died without a word." in texts(app)
+    assert button(app, "Start again with these settings")
+
+
+def test_a_diverged_lane_is_named_and_the_others_have_their_figures(visit, home):
+    run = finished(home, start(visit, home, seed=903))
+    app = visit("retraining", run=run.id)
+    assert "**lr 1.0 diverged.**" in texts(app)
+    table = app.dataframe[0].value
+    assert table["Learning rate"].iloc[-1] == "lr 1.0"
+    assert table["Plateau at step"].iloc[-1] == "diverged"
+
+
+def test_photos_left_out_and_warnings_are_listed(visit, home):
+    run = finished(home, start(visit, home, seed=904))
+    app = visit("retraining", run=run.id)
+    assert "`green/000.jpg`: The file is empty." in texts(app)
+    run = finished(home, start(visit, home, seed=906))
+    assert "The cache was damaged" in texts(visit("retraining", run=run.id))
+
+
+def test_a_running_run_shows_its_settings_and_can_be_cancelled(visit, home):
+    run_id = start(visit, home, seed=905)  # takes a minute
+    app = visit("retraining", run=run_id)
+    assert "**This run**" in texts(app)
+    assert list(app.table[0].value["Setting"])[:2] == ["Photos", "Backbone"]
+    waiting = start(visit, home)
+    queued = visit("retraining", run=waiting)
+    assert "number 2 in line, behind Lamps · MobileNet v2 · 3 learning rates" in texts(queued)
+    app.button(key="cancel").click().run()
+    assert finished(home, run_id).state == "cancelled"
+    app = visit("retraining", run=run_id)
+    assert "you stopped it" in texts(app)
+    assert button(app, "Start again with these settings")
+    assert finished(home, waiting).state == "done"
+
+
+def test_the_cost_is_said_once_it_has_been_measured_here(visit, home):
+    app = choose_lamps(visit("retraining"))
+    assert "The first run measures how long it takes on this CPU." in texts(app)
+    finished(home, start(visit, home))
+    app = choose_lamps(visit("retraining"))
+    assert "as measured here" in texts(app)
+
+
+def test_a_photo_that_is_gone_is_said(visit, home, tmp_path):
+    run = finished(home, start(visit, home, mode="single"))
+    for file in run.predictions()["files"]:
+        (tmp_path / "lab" / "datasets" / "lamps" / file).unlink()
+    app = visit("retraining", run=run.id)
+    app.session_state["run_tabs"] = "Hardest photos"
+    app.run()
+    shown = next(caption.value for caption in app.caption if caption.value.startswith("No longer readable"))
+    assert shown.count(".jpg (") > 0
+    assert shown.count(".jpg (") == sum(
+        true != said
+        for true, said in zip(
+            run.predictions()["truth"], run.predictions()["lanes"][run.story.result.kept]["predicted"], strict=True
+        )
+    )
