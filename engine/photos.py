@@ -15,6 +15,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -160,14 +161,18 @@ def scan(
     by_content: dict[bytes, list[str]] = defaultdict(list)
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         looked = pool.map(lambda one: look(root / one[0] / one[1]), candidates)
-        for done, ((folder, file), (digest, why)) in enumerate(zip(candidates, looked, strict=True), start=1):
-            if not why:
-                files[folder].append(file)
-                by_content[digest].append(f"{folder}/{file}")
-            elif os.path.splitext(file)[1].lower() in _PHOTO_SUFFIXES:
-                unreadable.append((f"{folder}/{file}", why))
-            if progress:
-                progress(done, len(candidates))
+        try:
+            for done, ((folder, file), (digest, why)) in enumerate(zip(candidates, looked, strict=True), start=1):
+                if not why:
+                    files[folder].append(file)
+                    by_content[digest].append(f"{folder}/{file}")
+                elif os.path.splitext(file)[1].lower() in _PHOTO_SUFFIXES:
+                    unreadable.append((f"{folder}/{file}", why))
+                if progress:
+                    progress(done, len(candidates))
+        except BaseException:  # Ctrl-C, or a visitor who left: do not read the rest first
+            pool.shutdown(cancel_futures=True)
+            raise
     duplicates = []
     for same in by_content.values():
         if len(same) > 1:
@@ -546,6 +551,9 @@ def _write_members(
         raise PhotosError(
             f"The photos need {total / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free. Make room, then upload again."
         )
+    for stale in datasets.glob(".part-*"):  # of a server that was killed while it unpacked
+        if time.time() - stale.stat().st_mtime > 86400:
+            shutil.rmtree(stale, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=datasets))
     try:
         done = 0

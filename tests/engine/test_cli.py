@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabHome]:
             path.parent.mkdir(parents=True)
             path.write_bytes(b"weights")
             extent = 7
-        (path.parent / ".verified").write_text(json.dumps({"sha256": row.sha256, "extent": extent}))
+        (path.parent / ".verified").write_text(json.dumps({"sha256": row.sha256, "extent": extent, "source": "a test"}))
     yield home
     for run in list_runs(home):
         if pid := holder_of(run.folder):
@@ -337,7 +337,8 @@ def test_with_everything_there_assets_is_silent_and_loads_nothing_heavy(home: La
 
 def test_assets_are_listed_without_being_fetched(home: LabHome) -> None:
     listed = engine("assets", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == [row.name for row in assets.ASSETS]
+    assert [line.split()[0] for line in listed if "from" not in line] == [row.name for row in assets.ASSETS]
+    assert listed[1].strip() == "from a test"
     assert "not here" in listed[-1]
     said = json.loads(engine("assets", "--list", "--json").stdout)["assets"]
     assert [row["path"] is None for row in said] == [row.name == "flower_photos" for row in assets.ASSETS]

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import time
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -451,6 +452,14 @@ def test_a_file_where_another_member_needs_a_folder_leaves_nothing_behind(tmp_pa
     with pytest.raises(PhotosError, match="could not be unpacked"):
         photos.unpack(zip_of({"red/a": b"a", "red/a/b.jpg": b"b", "green/c": b"c"}), tmp_path, "x.zip")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_server_left_half_unpacked_is_removed_a_day_later(tmp_path: Path) -> None:
+    for name, age in ((".part-old", 100_000), (".part-new", 10)):
+        (tmp_path / name / "red").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
+    photos.unpack(zip_of(PAIR), tmp_path, "lights")
+    assert sorted(os.listdir(tmp_path)) == [".part-new", "lights"]
 
 
 # --- thumbnails ------------------------------------------------------------------------------------------------------
