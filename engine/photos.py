@@ -151,6 +151,7 @@ def scan(
     Links inside the folder are followed where they end inside the folder itself or below `roots`, and listed as
     unreadable where not. Raises PhotosError where the folder is gone or may not be read.
     """
+    root = root.absolute()  # a worker has another current folder
     inside = (root.resolve(), *roots)
     unreadable: list[tuple[str, str]] = []
     candidates: list[tuple[str, str]] = []  # class folder, file
@@ -197,7 +198,7 @@ def _first(duplicate: Duplicate) -> str:
 def _list_classes(root: Path, inside: Sequence[Path], unreadable: list[tuple[str, str]]) -> tuple[list[str], int]:
     folders, loose = [], 0
     for entry in _entries(root, str(root)):
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # entry.is_dir() raises for a loop of links
             if fault := _fault_of_name(entry, inside):
                 unreadable.append((_printable(entry.name), fault))
             else:
@@ -213,9 +214,9 @@ def _list_files(root: Path, folder: str, inside: Sequence[Path], unreadable: lis
         name = f"{folder}/{_printable(entry.name)}"
         if fault := _fault_of_name(entry, inside):
             unreadable.append((name, fault))
-        elif entry.is_dir():
+        elif os.path.isdir(entry.path):
             unreadable.append((name, "a folder inside a class folder; photos lie directly in their class's folder"))
-        elif entry.is_file():
+        elif os.path.isfile(entry.path):
             files.append(entry.name)
         elif os.path.splitext(entry.name)[1].lower() in _PHOTO_SUFFIXES:
             unreadable.append((name, "no file: a device, a pipe or a link to nothing"))
@@ -242,8 +243,11 @@ def _is_junk(name: str) -> bool:
 def _fault_of_name(entry: os.DirEntry[str], inside: Sequence[Path]) -> str:
     if _printable(entry.name) != entry.name:
         return "its name is not UTF-8; rename it"
-    if entry.is_symlink() and not _is_below(Path(entry.path).resolve(), inside):
-        return "a link that leads outside the folders that photos may come from"
+    try:
+        if entry.is_symlink() and not _is_below(Path(entry.path).resolve(), inside):
+            return "a link that leads outside the folders that photos may come from"
+    except (OSError, RuntimeError):  # depending on the Python
+        return "a link that leads to itself"
     return ""
 
 

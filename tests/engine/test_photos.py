@@ -119,6 +119,21 @@ def test_a_link_out_of_the_folder_is_not_followed(lights: Path, tmp_path: Path) 
     assert [row.folder for row in wider.classes] == ["green", "private", "red", "yellow"]
 
 
+def test_a_link_to_itself_is_listed_and_stops_nothing(lights: Path) -> None:
+    (lights / "red" / "loop.jpg").symlink_to(lights / "red" / "loop.jpg")
+    (lights / "loop").symlink_to(lights / "loop")
+    scan = photos.scan(lights, "Lights")
+    assert [file for file, _ in scan.unreadable] == ["red/loop.jpg"]
+    assert scan.photos == 30
+
+
+def test_a_dataset_names_its_folder_in_full_however_it_was_typed(lights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lights.parent)
+    scan = photos.scan(Path("lights"), "Lights", typed="lights")
+    assert photos.split(scan, 10, 10).root == str(lights)
+    assert scan.typed == "lights"
+
+
 def test_copies_in_two_classes_and_in_two_splits_are_named(lights: Path) -> None:
     (lights / "green" / "wrong.jpg").write_bytes((lights / "red" / "red-0.jpg").read_bytes())
     # Copies of one photo within the class, until one lands in another split.
