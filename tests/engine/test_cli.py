@@ -131,9 +131,9 @@ def test_the_split_can_be_keyed_by_the_path_as_typed(home: LabHome, lights: Path
     typed = os.path.relpath(lights, ROOT)
     assert engine("retrain", "--image_dir", typed, "--split_key", "typed_path").returncode == 0
     (run,) = list_runs(home)
-    original = {photo.file: photos.percentage(f"{typed}/{photo.file}") for photo in run.dataset.photos}
-    in_training = {photo.file for photo in run.dataset.photos if photo.split == "training"}
-    assert {file for file, place in original.items() if place >= 20} >= in_training
+    scan = photos.scan(lights, "My Lights", typed=typed)
+    assert run.dataset.photos == photos.split(scan, 10, 10, photos.TYPED_PATH).photos
+    assert run.dataset.photos != photos.split(scan, 10, 10).photos
 
 
 def test_a_built_in_set_is_named_by_its_word(home: LabHome) -> None:
