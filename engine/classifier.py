@@ -36,7 +36,7 @@ class Answer:
 
 
 class Classifier:
-    """One per server. The process starts with the first question and comes back after a death; one question at a time."""
+    """One per server, one question at a time. The process starts with the first one and comes back after a death."""
 
     def __init__(self, home: LabHome, worker_python: str):
         self.home, self.worker_python = home, worker_python

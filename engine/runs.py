@@ -32,7 +32,7 @@ class Curve:
     step: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # since training began
     accuracy: list[float] = field(default_factory=list)  # 0..1
-    cross_entropy: list[float] = field(default_factory=list)  # nats; None where it was not a number
+    cross_entropy: list[float | None] = field(default_factory=list)  # nats; None where it was not a number
 
 
 @dataclass

@@ -6,7 +6,7 @@ torn last line, and ignores kinds and fields that it does not know. Python 3.6, 
 
 import json
 import os
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 FINAL = (DONE, FAILED, CANCELLED)
@@ -54,7 +54,7 @@ Metric = NamedTuple(  # a block of evaluations of one lane, at most 0.5 s of the
         ("step", List[int]),  # counted from 1
         ("seconds", List[float]),  # since training began
         ("accuracy", List[float]),  # 0..1
-        ("cross_entropy", List[float]),  # nats, mean over the batch; None where it is not a number
+        ("cross_entropy", List[Optional[float]]),  # nats, mean over the batch; None where it is not a number
     ],
 )
 Skipped = NamedTuple(  # a photo that could not be used; the run goes on without it
@@ -89,7 +89,10 @@ LaneResult = NamedTuple(  # the final figures of one lane, measured with its las
         ("test_accuracy", float),  # 0..1
         ("test_n", int),  # photos tested
         ("final_validation_accuracy", float),  # 0..1, over the whole validation split; lanes are chosen by it and
-        ("final_validation_cross_entropy", float),  # nats, likewise, between equals; None where it is not a number
+        (
+            "final_validation_cross_entropy",
+            Optional[float],
+        ),  # nats, likewise, between equals; None where it is not a number
         ("best_validation_accuracy", float),  # 0..1, the highest of the evaluations during training
         ("best_step", int),  # where that was
         ("diverged", bool),
@@ -109,7 +112,7 @@ Result = NamedTuple(  # the final figures of the run
         ("decode_seconds", float),  # core-seconds of reading, decoding and resizing
         ("backbone_seconds", float),  # core-seconds inside the backbone
         ("race_seconds", float),  # wall time of training, all lanes together
-        ("export_difference", float),  # largest |probability| difference of the exported files, loaded in a fresh process
+        ("export_difference", float),  # of a probability, the largest; exported files loaded in a fresh process
         ("export_photos", int),  # how many photos were compared
         ("runtime", str),  # what computed the bottlenecks, for people
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
@@ -136,7 +139,7 @@ _KINDS = {
     "lane_result": LaneResult,
     "result": Result,
     "error": Error,
-}
+}  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}
 
 

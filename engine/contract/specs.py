@@ -108,7 +108,7 @@ def faults(spec):
                 spec.validation_percentage + spec.testing_percentage
             )
         )
-    _within(found, "Seed", spec.seed, 0, 2 ** 31 - 1)
+    _within(found, "Seed", spec.seed, 0, 2**31 - 1)
     if spec.device not in DEVICES:
         found.append("Device is {!r}; choose one of {}.".format(spec.device, ", ".join(DEVICES)))
     return found

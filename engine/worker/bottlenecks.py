@@ -32,7 +32,6 @@ Figures = NamedTuple(
 )
 
 
-
 class Cancelled(Exception):
     """`stop` said so."""
 
@@ -274,14 +273,15 @@ class Cache(object):
         self.key = hashlib.sha256(key.encode()).hexdigest()
         self.damaged = 0  # vectors that were found and did not match their checksum
         self.trouble = None  # type: Optional[str]
+        self._database = None  # type: Optional[sqlite3.Connection]
         try:
-            self._open(key)
+            self._database = _open(path, self.key, key)
         except sqlite3.OperationalError as error:
             self._give_up(error)
         except sqlite3.DatabaseError:
             os.replace(path, "{}.damaged-{:.0f}".format(path, time.time()))
             self.trouble = "The bottleneck cache was damaged; it was set aside and is being rebuilt."
-            self._open(key)
+            self._database = _open(path, self.key, key)
 
     def read(self, photos):
         # type: (List[str]) -> Dict[str, np.ndarray]
@@ -325,22 +325,28 @@ class Cache(object):
             self._database.close()
             self._database = None
 
-    def _open(self, key):
-        # type: (str) -> None
-        self._database = sqlite3.connect(self.path, timeout=30)  # type: Optional[sqlite3.Connection]
-        assert self._database is not None
-        with self._database:
-            self._database.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, describes TEXT)")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS vectors "
-                "(key TEXT, photo TEXT, vector BLOB, checksum INTEGER, PRIMARY KEY (key, photo))"
-            )
-            self._database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (self.key, key))
-
     def _give_up(self, error):
         # type: (Exception) -> None
         self.trouble = "Bottlenecks are not kept for the next run: {}.".format(error)
         self._database = None
+
+
+def _open(path, key, describes):
+    # type: (str, str, str) -> sqlite3.Connection
+    """The database with its tables. Raises sqlite3.DatabaseError where the file is none."""
+    database = sqlite3.connect(path, timeout=30)
+    try:
+        with database:
+            database.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, describes TEXT)")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS vectors "
+                "(key TEXT, photo TEXT, vector BLOB, checksum INTEGER, PRIMARY KEY (key, photo))"
+            )
+            database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?)", (key, describes))
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
 
 
 def _reported(values, progress, stop):

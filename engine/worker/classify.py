@@ -128,9 +128,7 @@ class Classifier(object):
             digest = backbones.digest(backbones.weights_path(self.home, row))
             path = os.path.join(self.home.derived, "{}-{}-imagenet.tflite".format(row.name, digest[:16]))
         except FileNotFoundError:
-            raise Refused(
-                "The weights of {} are not on this machine: run `python -m engine assets`.".format(row.title)
-            )
+            raise Refused("The weights of {} are not on this machine: run `python -m engine assets`.".format(row.title))
         if not os.path.isfile(path):
             # In a process of its own, so that TensorFlow's memory goes when the network is converted.
             command = [sys.executable, "-m", "engine.worker.classify", self.home.path, row.name, path]

@@ -111,7 +111,7 @@ def resize_bytes(rgb, size):
     """
     import tensorflow as tf
 
-    unit = 2.0 ** 22
+    unit = 2.0**22
     rgb = tf.cast(rgb, tf.float64)  # sums of 30 bits stay whole numbers
     for axis, product in ((2, "ow,nhwc->nhoc"), (1, "oh,nhwc->nowc")):
         weights = tf.floor(_triangle(tf.shape(rgb)[axis], size) * unit + 0.5)
@@ -203,7 +203,7 @@ def _compare(folder, paths, expected):
 
 
 if __name__ == "__main__":
-    import tensorflow  # noqa: F401  (while the files are being written)
+    import tensorflow  # while the files are being written
 
     asked = json.load(sys.stdin)
     found = _compare(RunFolder(sys.argv[1]), asked["paths"], np.array(asked["expected"], np.float32))

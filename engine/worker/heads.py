@@ -96,7 +96,7 @@ def race(training, validation, settings, report, stop=lambda: False, clock=time.
         evaluation = Evaluation(
             step,
             clock() - began,
-            *(_measure(x, truth, weights, bias, lanes) + _measure(*next(checks), weights, bias, lanes))
+            *(_measure(x, truth, weights, bias, lanes) + _measure(*next(checks), weights, bias, lanes)),
         )
         block.append(evaluation)
         for lane in np.flatnonzero(~np.isfinite(evaluation.training_cross_entropy)):

@@ -280,9 +280,7 @@ def _evaluate(spec, raced, splits, photos, folder, report):
         events.append(folder.events, result)
         lanes.append(Lane(name, weights, bias, result))
         report.progress(at + 1)
-    write_json(
-        folder.predictions, {"files": files, "truth": [int(label) for label in testing.labels], "lanes": said}
-    )
+    write_json(folder.predictions, {"files": files, "truth": [int(label) for label in testing.labels], "lanes": said})
     return lanes
 
 

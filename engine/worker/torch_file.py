@@ -20,7 +20,7 @@ _DTYPES = {
     "HalfStorage": np.dtype("<f2"),
     "LongStorage": np.dtype("<i8"),
     "IntStorage": np.dtype("<i4"),
-}
+}  # type: Dict[str, np.dtype]
 
 
 class _Storage(object):

@@ -186,7 +186,7 @@ def test_a_gpu_where_there_is_none_fails_before_anything_is_done(worker, photos)
 @pytest.mark.parametrize("stage", events.RETRAIN_STAGES)
 def test_cancelling_in_any_stage_ends_the_run_with_what_it_has(worker, photos, stage):
     # So many steps that nobody is late for Training; the later stages are reached with few.
-    steps = 10 ** 6 if stage == "Training" else 60
+    steps = 10**6 if stage == "Training" else 60
     folder, process = worker.start(photos, steps=steps, learning_rates=(0.05, 0.5))
     if stage == "Scanning":  # it takes no time: asked before the run's turn
         open(folder.cancel, "w").close()
@@ -207,7 +207,7 @@ def test_cancelling_in_any_stage_ends_the_run_with_what_it_has(worker, photos, s
 
 
 def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, photos):
-    folder, process = worker.start(photos, steps=10 ** 6)
+    folder, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(folder), events.Metric))
     assert is_locked(folder.lock)
     assert int(read_text(folder.lock)) == process.pid
@@ -218,7 +218,7 @@ def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, p
 
 
 def test_an_ordinary_kill_is_a_cancel(worker, photos):
-    folder, process = worker.start(photos, steps=10 ** 6)
+    folder, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(folder), events.Metric))
     process.terminate()
     assert process.wait() == 130
@@ -226,7 +226,7 @@ def test_an_ordinary_kill_is_a_cancel(worker, photos):
 
 
 def test_the_second_run_waits_for_the_first_and_loads_nothing_meanwhile(worker, photos):
-    first, process = worker.start(photos, steps=10 ** 6)
+    first, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(first), events.Metric))
     second, waiting = worker.start(photos, learning_rates=(0.5,))
     wait_for(lambda: is_locked(second.lock))

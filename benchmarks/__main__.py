@@ -1,0 +1,36 @@
+"""python -m benchmarks NAME [FOLDER_OF_PHOTOS]
+
+bottlenecks   JPEG to vector, against the original's way and plain Keras          needs a folder of photos
+race          three learning rates at once, against retrain.py's way and Keras
+cached        a second run of 3,670 photos                                        needs a folder of photos
+accuracy      three seeds on the photos given and on the traffic lights           needs a folder of photos
+dashboard     first paint, memory, another visitor's click
+
+The folder holds one folder a class; without it, flower_photos in $LAB_TEST_DATA is taken. Each writes its table into
+docs/benchmarks.md. The machine must have nothing else to do.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+NEEDS_PHOTOS = {"bottlenecks": True, "race": False, "cached": True, "accuracy": True, "dashboard": False}
+
+
+def main(arguments: list[str]) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    name = arguments[0] if arguments else ""
+    if name not in NEEDS_PHOTOS:
+        sys.exit(__doc__)
+    module = import_module(f"benchmarks.{name}")
+    if not NEEDS_PHOTOS[name]:
+        return module.run()
+    given = arguments[1] if len(arguments) > 1 else os.path.join(os.environ.get("LAB_TEST_DATA", ""), "flower_photos")
+    if not Path(given).is_dir():
+        sys.exit(f"There is no folder {given}. Name a folder of photos with one folder a class.")
+    return module.run(Path(given))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
