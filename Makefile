@@ -21,7 +21,7 @@ lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m vermin -q -t=3.6- --no-tips --violations \
+	.venv/bin/vermin -q -t=3.6- --no-tips --violations \
 	    engine/__init__.py engine/contract engine/worker tests/worker tools/setup.py
 
 format: setup-dev  ## put the code into its usual form

@@ -1,0 +1,127 @@
+"""The resident classifier as the pages use it: real process, real weights."""
+
+import io
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from engine.classifier import Classifier
+from engine.contract.run_folder import LabHome
+from engine.errors import ClassifierError
+from tests.assets_home import with_assets
+
+
+@pytest.fixture
+def classifier() -> Iterator[Classifier]:
+    resident = Classifier(with_assets("mobilenet_v2", "imagenet_names"), sys.executable)
+    yield resident
+    resident.close()
+
+
+def picture(shade: int = 90) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((60, 80, 3), shade, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def only_child() -> psutil.Process:
+    (child,) = [
+        process for process in psutil.Process().children() if "engine.worker.classify" in " ".join(process.cmdline())
+    ]
+    return child
+
+
+def test_it_answers_with_names_scores_times_and_what_was_seen(classifier):
+    answer = classifier.classify("mobilenet_v2", picture(), top=3)
+    assert len(answer.top) == 3
+    scores = [score for _, score in answer.top]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < sum(scores) <= 1
+    assert (answer.width, answer.height) == (80, 60)
+    assert answer.seconds > 0
+    assert Image.open(io.BytesIO(answer.seen_png)).size == (224, 224)
+
+
+def test_it_never_loads_tensorflow_where_litert_is_installed(classifier):
+    pytest.importorskip("ai_edge_litert")
+    classifier.classify("mobilenet_v2", picture())
+    loaded = [part.path for part in only_child().memory_maps()]
+    assert not [path for path in loaded if "libtensorflow" in path]
+
+
+def test_a_process_that_was_killed_comes_back_with_the_next_question(classifier):
+    before = classifier.classify("mobilenet_v2", picture())
+    child = only_child()
+    child.kill()
+    child.wait()
+    assert classifier.classify("mobilenet_v2", picture()).top == before.top
+
+
+def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):
+    classifier.classify("mobilenet_v2", picture())
+    first = only_child()
+    first.suspend()  # in the middle, for as long as it takes
+    killer = threading.Timer(0.5, first.kill)
+    killer.start()
+    assert classifier.classify("mobilenet_v2", picture()).top
+    assert only_child().pid != first.pid
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "sentence"),
+    [
+        pytest.param("mobilenet_v2", b"words", "This picture cannot be used", id="no picture"),
+        pytest.param("20260101-000000-abcdef", picture(), "no finished model", id="no such run"),
+        pytest.param("../../etc", picture(), "no finished model", id="a path"),
+    ],
+)
+def test_what_it_cannot_answer_it_says(classifier, model, image, sentence):
+    with pytest.raises(ClassifierError, match=sentence):
+        classifier.classify(model, image)
+
+
+def test_missing_weights_are_said_with_the_command_that_fetches_them(tmp_path):
+    resident = Classifier(LabHome(str(tmp_path)), sys.executable)
+    try:
+        with pytest.raises(ClassifierError, match="python -m engine assets"):
+            resident.classify("mobilenet_v2", picture())
+    finally:
+        resident.close()
+
+
+def test_an_interpreter_that_cannot_run_is_named(tmp_path):
+    with pytest.raises(ClassifierError, match="Cannot run WORKER_PYTHON=/no/such/python"):
+        Classifier(LabHome(str(tmp_path)), "/no/such/python").classify("mobilenet_v2", picture())
+
+
+def test_two_visitors_at_once_get_their_own_answers(classifier):
+    shades = [10, 250]
+    alone = {shade: classifier.classify("mobilenet_v2", picture(shade)).top for shade in shades}
+    got: dict[int, list] = {}
+
+    def ask(shade: int) -> None:
+        got[shade] = classifier.classify("mobilenet_v2", picture(shade)).top
+
+    threads = [threading.Thread(target=ask, args=(shade,)) for shade in shades * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == alone
+
+
+def test_closing_ends_the_process(classifier):
+    classifier.classify("mobilenet_v2", picture())
+    pid = only_child().pid
+    classifier.close()
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path("/proc", str(pid)).exists()
