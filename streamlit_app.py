@@ -15,7 +15,7 @@ RECENT = 12  # rows
 
 
 def first_visit() -> None:
-    st.markdown("#### No runs yet. Two ways to start")
+    st.subheader("No runs yet. Two ways to start", anchor=False)
     ways = [
         (
             "Race learning rates",
@@ -44,7 +44,7 @@ def first_visit() -> None:
                 query_params={"mode": mode},
             )
             st.caption("Traffic lights are built in, nothing to download")
-    st.markdown("#### This device")
+    st.subheader("This device", anchor=False)
     st.table(readiness(), hide_header=True, hide_index=True, border="horizontal")
 
 
@@ -85,7 +85,7 @@ def accuracy_against_time(rows: list[lab.RunRow], height: int) -> None:
             best[name] = row
     if not best:
         return
-    st.markdown("#### Accuracy against time")
+    st.subheader("Accuracy against time", anchor=False)
     points = [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
     words = "; ".join(f"{point.name}: {point.accuracy:.1%} after {point.seconds:.0f} s" for point in points)
     chart = charts.accuracy_against_time(points, height, lab.is_dark())
@@ -109,7 +109,7 @@ def main() -> None:
         run_panel.card(working.id)
     left, right = st.columns([1.9, 1], gap="medium")
     with left:
-        st.markdown("#### Recent runs")
+        st.subheader("Recent runs", anchor=False)
         picked = tables.runs_table(rows[:RECENT], key="recent_runs")
         if picked:
             st.switch_page("pages/retraining.py", query_params={"run": picked.id})

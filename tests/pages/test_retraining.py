@@ -8,7 +8,7 @@ from tests.photo_folders import draw_photos
 
 def texts(app) -> str:
     """Everything that the page says in words."""
-    kinds = (app.markdown, app.caption, app.error, app.warning, app.title)
+    kinds = (app.markdown, app.caption, app.error, app.warning, app.title, app.subheader)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 

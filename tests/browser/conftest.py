@@ -1,0 +1,172 @@
+"""A real browser in front of the real server; most tests with a worker that has no TensorFlow."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from engine import photos
+from engine.contract import specs
+from engine.contract.run_folder import LabHome
+from engine.queue import Queue
+from engine.runs import open_run
+from tests.photo_folders import draw_photos
+
+ROOT = Path(__file__).resolve().parents[2]
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+@dataclass(frozen=True)
+class Lab:
+    home: LabHome
+    url: str  # http://127.0.0.1:<port>
+    runs: dict[str, str]  # what is special about a run -> its id
+
+
+def serve(home: LabHome, stderr: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    """serve.py on a free port, and its address."""
+    with open(stderr, "w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "serve.py", "--port", "0", "--no-browser"],
+            cwd=ROOT,
+            env=os.environ | {"LAB_HOME": home.path} | environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert process.stdout
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+", line)
+    assert found, f"{line}\n{stderr.read_text()}"
+    return process, found[0]
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def empty_lab(tmp_path_factory) -> Iterator[Lab]:
+    """Nothing has been run; there are photos to choose."""
+    folder = tmp_path_factory.mktemp("empty")
+    home = LabHome(str(folder / "lab"))
+    draw_photos(Path(home.datasets) / "lamps")
+    process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker")
+    yield Lab(home, url, {})
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def busy_lab(tmp_path_factory) -> Iterator[Lab]:
+    """Where tests start runs of their own; one takes six seconds."""
+    folder = tmp_path_factory.mktemp("busy")
+    home = LabHome(str(folder / "lab"))
+    draw_photos(Path(home.datasets) / "lamps")
+    process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
+    yield Lab(home, url, {})
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    """A run of every kind, one of them going on."""
+    folder = tmp_path_factory.mktemp("lab")
+    home = LabHome(str(folder / "lab"))
+    root = draw_photos(Path(home.datasets) / "lamps")
+    dataset = photos.split(photos.scan(root, "Lamps"), 10, 10)
+    queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
+    usual = specs.DEFAULT_RETRAIN
+    asked = {
+        "race": usual,
+        "single": usual._replace(learning_rates=(0.01,)),
+        "failed": usual._replace(seed=901),
+        "diverged": usual._replace(seed=903),
+        "skipped": usual._replace(seed=904),
+        "lost": usual._replace(seed=907),
+        "cancelled": usual._replace(seed=905),
+    }
+    runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
+    wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)
+    queue.cancel(runs["cancelled"])
+    wait_until(lambda: not open_run(home, runs["cancelled"]).is_active, 60)
+    runs["running"] = queue.start(usual._replace(seed=902), dataset)  # stays in the middle of Training
+    runs["queued"] = queue.start(usual, dataset)
+    wait_until(lambda: open_run(home, runs["running"]).story.curves, 60)
+    process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
+    yield Lab(home, url, runs)
+    stop(process)
+    end(home, runs["queued"], runs["running"])
+
+
+def end(home: LabHome, *run_ids: str) -> None:
+    """End workers that wait for ever, by the process ids that they wrote into their locks."""
+    for run_id in run_ids:
+        pid = Path(home.run(run_id).lock).read_text()
+        if pid.isdigit() and open_run(home, run_id).is_active:
+            os.kill(int(pid), 9)
+
+
+def wait_until(fact: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "it has not come true in time"
+        time.sleep(0.1)
+
+
+@dataclass
+class Visitor:
+    page: Page
+    requested: list[str]  # addresses that the browser asked for
+
+    def violations(self) -> list[str]:
+        """What axe-core finds on the page as it stands, one line each."""
+        found = Axe().run(self.page, options=AXE_RULES).response["violations"]
+        return [f"{each['id']}: {node['html'][:300]}" for each in found for node in each["nodes"]]
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return self.page.evaluate(
+            "Math.max(...[document.documentElement, ...document.querySelectorAll('[data-testid=stMain]')]"
+            ".map(each => each.scrollWidth - each.clientWidth))"
+        )
+
+
+@pytest.fixture
+def visitor(browser) -> Iterator[Callable[..., Visitor]]:
+    contexts = []
+
+    def open_page(scheme: str = "light", phone: bool = False) -> Visitor:
+        looks = (
+            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "user_agent": PHONE}
+            if phone
+            else {"viewport": {"width": 1440, "height": 900}}
+        )
+        context = browser.new_context(color_scheme=scheme, **looks)
+        context.set_default_timeout(20000)  # two cores, shared with the server and its worker
+        contexts.append(context)
+        page = context.new_page()
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        return Visitor(page, requested)
+
+    yield open_page
+    for context in contexts:
+        context.close()

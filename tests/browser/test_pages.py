@@ -1,0 +1,76 @@
+"""Every page and state: no accessibility violation, no other host, no sideways scrolling on a phone."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+# state: which lab, address, the run in it, words that are there once the page is whole
+STATES = {
+    "home, first visit": ("empty_lab", "/", "", "No runs yet. Two ways to start"),
+    "home with runs": ("lab", "/", "", "Accuracy against time"),
+    "photos shown": ("empty_lab", "/retraining", "", "Lamps · 3 classes, 60 photos"),
+    "single run form": ("empty_lab", "/retraining?mode=single", "", "Start training"),
+    "running": ("lab", "/retraining?run=", "running", "The table of the race arrives after Evaluating."),
+    "queued": ("lab", "/retraining?run=", "queued", "number 2 in line"),
+    "race done": ("lab", "/retraining?run=", "race", "Ordered by validation accuracy"),
+    "single done": ("lab", "/retraining?run=", "single", "Time to 85%"),
+    "failed": ("lab", "/retraining?run=", "failed", "Out of memory while computing bottlenecks."),
+    "diverged": ("lab", "/retraining?run=", "diverged", "lr 1.0 diverged."),
+    "photos left out": ("lab", "/retraining?run=", "skipped", "2 photos left out"),
+    "lost": ("lab", "/retraining?run=", "lost", "The worker died without a word."),
+    "cancelled": ("lab", "/retraining?run=", "cancelled", "you stopped it"),
+    "no such run": ("empty_lab", "/retraining?run=", "", "20200101-000000-abcdef"),
+    "runs": ("lab", "/runs", "", "Select one to open"),
+    "no runs": ("empty_lab", "/runs", "", "No runs yet."),
+}
+
+
+def go(visitor, request, state):
+    which, address, run, words = STATES[state]
+    lab = request.getfixturevalue(which)
+    if address.endswith("="):
+        address += lab.runs[run] if run else words
+    page = visitor.page
+    page.goto(lab.url + address)
+    if state == "photos shown" or state == "single run form":
+        choose_lamps(page)
+    expect(page.get_by_text(words).first).to_be_visible()
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    # Whatever is still being drawn has its first picture: charts and tables come after the words around them.
+    page.wait_for_timeout(700)
+    return lab
+
+
+def choose_lamps(page):
+    """On a phone the form is folded where it is not in the way: it is open here."""
+    page.get_by_role("combobox", name="Photos").click()
+    page.get_by_role("option", name="Lamps").click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(visitor, request, state, scheme):
+    here = visitor(scheme)
+    lab = go(here, request, state)
+    assert here.violations() == []
+    assert {urlsplit(url).netloc for url in here.requested if url.startswith("http")} == {urlsplit(lab.url).netloc}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_phone_never_scrolls_sideways_and_axe_finds_nothing(visitor, request, state):
+    here = visitor("light", phone=True)
+    go(here, request, state)
+    assert here.overflow() <= 0
+    assert here.violations() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("tab", ["Confusion", "Hardest photos", "Settings", "Log"])
+def test_axe_finds_nothing_in_the_tabs(visitor, request, tab, scheme):
+    here = visitor(scheme)
+    go(here, request, "race done")
+    here.page.get_by_role("tab", name=tab).click()
+    expect(here.page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+    here.page.wait_for_timeout(1500)
+    assert here.violations() == []
