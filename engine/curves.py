@@ -137,7 +137,7 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     level = [(row.plateau.step, row.lane) for row in (kept, *others) if row.plateau]
     if len(level) > 1:
         step, lane = min(level)
-        sentences.append(f"lr {lane} is the first to level out, at step {step:,}.")
+        sentences.append(f"lr {lane} levels out first, at step {step:,}.")
     if lost:
         sentences.append(f"{' and '.join(lost)} diverged.")
     return Verdict(conclusion, " ".join(sentences))
@@ -148,23 +148,18 @@ def _tested(kept: LaneRow, second: LaneRow, predictions: dict) -> str:
     first_predicted, second_predicted = lanes[kept.lane]["predicted"], lanes[second.lane]["predicted"]
     found = mcnemar(predictions["truth"], first_predicted, second_predicted)
     differ = found.only_first + found.only_second
-    photos = f"the {len(predictions['truth']):,} testing photos"
+    n = f"{len(predictions['truth']):,}"
     if differ == 0:
-        return f"On {photos} the two are right about the same ones."
+        return f"Of the {n} testing photos both get the same ones right."
     score = (
-        f"On {photos} one is right and the other wrong {_times(differ)}: {found.only_first} for lr {kept.lane}, "
-        f"{found.only_second} for lr {second.lane}"
+        f"On {differ:,} of the {n} testing photos only one of them is right ({found.only_first} to {found.only_second})"
     )
     if found.p >= 0.05:
-        return f"{score}; no larger a difference than chance makes (McNemar p = {found.p:.2f})."
+        return f"{score}, no more than chance (McNemar p = {found.p:.2f})."
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     if found.only_first > found.only_second:
-        return f"{score}; a difference larger than chance makes (McNemar {p})."
-    return f"{score}; larger than chance makes, and against the choice, which stays with validation (McNemar {p})."
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else "twice" if number == 2 else f"{number:,} times"
+        return f"{score}, more than chance (McNemar {p})."
+    return f"{score}, more than chance and against the choice, which stays with validation (McNemar {p})."
 
 
 def percent(share: float) -> str:

@@ -211,14 +211,17 @@ def _chart(layers: list[Spec], height: int) -> Spec:
         "layer": layers,
         "height": height,
         "padding": {"left": 1, "top": 5, "right": 1, "bottom": 5},
-        # The words of a chart are its alt text; its lines and labels one by one say nothing to a listener.
-        "config": {"view": {"strokeWidth": 0}, "background": "transparent", "aria": False},
+        "config": {"view": {"strokeWidth": 0}, "background": "transparent"},
     }
 
 
 def _layer(mark: Spec, data: str | list[Spec], **encoding: Spec) -> Spec:
-    """`data`: rows, or the name of a dataset of the chart."""
-    return {"mark": mark, "data": {"name": data} if isinstance(data, str) else {"values": data}, "encoding": encoding}
+    """`data`: rows, or the name of a dataset of the chart.
+
+    The chart speaks through its alt text: its points one by one, and layers that are empty, say nothing to a listener.
+    """
+    rows = {"name": data} if isinstance(data, str) else {"values": data}
+    return {"mark": mark | {"aria": False}, "data": rows, "encoding": encoding}
 
 
 def _axis_words(colours: Palette) -> Spec:

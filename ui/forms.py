@@ -25,7 +25,7 @@ STEPS = [100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000]
 RACE_DEFAULTS = specs.DEFAULT_RETRAIN.learning_rates
 SINGLE_DEFAULT = 0.01  # retrain.py's own
 THUMBNAILS = 14  # in the strip
-THUMBNAIL_PIXELS = 64
+THUMBNAIL_HEIGHT = 72  # pixels
 
 
 @dataclass(frozen=True)
@@ -244,9 +244,9 @@ def _strip(scan: photos.Scan) -> None:
         for row in scan.classes[:THUMBNAILS]:
             step = max(1, len(row.files) // each)
             for file in row.files[::step][:each]:
-                picture = run_panel.thumbnail(str(scan.root / row.folder / file), THUMBNAIL_PIXELS)
-                if picture:
-                    st.image(picture, width=48, alt=f"{row.label}: {file}")
+                found = run_panel.thumbnail(str(scan.root / row.folder / file), THUMBNAIL_HEIGHT)
+                if found:
+                    st.image(found[0], width=found[1], alt=f"{row.label}: {file}")
 
 
 def _fetch(chosen: Photos) -> None:
@@ -305,7 +305,7 @@ def _race_rates() -> tuple[float, ...]:
     rates: list[float] = []
     with st.container(gap=None, key="learning_rates"):
         for position, lane in enumerate(lanes):
-            with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.image(_square(position), width=12, alt="")
                 default = RACE_DEFAULTS[lane - 1] if lane <= len(RACE_DEFAULTS) else _unused(rates)
                 rates.append(_rate(f"Learning rate {position + 1}", f"learning_rate_{lane}", default, "collapsed"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
-from PIL import Image, ImageOps
+from PIL import Image
 
 from engine import photos, runs
 from engine.contract import catalog, events, specs
@@ -471,26 +471,27 @@ def _hardest(run: runs.Run, rows: list[LaneRow]) -> None:
     with st.container(horizontal=True, gap="small", key="hardest"):
         for score, file, true, predicted in wrong[:HARDEST]:
             words = f"{labels[true]} → {labels[predicted]} {percent(score)}"
-            picture = thumbnail(f"{run.dataset.root}/{file}", 96)
-            if picture is None:
+            found = thumbnail(f"{run.dataset.root}/{file}", 96)
+            if found is None:
                 gone.append(f"{file} ({words})")
             else:
-                with st.container(width=112, gap=None):
-                    st.image(picture, caption=words, width=96, alt=f"{file}: {words}")
+                picture, width = found
+                with st.container(width=max(width, 130), gap=None, horizontal_alignment="center"):
+                    st.image(picture, width=width, alt=f"{file}: {words}")
+                    st.caption(words, text_alignment="center")
     if gone:
         st.caption(f"No longer readable at their place: {'; '.join(gone)}.")
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def thumbnail(path: str, size: int) -> bytes | None:
-    """The middle of the photo as a square JPEG of `size` pixels, None where it is gone or cannot be read."""
+def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
+    """A JPEG of the photo and the width at which it is `height` pixels high; None where it is gone or unreadable."""
     try:
-        whole = photos.thumbnail(Path(path), 3 * size)
+        picture = photos.thumbnail(Path(path), 2 * height)
     except PhotosError:
         return None
-    out = io.BytesIO()
-    ImageOps.fit(Image.open(io.BytesIO(whole)), (size, size)).save(out, "JPEG", quality=85)
-    return out.getvalue()
+    with Image.open(io.BytesIO(picture)) as image:
+        return picture, max(1, round(height * image.width / image.height))
 
 
 def settings_rows(run: runs.Run) -> list[dict[str, str]]:

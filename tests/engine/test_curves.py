@@ -92,10 +92,10 @@ def predictions(first_wrong, second_wrong, n=40):
 @pytest.mark.parametrize(
     "first_wrong, second_wrong, words",
     [
-        pytest.param(3, 4, "no larger a difference than chance", id="chance"),
-        pytest.param(0, 12, "a difference larger than chance makes (McNemar p < 0.001)", id="the kept one is better"),
+        pytest.param(3, 4, "(4 to 3), no more than chance (McNemar p = 1.00)", id="chance"),
+        pytest.param(0, 12, "(12 to 0), more than chance (McNemar p < 0.001)", id="the kept one is better"),
         pytest.param(12, 0, "against the choice, which stays with validation", id="the kept one is worse"),
-        pytest.param(0, 0, "right about the same ones", id="equal"),
+        pytest.param(0, 0, "both get the same ones right", id="equal"),
     ],
 )
 def test_the_verdict_says_whether_the_difference_is_larger_than_chance(first_wrong, second_wrong, words):
