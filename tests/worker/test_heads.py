@@ -27,13 +27,27 @@ def race(asked, training=None, **options):
     return result, seen
 
 
-@pytest.mark.parametrize("rate", [0.005, 0.05, 0.5])
-def test_a_lane_learns_what_it_learns_alone(rate):
-    together, _ = race(settings([0.005, 0.05, 0.5]))
-    alone, _ = race(settings([rate]))
-    lane = [0.005, 0.05, 0.5].index(rate)
-    assert np.abs(together.weights[lane] - alone.weights[0]).max() <= 1e-5
-    assert np.abs(together.bias[lane] - alone.bias[0]).max() <= 1e-5
+def bottlenecks(photos, seed):
+    """As wide and as large as real ones, with classes that overlap: rates above 0.1 never settle down on them."""
+    random = np.random.RandomState(seed)
+    labels = random.randint(0, 5, photos)
+    centres = np.random.RandomState(99).randn(5, 1280) * 0.3
+    return heads.Split(np.maximum(0, centres[labels] + random.randn(photos, 1280) * 0.5).astype(np.float32), labels)
+
+
+@pytest.mark.parametrize("rates", [(0.005, 0.5, 1.0), (0.001, 0.01, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0)], ids=len)
+def test_a_lane_learns_what_it_learns_alone(rates):
+    training, validation = bottlenecks(500, 0), bottlenecks(100, 1)
+    asked = heads.Settings(rates, 5, 300, 100, 100, 10, 7)
+    seen, alone_seen = [], []
+    together = heads.race(training, validation, asked, seen.extend)
+    for lane, rate in enumerate(rates):
+        del alone_seen[:]
+        alone = heads.race(training, validation, asked._replace(learning_rates=(rate,)), alone_seen.extend)
+        assert np.abs(together.weights[lane] - alone.weights[0]).max() <= 1e-5
+        assert np.abs(together.bias[lane] - alone.bias[0]).max() <= 1e-5
+        for one, other in zip(seen, alone_seen):
+            assert one.validation_accuracy[lane] == other.validation_accuracy[0]
 
 
 def test_a_step_is_tensorflow_s_gradient_descent_on_the_mean_cross_entropy():
