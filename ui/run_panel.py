@@ -1,6 +1,7 @@
 """One run, redrawn until it ends: state, stages, time left, curves, and what came out of it."""
 
 import io
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,21 +113,27 @@ def _panel(run: runs.Run) -> None:
                     disabled=run.cancel_asked,
                 )
             elif run.state == events.DONE:
-                st.download_button(
-                    "Download",
-                    data=lambda: runs.zip_artifacts(run),
-                    file_name=f"{run.id}.zip",
-                    mime="application/zip",
-                    key="download",
-                    icon=":material/download:",
-                    type="tertiary",
-                    on_click="ignore",
-                    help="Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip",
+                _download(
+                    run, "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
                 )
         if run.state == events.RUNNING and run.story.stages:
             _bars(run)
         elif run.story.stages:
             st.caption(stage_line(run))
+
+
+def _download(run: runs.Run, contents: str) -> None:
+    st.download_button(
+        "Download",
+        data=lambda: runs.zip_artifacts(run),  # made when it is asked for
+        file_name=f"{run.id}.zip",
+        mime="application/zip",
+        key="download",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+        help=contents,
+    )
 
 
 def _cancel(run_id: str) -> None:
@@ -226,7 +233,10 @@ def _ending(run: runs.Run) -> None:
         if tail := run.log_tail(12):
             st.code(tail, language=None, wrap_lines=True)
     elif run.state == events.CANCELLED:
-        _again(run, "secondary")
+        with st.container(horizontal=True, gap="small"):
+            _again(run, "secondary")
+            if os.path.isfile(run.folder.labels):
+                _download(run, "Weights and labels of every lane up to where it stopped, as one zip")
 
 
 def _again(run: runs.Run, kind: Literal["primary", "secondary"]) -> None:

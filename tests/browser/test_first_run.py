@@ -72,7 +72,7 @@ def test_race_read_classify_and_download(visitor, real_lab):
     assert here.violations() == []
 
     with page.expect_download(timeout=60000) as download:
-        page.get_by_role("button", name="Download").click()
+        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
     archive = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
     names = {name.removeprefix(f"{run_id}/") for name in archive.namelist()}
     assert {"labels.txt", "contract.json", "model.tflite", "predictions.json", "spec.json"} <= names

@@ -10,7 +10,7 @@ FAKE_WORKER (words separated by commas) or the seed of the spec tells it to misb
     hang      902    stops reporting in the middle of Training and ignores the cancel flag
     diverge   903    the lane with the highest learning rate diverges
     skip      904    the first two photos cannot be read
-    slow      905    takes a minute instead of FAKE_SECONDS (default 0.6)
+    slow      905    trains for a minute; usually everything together takes FAKE_SECONDS (default 0.6)
     warn      906    says a warning
     die       907    is killed in the middle of Training, without a word
 """
@@ -44,7 +44,7 @@ class Fake:
         self.dataset = datasets.read(folder.dataset)
         words = set(os.environ.get("FAKE_WORKER", "").split(","))
         self.behaviour = words | {BEHAVIOUR_OF_SEED.get(self.spec.seed, "")}
-        self.seconds = 60.0 if "slow" in self.behaviour else float(os.environ.get("FAKE_SECONDS", "0.6"))
+        self.seconds = float(os.environ.get("FAKE_SECONDS", "0.6"))
         self.lanes = [specs.lane_name(rate) for rate in self.spec.learning_rates]
         self.final_validation: dict[str, float] = {}
 
@@ -138,11 +138,13 @@ class Fake:
         steps = self.spec.steps
         self.say(events.Stage(time.time(), events.TRAINING, steps))
         interval = self.spec.eval_step_interval
-        evaluated = [step for step in range(interval, steps, interval)] + [steps]
+        evaluated = [*range(interval, steps, interval), steps]
         size = max(1, math.ceil(len(evaluated) / BLOCKS))
         for start in range(0, len(evaluated), size):
-            self._stop_if_asked()
-            time.sleep(self.seconds * SHARES[events.TRAINING] / BLOCKS)
+            if os.path.exists(self.folder.cancel):
+                self._write_lanes()  # what was learned so far is kept
+                raise Cancelled
+            time.sleep((60.0 if "slow" in self.behaviour else self.seconds * SHARES[events.TRAINING]) / BLOCKS)
             block = evaluated[start : start + size]
             if start >= len(evaluated) // 2:
                 if "die" in self.behaviour:
@@ -204,7 +206,7 @@ class Fake:
         files, truth = [photo.file for photo in photos], [photo.label for photo in photos]
         write_json(self.folder.predictions, {"files": files, "truth": truth, "lanes": lanes})
 
-    def _export(self) -> None:
+    def _write_lanes(self) -> None:
         backbone = catalog.backbone(self.spec.backbone)
         os.makedirs(self.folder.lanes, exist_ok=True)
         for number, lane in enumerate(self.lanes):
@@ -214,6 +216,10 @@ class Fake:
             np.savez(os.path.join(self.folder.lanes, lane + ".npz"), weights=weights, bias=bias)
         with open(self.folder.labels, "w", encoding="utf-8") as file:
             file.write("".join(label + "\n" for label in self.dataset.labels))
+
+    def _export(self) -> None:
+        self._write_lanes()
+        backbone = catalog.backbone(self.spec.backbone)
         contract = {"input_size": backbone.size, "mean": backbone.mean, "std": backbone.std}
         write_json(self.folder.contract, contract | {"labels": self.dataset.labels})
 

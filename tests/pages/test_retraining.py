@@ -1,7 +1,9 @@
+import time
+
 import pytest
 
 from engine.contract import specs
-from engine.runs import list_runs
+from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.photo_folders import draw_photos
 
@@ -205,11 +207,14 @@ def test_a_running_run_shows_its_settings_and_can_be_cancelled(visit, home):
     waiting = start(visit, home)
     queued = visit("retraining", run=waiting)
     assert "number 2 in line, behind Lamps · MobileNet v2 · 3 learning rates" in texts(queued)
+    while not open_run(home, run_id).story.curves:
+        time.sleep(0.1)
     app.button(key="cancel").click().run()
     assert finished(home, run_id).state == "cancelled"
     app = visit("retraining", run=run_id)
     assert "you stopped it" in texts(app)
     assert button(app, "Start again with these settings")
+    assert [each.label for each in app.get("download_button")] == ["Download"]  # what was learnt until then
     assert finished(home, waiting).state == "done"
 
 
