@@ -3,6 +3,7 @@
 Tables, sentences and charts all read the rows made here, so that no number is said in two ways.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class LaneRow:
     test_high: float
     test_n: int  # photos
     validation_accuracy: float  # 0..1, at the end, over the whole validation split: what lanes are chosen by
+    validation_cross_entropy: float | None  # nats, likewise: decides between equals; None where it is not a number
     best_validation_accuracy: float  # 0..1, the highest evaluation during training
     best_step: int
     plateau: Plateau | None
@@ -86,7 +88,10 @@ class LaneRow:
 
 
 def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
-    """The lanes that have final figures, the kept one first, then by validation alone; diverged ones last."""
+    """The lanes that have final figures, the kept one first, then by validation alone; diverged ones last.
+
+    Equal accuracies come in the order of their cross-entropies.
+    """
     kept = story.result.kept if story.result else ""
     rows = []
     for number, lane in enumerate(lanes):
@@ -106,13 +111,19 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
                 test_high=high,
                 test_n=result.test_n,
                 validation_accuracy=result.final_validation_accuracy,
+                validation_cross_entropy=result.final_validation_cross_entropy,
                 best_validation_accuracy=result.best_validation_accuracy,
                 best_step=result.best_step,
                 plateau=plateau(curve, result.diverged),
                 spread=spread(curve),
             )
         )
-    return sorted(rows, key=lambda row: (not row.kept, row.diverged, -row.validation_accuracy))
+
+    def rank(row: LaneRow) -> tuple[bool, bool, float, float]:
+        entropy = math.inf if row.validation_cross_entropy is None else row.validation_cross_entropy
+        return not row.kept, row.diverged, -row.validation_accuracy, entropy
+
+    return sorted(rows, key=rank)
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,10 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     sentences = []
     if others:
         second = others[0]
-        sentences.append(f"Next comes lr {second.lane} with {percent(second.validation_accuracy)}.")
+        if second.validation_accuracy == kept.validation_accuracy:
+            sentences.append(f"lr {second.lane} gets as many right, with a higher validation loss.")
+        else:
+            sentences.append(f"Next comes lr {second.lane} with {percent(second.validation_accuracy)}.")
         if predictions:
             sentences.append(_tested(kept, second, predictions))
     level = [(row.plateau.step, row.lane) for row in (kept, *others) if row.plateau]

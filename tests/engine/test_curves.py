@@ -77,7 +77,7 @@ def test_lanes_come_by_validation_and_the_test_figure_decides_nothing():
 def row(lane, validation, **changes):
     usual = {"number": 0, "kept": False, "diverged": False, "plateau": None, "spread": None, "best_step": 10}
     usual |= {"test_accuracy": 0.9, "test_low": 0.8, "test_high": 0.95, "test_n": 8}
-    usual |= {"best_validation_accuracy": validation}
+    usual |= {"best_validation_accuracy": validation, "validation_cross_entropy": 0.3}
     return LaneRow(lane=lane, validation_accuracy=validation, **(usual | changes))
 
 
@@ -103,6 +103,15 @@ def test_the_verdict_says_whether_the_difference_is_larger_than_chance(first_wro
     found = verdict(rows, predictions(first_wrong, second_wrong))
     assert found.conclusion == "Keep lr 0.5: 92.0% of the validation photos right at the end."
     assert words in found.reasons
+
+
+def test_between_equal_lanes_the_validation_loss_decides_and_the_verdict_says_so():
+    told = Story()
+    for lane, entropy in (("0.005", 0.30), ("0.5", 0.20), ("1.0", None)):
+        told.tell(events.LaneResult(1.0, lane, 0.9, 100, 0.9, entropy, 0.92, 100, False))
+    rows = lane_rows(told, ["0.005", "0.5", "1.0"])
+    assert [row.lane for row in rows] == ["0.5", "0.005", "1.0"]
+    assert verdict(rows, None).reasons == "lr 0.005 gets as many right, with a higher validation loss."
 
 
 def test_the_verdict_names_lanes_that_diverged():
