@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from engine import photos
 from engine.contract import specs
@@ -23,6 +23,9 @@ from tests.photo_folders import draw_photos
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+PATIENCE = 20000.0  # milliseconds: browser, server and worker may share two cores
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def visitor(browser) -> Iterator[Callable[..., Visitor]]:
             else {"viewport": {"width": 1440, "height": 900}}
         )
         context = browser.new_context(color_scheme=scheme, **looks)
-        context.set_default_timeout(20000)  # two cores, shared with the server and its worker
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         requested: list[str] = []
