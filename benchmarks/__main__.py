@@ -21,6 +21,8 @@ NEEDS_PHOTOS = {"bottlenecks": True, "race": False, "cached": True, "accuracy": 
 def main(arguments: list[str]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     name = arguments[0] if arguments else ""
+    if name == "race":
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as engine/worker/__main__.py sets it, before numpy is imported
     if name not in NEEDS_PHOTOS:
         sys.exit(__doc__)
     module = import_module(f"benchmarks.{name}")

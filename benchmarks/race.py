@@ -12,7 +12,7 @@ from engine.worker import heads
 
 RATES = (0.005, 0.05, 0.5, 1.0, 0.01, 0.02, 0.1, 0.2)
 CLASSES, WIDTH, STEPS, BATCH, INTERVAL = 5, 1280, 4000, 100, 10
-ORIGINAL_STEPS = 40  # measured; its time is proportional to the steps
+ORIGINAL_STEPS = 20  # measured; its time is proportional to the steps
 
 
 def run() -> None:

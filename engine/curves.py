@@ -79,8 +79,8 @@ class LaneRow:
     test_low: float  # 95 % Wilson interval of it
     test_high: float
     test_n: int  # photos
-    validation_accuracy: float  # 0..1, at the end, over the whole validation split: what lanes are chosen by
-    validation_cross_entropy: float | None  # nats, likewise: decides between equals; None where it is not a number
+    validation_accuracy: float  # 0..1, at the end, over the whole validation split; lanes are chosen by it and
+    validation_cross_entropy: float | None  # nats, likewise, between equals; None where it is not a number
     best_validation_accuracy: float  # 0..1, the highest evaluation during training
     best_step: int
     plateau: Plateau | None
@@ -142,7 +142,13 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     sentences = []
     if others:
         second = others[0]
-        if second.validation_accuracy == kept.validation_accuracy:
+        if second.validation_accuracy > kept.validation_accuracy:
+            # engine/worker/retrain.py's choose: accuracies within one standard error count as equal.
+            sentences.append(
+                f"lr {second.lane} has {percent(second.validation_accuracy)}, no more than chance on so few photos, "
+                f"but a validation loss of {_nats(second)} against {_nats(kept)}: it is surer of its mistakes."
+            )
+        elif second.validation_accuracy == kept.validation_accuracy:
             sentences.append(f"lr {second.lane} gets as many right, with a higher validation loss.")
         else:
             sentences.append(f"Next comes lr {second.lane} with {percent(second.validation_accuracy)}.")
@@ -155,6 +161,10 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     if lost:
         sentences.append(f"{' and '.join(lost)} diverged.")
     return Verdict(conclusion, " ".join(sentences))
+
+
+def _nats(row: LaneRow) -> str:
+    return "–" if row.validation_cross_entropy is None else f"{row.validation_cross_entropy:.2f}"
 
 
 def _tested(kept: LaneRow, second: LaneRow, predictions: dict) -> str:
