@@ -46,7 +46,9 @@ def run() -> None:
                 photos.scan(Path(source.assets, "traffic_lights", "photos"), "Traffic lights"), 10, 10
             )
             queue = Queue(home, settings.load().worker_python)
-            started = queue.start(specs.DEFAULT_RETRAIN._replace(steps=200000), dataset)
+            # As many evaluations as a usual run has, but long enough to be clicked through.
+            spec = specs.DEFAULT_RETRAIN._replace(steps=200000, eval_step_interval=500)
+            started = queue.start(spec, dataset)
             watcher = browser.new_page()  # somebody watches the run, another visitor clicks
             watcher.goto(f"{address}/retraining?run={started}")
             own = runs.open_run(home, started)

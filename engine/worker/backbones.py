@@ -45,6 +45,10 @@ Network = NamedTuple(
 )
 
 
+# Part of the names of converted files: raised whenever `features` builds another graph, so that old ones are not used.
+FORM = 2
+
+
 class MissingWeights(Exception):
     """The weights' file is not there, or is not what it should be; the text says so, for people."""
 
@@ -55,7 +59,8 @@ def load(home, row):
     path = weights_path(home, row)
     try:
         tensors = torch_file.read(path)
-        return Network(row, digest(path), *_BUILDERS[row.name](tensors))
+        blocks, weights, bias = _BUILDERS[row.name](tensors)
+        return Network(row, digest(path), _scaled(blocks, row), weights, bias)
     except FileNotFoundError:
         raise MissingWeights("The weights of {} are not on this machine.".format(row.title))
     except Exception as error:  # a damaged pickle raises nearly anything
@@ -79,9 +84,7 @@ def features(network, rgb):
     """TensorFlow's description of the frozen part: RGB (N, size, size, 3) float32, 0..255 -> (N, width) float32."""
     import tensorflow as tf
 
-    scale = (1.0 / np.array(network.row.std)).astype(np.float32)
-    shift = (-np.array(network.row.mean) / np.array(network.row.std)).astype(np.float32)
-    x = rgb * scale + shift
+    x = rgb - np.array(network.row.mean, np.float32)  # the division by std is in the first kernel, see _scaled
     for block in network.blocks:
         y = x
         for conv in block.convs:
@@ -110,6 +113,17 @@ def _convolve(tf, x, conv):
         y = tf.nn.conv2d(x, conv.kernel, strides, padding)
     y = tf.nn.bias_add(y, conv.bias)
     return tf.nn.relu6(y) if conv.relu6 else y
+
+
+def _scaled(blocks, row):
+    # type: (List[Block], catalog.Backbone) -> List[Block]
+    """Divides the first kernel by std, channel by channel: 150,000 multiplications fewer for each photo.
+
+    The subtraction of the mean must stay in front, because the network pads with zeros behind it.
+    """
+    stem = blocks[0].convs[0]
+    kernel = stem.kernel / np.array(row.std)[None, None, :, None]
+    return [Block([stem._replace(kernel=kernel.astype(np.float32))], blocks[0].residual)] + blocks[1:]
 
 
 class _Checkpoint(object):

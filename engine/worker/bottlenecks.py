@@ -238,7 +238,8 @@ def backbone_tflite(network, home):
 
     Input RGB (1, size, size, 3) float32, 0..255; output (1, width) float32.
     """
-    path = os.path.join(home.derived, "{}-{}.tflite".format(network.row.name, network.digest[:16]))
+    name = "{}-{}-{}.tflite".format(network.row.name, network.digest[:16], backbones.FORM)
+    path = os.path.join(home.derived, name)
     if not os.path.exists(path):
         keep_tflite(path, lambda rgb: backbones.features(network, rgb), network.row.size)
     return path

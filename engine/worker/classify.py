@@ -126,7 +126,9 @@ class Classifier(object):
             raise Refused("ImageNet's names are not on this machine: run `python -m engine assets`.")
         try:
             digest = backbones.digest(backbones.weights_path(self.home, row))
-            path = os.path.join(self.home.derived, "{}-{}-imagenet.tflite".format(row.name, digest[:16]))
+            path = os.path.join(
+                self.home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM)
+            )
         except FileNotFoundError:
             raise Refused("The weights of {} are not on this machine: run `python -m engine assets`.".format(row.title))
         if not os.path.isfile(path):
