@@ -71,8 +71,8 @@ def run(photos: Path) -> None:
     record(
         "Bottlenecks",
         table(["way", "photos/s", "ours is × faster", "largest difference from Keras' layers, same pixels"], rows)
-        + f"\n\n{len(paths)} photos, all stages. Limit {limit:.0f} photos/s: 0.6 GFLOP a photo at {gigaflops:.0f} GFLOP/s "
-        f"(sgemm on all cores) and {1 / decode:.0f} photos/s decoding alone. Ours reaches {share:.0%} of it.",
+        + f"\n\n{len(paths)} photos, all stages. Limit {limit:.0f} photos/s: 0.6 GFLOP a photo at {gigaflops:.0f} "
+        f"GFLOP/s (sgemm on all cores) and {1 / decode:.0f} photos/s decoding alone. Ours reaches {share:.0%} of it.",
     )
 
 

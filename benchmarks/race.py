@@ -69,8 +69,8 @@ def run() -> None:
     record(
         "Race",
         table(["way", "time", "× three lanes of ours"], rows)
-        + f"\n\nEach extra lane costs {float(np.median(extra)):.0%} of the first. Largest difference of a weight between "
-        f"a lane raced with two others and the same lane alone: {difference:.1e}.",
+        + f"\n\nEach extra lane costs {float(np.median(extra)):.0%} of the first. Largest difference of a weight "
+        f"between a lane raced with two others and the same lane alone: {difference:.1e}.",
     )
 
 

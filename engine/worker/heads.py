@@ -3,9 +3,11 @@
 The lanes' weights stand in one matrix, (rows, width), so that a step is one gather and two matrix products however
 many lanes there are. Row `class * lanes + lane`, so that a softmax adds up long rows and not five numbers at a time;
 behind them rows of zeros up to a multiple of 16, so that BLAS adds every lane's numbers in the same order whether it
-races or is alone: at large rates a lane amplifies a rounding error of 1e-7 to a different result within 4,000 steps. Head, sampling, evaluation and defaults are those of TensorFlow for
-Poets' retrain.py: one dense layer, weights truncated normal with deviation 0.001, bias 0, mean softmax cross-entropy,
-plain gradient descent. numpy alone; Python 3.6.
+races or is alone: at large rates a lane amplifies a rounding error of 1e-7 to another result within 4,000 steps.
+
+Head, sampling, evaluation and defaults are those of TensorFlow for Poets' retrain.py: one dense layer, weights
+truncated normal with deviation 0.001, bias 0, mean softmax cross-entropy, plain gradient descent. numpy alone;
+Python 3.6.
 """
 
 import time
