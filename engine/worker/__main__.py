@@ -22,6 +22,9 @@ from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota used up, larger than a file may be
+
+
 def main(folder, lock):
     # type: (RunFolder, int) -> int
     """Returns the exit code: 0 done, 1 failed, 130 cancelled."""
@@ -99,11 +102,13 @@ def _fail(report, code, message, hint):
 def _in_words(error):
     # type: (Exception) -> tuple
     """(code, message, hint) of what no part of the story expected."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    number = getattr(error, "errno", None)
+    # TensorFlow has no error of its own for this: only the text tells.
+    if number in DISK_FULL or any(os.strerror(full) in str(error) for full in DISK_FULL):
         return (
             "disk_full",
             "The disk is full.",
-            "Free some space and start again; the bottlenecks computed so far are kept.",
+            "Free some space and start again; the bottlenecks computed so far are kept, so it will be quick.",
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return (

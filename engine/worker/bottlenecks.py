@@ -256,9 +256,13 @@ def keep_tflite(path, function, size):
     model = converter.convert()
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = "{}.{}.part".format(path, os.getpid())
-    with open(part, "wb") as file:
-        file.write(model)
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            file.write(model)
+        os.replace(part, path)
+    except OSError:
+        os.remove(part)
+        raise
 
 
 class Cache(object):

@@ -59,10 +59,12 @@ def write_saved_model(folder, network, weights, bias):
         input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")],
     )
     part = folder.saved_model + ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    tf.saved_model.save(module, part, signatures={"serving_default": module.bytes, "float": module.floats})
-    shutil.rmtree(folder.saved_model, ignore_errors=True)
-    os.rename(part, folder.saved_model)
+    try:
+        tf.saved_model.save(module, part, signatures={"serving_default": module.bytes, "float": module.floats})
+        shutil.rmtree(folder.saved_model, ignore_errors=True)
+        os.rename(part, folder.saved_model)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # whole or not at all
 
 
 def write_tflite(folder, network, weights, bias):

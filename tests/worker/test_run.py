@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ class Worker(object):
     def __init__(self, home):
         self.home, self.number, self.processes = home, 0, []
 
-    def start(self, dataset, **asked):
+    def start(self, dataset, file_size=resource.RLIM_INFINITY, **asked):
         self.number += 1
         folder = self.home.run("run-{}".format(self.number))
         os.makedirs(folder.artifacts)
@@ -37,7 +38,11 @@ class Worker(object):
         events.append(folder.events, events.State(time.time(), events.QUEUED, ticket))
         with open(folder.log, "wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", folder.path], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "engine.worker", folder.path],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY)),
             )
         self.processes.append(process)
         return folder, process
@@ -161,6 +166,18 @@ def test_a_folder_that_is_gone_fails_with_its_name(worker, photos):
     assert only(story, events.Error)[0].code == "folder_gone"
     assert photos.root in only(story, events.Error)[0].message
     assert only(story, events.State)[-1].state == "failed"
+
+
+def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(worker, photos):
+    # The disk itself stays as it is: no file of this run may exceed 4 MB, and the exported model would.
+    folder, code, story = worker.finish(photos, learning_rates=(0.5,), file_size=4 * 1000 * 1000)
+    assert code == 1
+    assert only(story, events.Error)[0].code == "disk_full", read_text(folder.log)
+    assert only(story, events.Stage)[-1].name == "Exporting"
+    assert len(only(story, events.LaneResult)) == 1
+    assert os.listdir(folder.lanes) == ["0.5.npz"]
+    assert os.path.isfile(folder.predictions)
+    assert not [name for name in os.listdir(folder.artifacts) if name.startswith(("saved_model", "model.tflite"))]
 
 
 def test_missing_weights_fail_with_the_command_that_fetches_them(worker, photos):
