@@ -21,7 +21,6 @@ from engine.contract import events, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
-
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota used up, larger than a file may be
 
 
