@@ -26,13 +26,11 @@ from typing import IO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine import assets
-from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
+from engine.contract.dataset import FORMATS, PIXEL_LIMIT, SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.errors import PhotosError
 from engine.settings import Settings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # as engine/worker/images.py; nothing else is parsed
 FORMATS_TEXT = "JPEG, PNG, WEBP, BMP or GIF"
-PIXEL_LIMIT = 100_000_000  # as engine/worker/images.py; a PNG of 20 KiB can claim more
 BIG_PIXELS = 20_000_000  # such pictures are decoded one at a time: 60 MB each
 FILE_LIMIT = 200_000_000  # bytes
 PHOTOS_AT_LEAST = 20

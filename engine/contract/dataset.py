@@ -7,8 +7,16 @@ from typing import List, NamedTuple
 
 from engine.contract.run_folder import read_json, write_json
 
+# What counts as a photo, by its content; nothing else is parsed, whatever the suffix says.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+PIXEL_LIMIT = 100 * 1000 * 1000  # width times height: 300 MB once decoded. A PNG of 20 KiB can claim more
+
 TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
-SPLITS = (TRAINING, VALIDATION, TESTING)
+SPLITS = (# What counts as a photo, by its content; nothing else is parsed, whatever the suffix says.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+PIXEL_LIMIT = 100 * 1000 * 1000  # width times height: 300 MB once decoded. A PNG of 20 KiB can claim more
+
+TRAINING, VALIDATION, TESTING)
 
 Photo = NamedTuple(
     "Photo",

@@ -13,8 +13,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # nothing else is parsed, whatever the suffix says
-PIXEL_LIMIT = 100 * 1000 * 1000  # 300 MB once decoded; a PNG of 20 KiB can claim more
+from engine.contract.dataset import FORMATS, PIXEL_LIMIT
 
 DECODER = "pillow, EXIF orientation applied, transparency over white, first frame"
 KERNEL = "pillow bilinear, 8 bit, horizontally first"

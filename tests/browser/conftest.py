@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from engine import photos
 from engine.contract import specs
@@ -152,24 +152,38 @@ class Visitor:
         )
 
 
+@pytest.fixture(scope="session")
+def looks(browser) -> Iterator[Callable[[str, bool], BrowserContext]]:
+    """One context for each scheme and size, so that the pages' scripts are compiled once and not for each test."""
+    contexts: dict[tuple[str, bool], BrowserContext] = {}
+
+    def look(scheme: str, phone: bool) -> BrowserContext:
+        if (scheme, phone) not in contexts:
+            size = (
+                {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "user_agent": PHONE}
+                if phone
+                else {"viewport": {"width": 1440, "height": 900}}
+            )
+            contexts[scheme, phone] = browser.new_context(color_scheme=scheme, **size)
+            contexts[scheme, phone].set_default_timeout(PATIENCE)
+        return contexts[scheme, phone]
+
+    yield look
+    for context in contexts.values():
+        context.close()
+
+
 @pytest.fixture
-def visitor(browser) -> Iterator[Callable[..., Visitor]]:
-    contexts = []
+def visitor(looks) -> Iterator[Callable[..., Visitor]]:
+    pages = []
 
     def open_page(scheme: str = "light", phone: bool = False) -> Visitor:
-        looks = (
-            {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "user_agent": PHONE}
-            if phone
-            else {"viewport": {"width": 1440, "height": 900}}
-        )
-        context = browser.new_context(color_scheme=scheme, **looks)
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
+        page = looks(scheme, phone).new_page()
+        pages.append(page)
         requested: list[str] = []
         page.on("request", lambda request: requested.append(request.url))
         return Visitor(page, requested)
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
