@@ -12,11 +12,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 PIXEL_LIMIT = 100 * 1000 * 1000  # width times height: 300 MB once decoded. A PNG of 20 KiB can claim more
 
 TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
-SPLITS = (# What counts as a photo, by its content; nothing else is parsed, whatever the suffix says.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-PIXEL_LIMIT = 100 * 1000 * 1000  # width times height: 300 MB once decoded. A PNG of 20 KiB can claim more
-
-TRAINING, VALIDATION, TESTING)
+SPLITS = (TRAINING, VALIDATION, TESTING)
 
 Photo = NamedTuple(
     "Photo",
