@@ -155,13 +155,21 @@ def _note(run: runs.Run) -> str:
             return f"number {len(ahead) + 1} in line"
         return f"number {len(ahead) + 1} in line, behind {first}"
     if run.state == events.RUNNING:
-        return time_left(run.story.stages[-1], now) if run.story.stages else "starting"
+        return _progress_note(run.story, now) if run.story.stages else "starting"
     took = duration(run.seconds) if run.seconds is not None else ""
     if run.state == events.DONE:
         return f"{took} in total · finished {_ago(run, now)}"
     if run.state == events.CANCELLED:
         return f"you stopped it after {took}" if took else "you stopped it before its turn"
     return f"stopped after {took} · {_ago(run, now)}" if took else f"stopped before its turn · {_ago(run, now)}"
+
+
+def _progress_note(story: runs.Story, now: float) -> str:
+    stage = story.stages[-1]
+    left, elapsed = time_left(stage, now), story.last_t - stage.began
+    if stage.name == events.BOTTLENECKS and stage.done and elapsed > 1:
+        return f"{stage.done / elapsed:.0f} photos/s · {left}"
+    return left
 
 
 def _ago(run: runs.Run, now: float) -> str:
@@ -173,28 +181,24 @@ def _bars(run: runs.Run) -> None:
     begun = {stage.name: stage for stage in run.story.stages}
     current = run.story.stages[-1]
     if lab.is_phone():
-        st.progress(share(current), text=_bar_words(run, current))
+        st.progress(share(current), text=_bar_words(current))
         names = [f"**{name}**" if name == current.name else name for name in events.RETRAIN_STAGES]
         st.caption(" → ".join(names))
         return
     for column, name in zip(st.columns(len(events.RETRAIN_STAGES), gap="small"), events.RETRAIN_STAGES, strict=True):
         with column:
             if name in begun:
-                st.progress(share(begun[name]), text=_bar_words(run, begun[name]))
+                st.progress(share(begun[name]), text=_bar_words(begun[name]))
             else:
                 st.progress(0.0, text=f":gray[{name}]")
 
 
-def _bar_words(run: runs.Run, stage: runs.StageStory) -> str:
+def _bar_words(stage: runs.StageStory) -> str:
     if stage.ended is not None:
         return f"{stage.name} {duration(stage.ended - stage.began)}"
     if not stage.total:
         return f"**{stage.name}**"
-    words = f"**{stage.name}** {stage.done:,} / {stage.total:,}"
-    elapsed = run.story.last_t - stage.began
-    if stage.name == events.BOTTLENECKS and stage.done and elapsed > 1:
-        words += f" · {stage.done / elapsed:.0f}/s"
-    return words
+    return f"**{stage.name}** {stage.done:,} / {stage.total:,}"
 
 
 def stage_line(run: runs.Run) -> str:
