@@ -224,15 +224,16 @@ def _race(spec, dataset, splits, folder, report):
     last = heads.last_cross_entropy(history)
     for at, name in enumerate(names):
         export.write_lane(folder, name, trained.weights[at], trained.bias[at])
-        _tell_of_trouble(name, trained.diverged.get(at), last[at], np.log(len(dataset.labels)), report)
+        tell_of_trouble(name, trained.diverged.get(at), last[at], np.log(len(dataset.labels)), report)
     export.write_labels(folder, dataset.labels)
     if report.stop():  # what was learned so far is kept
         raise RunCancelled()
     return Raced(trained, history), seconds
 
 
-def _tell_of_trouble(lane, diverged_at, cross_entropy, guessing, report):
+def tell_of_trouble(lane, diverged_at, cross_entropy, guessing, report):
     # type: (str, Optional[int], float, float, Reporter) -> None
+    """Report a lane that left the numbers (at that step), or whose last cross-entropy (nats) is above guessing's."""
     if diverged_at is not None:
         why = "Learning rate {} diverged: its weights left the range of numbers by step {:,}.".format(lane, diverged_at)
         report.tell(events.Diverged, lane=lane, step=diverged_at, why=why)

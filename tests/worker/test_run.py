@@ -200,7 +200,7 @@ def test_a_gpu_where_there_is_none_fails_before_anything_is_done(worker, photos)
     assert only(story, events.Stage) == []
 
 
-@pytest.mark.parametrize("stage", events.RETRAIN_STAGES)
+@pytest.mark.parametrize("stage", ["Scanning", "Bottlenecks", "Training", "Exporting"])  # Evaluating takes no time
 def test_cancelling_in_any_stage_ends_the_run_with_what_it_has(worker, photos, stage):
     # So many steps that nobody is late for Training; the later stages are reached with few.
     steps = 10**6 if stage == "Training" else 60
@@ -260,14 +260,22 @@ def resident_bytes(pid):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_rate_that_is_too_high_is_said(worker, photos):
-    folder, code, story = worker.finish(photos, learning_rates=(0.005, 10.0), steps=600)
-    assert code == 0
-    result = only(story, events.Result)[0]
-    assert result.kept in ("0.005", "10.0")
-    ends = {m.lane: m.cross_entropy[-1] for m in only(story, events.Metric) if m.split == "validation"}
-    warned = [w.message for w in only(story, events.Warning) if "10.0" in w.message]
-    assert bool(warned) == (ends["10.0"] > np.log(3))
+def test_a_rate_that_is_too_high_is_said_and_divergence_is_named(home):
+    from engine.worker.reporter import Reporter
+    from engine.worker.retrain import tell_of_trouble
+
+    folder = home.run("a-run")
+    os.makedirs(folder.path)
+    report = Reporter(folder)
+    tell_of_trouble("0.5", None, 0.4, np.log(5), report)
+    assert told(folder) == []
+    tell_of_trouble("5.0", None, 26.7, np.log(5), report)
+    tell_of_trouble("10.0", 120, float("nan"), np.log(5), report)
+    warning, diverged = told(folder)
+    assert "Learning rate 5.0 is too high" in warning.message
+    assert "ends at 26.7, while guessing gives 1.61" in warning.message
+    assert (diverged.lane, diverged.step) == ("10.0", 120)
+    assert "Learning rate 10.0 diverged" in diverged.why
 
 
 def lane(name, accuracy, cross_entropy, diverged=False):
