@@ -174,8 +174,10 @@ def _need(lab: settings.Settings, name: str) -> Path:
 def _follow(run: "Run", queue: "Queue") -> None:
     """Draw the run's progress until it ends. Ctrl-C cancels it and waits on; a second one leaves it to its end."""
     with _bar() as bar:
-        while run.refresh().is_active:
+        while True:
             try:
+                if not run.refresh().is_active:
+                    break
                 _draw(bar, run, queue)
                 time.sleep(0.2)
             except KeyboardInterrupt:

@@ -92,7 +92,6 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
 
     Equal accuracies come in the order of their cross-entropies.
     """
-    kept = story.result.kept if story.result else ""
     rows = []
     for number, lane in enumerate(lanes):
         result = story.lane_results.get(lane)
@@ -104,7 +103,7 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
             LaneRow(
                 lane=lane,
                 number=number,
-                kept=lane == kept,
+                kept=lane == story.kept,
                 diverged=result.diverged,
                 test_accuracy=result.test_accuracy,
                 test_low=low,

@@ -46,6 +46,7 @@ class Story:
     diverged: dict[str, events.Diverged] = field(default_factory=dict)
     skipped: list[events.Skipped] = field(default_factory=list)
     warnings: list[events.Warning] = field(default_factory=list)
+    kept: str = ""  # the lane that was chosen, "" before that
     result: events.Result | None = None
     error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
@@ -88,8 +89,10 @@ class Story:
                 self.skipped.append(event)
             case events.Warning():
                 self.warnings.append(event)
+            case events.Kept():
+                self.kept = event.lane
             case events.Result():
-                self.result = event
+                self.kept, self.result = event.kept, event
             case events.Error():
                 self.error = event
 

@@ -81,7 +81,8 @@ def _draw(run: runs.Run) -> None:
     _panel(run)
     _ending(run)
     _remarks(run)
-    rows = lane_rows(run.story, run.lanes) if run.state == events.DONE else []
+    # The figures are there once a lane is chosen: they do not wait for the export, and its failure does not hide them.
+    rows = lane_rows(run.story, run.lanes) if run.story.kept and run.state != events.CANCELLED else []
     if len(run.lanes) > 1 and rows:
         found = verdict(rows, run.predictions())
         st.markdown(f"**{found.conclusion}** {found.reasons}")
@@ -277,8 +278,10 @@ def _metrics(run: runs.Run, row: LaneRow) -> None:
     columns[2].metric(
         "Time to 85%", duration(reached) if reached is not None else "–", help="Of training, on validation"
     )
-    training = run.story.result.race_seconds if run.story.result else 0.0
-    columns[3].metric("Training", duration(training), help="Without bottlenecks and export")
+    training = next(stage for stage in run.story.stages if stage.name == events.TRAINING)
+    columns[3].metric(
+        "Training", duration((training.ended or 0) - training.began), help="Without bottlenecks and export"
+    )
 
 
 def _first_reaching(run: runs.Run, lane: str, accuracy: float) -> float | None:

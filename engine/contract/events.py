@@ -98,11 +98,18 @@ LaneResult = NamedTuple(  # the final figures of one lane, measured with its las
         ("diverged", bool),
     ],
 )
+Kept = NamedTuple(  # the choice between the lanes, made before its files are exported
+    "Kept",
+    [
+        ("t", float),
+        ("lane", str),  # chosen by validation alone
+    ],
+)
 Result = NamedTuple(  # the final figures of the run
     "Result",
     [
         ("t", float),
-        ("kept", str),  # the lane that was exported, chosen by validation alone
+        ("kept", str),  # the lane that was exported
         ("images", int),  # photos used
         ("training", int),
         ("validation", int),
@@ -137,6 +144,7 @@ _KINDS = {
     "warning": Warning,
     "diverged": Diverged,
     "lane_result": LaneResult,
+    "kept": Kept,
     "result": Result,
     "error": Error,
 }  # type: Dict[str, Any]

@@ -54,6 +54,7 @@ def retrain(spec, dataset, folder, report):
     trained, race_seconds = _race(spec, dataset, splits, folder, report)
     lanes = _evaluate(spec, trained, splits, photos, folder, report)
     kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
+    report.tell(events.Kept, lane=kept)
     lane = next(lane for lane in lanes if lane.name == kept)
     difference, compared = _export(network, dataset, lane, photos, folder, report)
     report.tell(

@@ -197,9 +197,13 @@ def test_a_python_that_cannot_be_run_ends_with_1(home: LabHome, lights: Path, mo
 def test_ctrl_c_cancels_the_run_and_ends_with_130(home: LabHome, lights: Path) -> None:
     arguments = ["retrain", "--image_dir", str(lights), "--seed", "905", "--json"]  # takes a minute
     command = subprocess.Popen([*MAIN, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert command.stderr
+    seen = []
     for line in command.stderr:
+        seen.append(line)
         if line.startswith(("Scanning", "Bottlenecks")):
             break
+    assert command.poll() is None, f"it ended by itself: {seen}"
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=30)
     assert command.returncode == 130

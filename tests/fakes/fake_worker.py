@@ -93,10 +93,11 @@ class Fake:
             self.say(events.Diverged(time.time(), lane, self.spec.steps // 2, why))
         self._stage(events.EVALUATING, 0)
         self._evaluate()
+        kept = max(self.lanes, key=lambda lane: self.final_validation[lane])
+        self.say(events.Kept(time.time(), kept))
         self._stage(events.EXPORTING, 0)
         self._export()
         splits = [photo.split for photo in photos]
-        kept = max(self.lanes, key=lambda lane: self.final_validation[lane])
         self.say(
             events.Result(
                 t=time.time(),

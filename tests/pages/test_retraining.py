@@ -1,8 +1,9 @@
 import time
+from pathlib import Path
 
 import pytest
 
-from engine.contract import specs
+from engine.contract import events, specs
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.photo_folders import draw_photos
@@ -138,6 +139,19 @@ def test_a_finished_race_has_a_verdict_and_a_table_from_the_same_rows(visit, hom
     assert table["Test accuracy"][0].startswith(f"{kept.test_accuracy * 100:.1f}% (")
     assert table["Test accuracy"][0].endswith(f"N={kept.test_n})")
     assert table["Best at step"][0] == f"{kept.best_step:,}"
+
+
+def test_a_run_that_fails_while_exporting_still_shows_what_was_learned(visit, home):
+    run = finished(home, start(visit, home))
+    told = events.Reader(run.folder.events).read()
+    kept = told.index(next(event for event in told if isinstance(event, events.Kept)))
+    Path(run.folder.events).unlink()
+    error = events.Error(told[kept].t, "disk_full", "The disk is full.", "Free some space and start again.")
+    events.append(run.folder.events, *told[: kept + 2], error, events.State(told[kept].t, events.FAILED, 0))
+    app = visit("retraining", run=run.id)
+    assert "The disk is full." in texts(app)
+    assert f"**Keep lr {run.story.kept}:" in texts(app)
+    assert len(app.dataframe[0].value) == 3
 
 
 def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(visit, home):

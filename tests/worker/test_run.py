@@ -175,6 +175,7 @@ def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(worker
     assert only(story, events.Error)[0].code == "disk_full", read_text(folder.log)
     assert only(story, events.Stage)[-1].name == "Exporting"
     assert len(only(story, events.LaneResult)) == 1
+    assert only(story, events.Kept)[0].lane == "0.5"
     assert os.listdir(folder.lanes) == ["0.5.npz"]
     assert os.path.isfile(folder.predictions)
     assert not [name for name in os.listdir(folder.artifacts) if name.startswith(("saved_model", "model.tflite"))]
