@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 # What a shell starts in the background ignores SIGINT, and so do all its children: Ctrl+C could not be tested there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,6 +31,15 @@ def chromium_path() -> str:
     if not found:
         pytest.fail("The browser tests need Chromium: apt-get install chromium", pytrace=False)
     return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """One for all tests: a second Playwright cannot start in the thread of a first."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

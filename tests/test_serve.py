@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import ConsoleMessage, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, expect
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = """
@@ -148,52 +148,48 @@ def test_every_answer_forbids_the_browser_to_go_elsewhere(door, path):
     assert get(door, path, Host="evil.example").headers["Content-Security-Policy"] == policy
 
 
-def test_a_page_works_in_a_browser_and_reaches_no_other_host(door, chromium_path):
+def test_a_page_works_in_a_browser_and_reaches_no_other_host(door, browser):
     said: list[ConsoleMessage] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(15_000)
-        page.on("console", lambda message: said.append(message))  # a bound C method is no listener to it
-        page.goto(door.url)
-        expect(page.get_by_role("heading", name="A small page")).to_be_visible()
-        expect(page.get_by_test_id("stVegaLiteChart").locator("svg, canvas").first).to_be_visible()
-        expect(page.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download", exact=True).click()
-        assert download.value.path().read_bytes() == b"five!"
-        upload = {"name": "photo.png", "mimeType": "image/png", "buffer": b"12345"}
-        page.locator("input[type=file]").set_input_files([upload])
-        expect(page.get_by_text("5 bytes arrived")).to_be_visible()
-        assert [message.text for message in said if message.type in ("error", "warning")] == []
+    page = browser.new_page()
+    page.set_default_timeout(15_000)
+    page.on("console", lambda message: said.append(message))  # a bound C method is no listener to it
+    page.goto(door.url)
+    expect(page.get_by_role("heading", name="A small page")).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart").locator("svg, canvas").first).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert download.value.path().read_bytes() == b"five!"
+    upload = {"name": "photo.png", "mimeType": "image/png", "buffer": b"12345"}
+    page.locator("input[type=file]").set_input_files([upload])
+    expect(page.get_by_text("5 bytes arrived")).to_be_visible()
+    assert [message.text for message in said if message.type in ("error", "warning")] == []
 
-        reached = "url => fetch(url, {mode: 'no-cors'}).then(() => 'reached', () => 'stopped')"
-        assert page.evaluate(reached, f"{door.url}/healthz") == "reached"
-        with socket.create_server(("127.0.0.1", 0)) as elsewhere:
-            assert page.evaluate(reached, f"http://127.0.0.1:{elsewhere.getsockname()[1]}/") == "stopped"
-            elsewhere.setblocking(False)
-            with pytest.raises(BlockingIOError):  # nobody knocked
-                elsewhere.accept()
-        browser.close()
+    reached = "url => fetch(url, {mode: 'no-cors'}).then(() => 'reached', () => 'stopped')"
+    assert page.evaluate(reached, f"{door.url}/healthz") == "reached"
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        assert page.evaluate(reached, f"http://127.0.0.1:{elsewhere.getsockname()[1]}/") == "stopped"
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody knocked
+            elsewhere.accept()
+    page.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_soon_though_a_page_is_at_work(tmp_path, chromium_path, number):
+def test_a_signal_ends_it_soon_though_a_page_is_at_work(tmp_path, browser, number):
     running = start(tmp_path)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(running.url)
-        page.get_by_role("button", name="Work for a minute").click()
-        expect(page.get_by_text("At work")).to_be_visible(timeout=15_000)
-        asked = time.monotonic()
-        running.process.send_signal(number)
-        try:
-            running.process.wait(timeout=30)
-        finally:
-            stop(running)
-        assert time.monotonic() - asked < 10  # about 3 on an idle machine
-        browser.close()
+    page = browser.new_page()
+    page.goto(running.url)
+    page.get_by_role("button", name="Work for a minute").click()
+    expect(page.get_by_text("At work")).to_be_visible(timeout=15_000)
+    asked = time.monotonic()
+    running.process.send_signal(number)
+    try:
+        running.process.wait(timeout=30)
+    finally:
+        stop(running)
+    assert time.monotonic() - asked < 10  # about 3 on an idle machine
+    page.close()
     assert running.stderr.read_text() == ""  # no warning, no unknown setting, no traceback
 
 

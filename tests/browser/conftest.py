@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
 
 from engine import photos
 from engine.contract import specs
@@ -56,14 +56,6 @@ def serve(home: LabHome, stderr: Path, **environment: str) -> tuple[subprocess.P
 def stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     process.communicate(timeout=20)
-
-
-@pytest.fixture(scope="session")
-def browser(chromium_path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
