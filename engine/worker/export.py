@@ -174,9 +174,9 @@ class FreshProcess(object):
 
     def close(self):
         # type: () -> None
-        if self._process.poll() is None:
+        if self._process.returncode is None:  # it was not asked, or it failed over the question
             self._process.kill()
-        self._process.communicate()
+            self._process.communicate()
 
 
 def _compare(folder, paths, expected):
