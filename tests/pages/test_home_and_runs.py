@@ -1,4 +1,6 @@
-from engine.runs import list_runs
+import time
+
+from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts
 
@@ -23,6 +25,8 @@ def test_home_lists_runs_with_state_and_figures(visit, home):
 
 def test_a_running_run_is_on_home_and_can_be_cancelled_there(visit, home):
     run_id = start(visit, home, seed=905)
+    while open_run(home, run_id).state == "queued":
+        time.sleep(0.05)
     app = visit()
     app.run()
     assert "**Lamps · MobileNet v2 · 3 learning rates**" in texts(app)
