@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.starlette import App
 
 PAGES = Path(__file__).resolve().parent / "streamlit_app.py"
-NEEDED_BY_EVERY_PAGE = ("pandas", "altair", "streamlit.elements.vega_charts", "streamlit.elements.arrow")
+NEEDED_BY_EVERY_PAGE = ("pandas", "streamlit.elements.vega_charts", "streamlit.elements.arrow")
 PATIENCE_SECONDS = 3.0  # for what still runs when the server is told to end
 
 # Streamlit writes styles into the page and has one small inline script. Everything else comes from this server, so

@@ -47,7 +47,6 @@ class RunFolder(object):
         self.log = os.path.join(self.path, "log.txt")
         self.lock = os.path.join(self.path, "lock")
         self.cancel = os.path.join(self.path, "cancel")
-        self.summaries = os.path.join(self.path, "summaries")
         self.artifacts = os.path.join(self.path, "artifacts")
         # In artifacts/:
         self.labels = os.path.join(self.artifacts, "labels.txt")

@@ -213,11 +213,6 @@ class FrozenBatches(object):
                 for at, item in enumerate(batch):
                     yield item, vectors.get(at, prepared[at]), seconds / len(batch)
 
-    def __call__(self, pixels):
-        # type: (np.ndarray) -> np.ndarray
-        """(size, size, 3) uint8 -> (width,) float32."""
-        return self._graph(pixels[None]).numpy()[0]
-
 
 def tflite_interpreter():
     # type: () -> Tuple[Any, str]
