@@ -40,8 +40,10 @@ class Queue:
         self.module = module
         self.grace_seconds = grace_seconds
 
-    def start(self, spec: specs.RetrainSpec, dataset: datasets.Dataset) -> str:
+    def start(self, spec: specs.Spec, dataset: datasets.Dataset | None = None) -> str:
         """Queue a run and return its id. The run is a process already when this returns.
+
+        `dataset` are the photos of a retraining run; a comparison of networks names its pictures in the spec.
 
         Raises SpecError (all faults in one text), and nothing is left behind. Raises WorkerStartError, and the run
         stays in the list as failed, with the reason. Raises EngineError where the disk is full or not writable.
@@ -51,7 +53,8 @@ class Queue:
         try:
             folder = self._make_folder()
             specs.write(folder.spec, spec)
-            datasets.write(folder.dataset, dataset)
+            if dataset is not None:
+                datasets.write(folder.dataset, dataset)
             # Locked before it is in line and before the worker exists, so that no moment looks lost.
             lock = try_lock(folder.lock)
             ticket = tickets.take(self.home, spec.device, folder.id)
@@ -78,6 +81,12 @@ class Queue:
         folder = self.folder(run_id)
         Path(folder.cancel).touch()
         threading.Thread(target=_kill_after_grace, args=(folder, self.grace_seconds), daemon=True).start()
+
+    def stop_lane(self, run_id: str, lane: str) -> None:
+        """Ask one network of a comparison to learn no more; it is tested as it is, and the others go on."""
+        folder = self.folder(run_id)
+        if lane in specs.lanes(specs.read(folder.spec)):
+            Path(folder.stop(lane)).touch()
 
     def ahead(self, run_id: str) -> list[str]:
         """The ids of the runs that come before this one on its device, the working one first."""

@@ -47,7 +47,12 @@ class Story:
     skipped: list[events.Skipped] = field(default_factory=list)
     warnings: list[events.Warning] = field(default_factory=list)
     kept: str = ""  # the lane that was chosen, "" before that
-    result: events.Result | None = None
+    result: events.Result | None = None  # of a retraining run
+    lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
+    lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
+    network_results: dict[str, events.NetworkResult] = field(default_factory=dict)
+    networks_exported: dict[str, events.NetworkExported] = field(default_factory=dict)
+    mnist_result: events.MnistResult | None = None
     error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
@@ -93,6 +98,19 @@ class Story:
                 self.kept = event.lane
             case events.Result():
                 self.kept, self.result = event.kept, event
+            case events.LaneStarted():
+                if event.lane in self.lanes_started:  # once more from the beginning, with a smaller batch
+                    for split in ("training", "validation"):
+                        self.curves.pop((event.lane, split), None)
+                self.lanes_started[event.lane] = event
+            case events.LaneEnded():
+                self.lanes_ended[event.lane] = event
+            case events.NetworkResult():
+                self.network_results[event.lane] = event
+            case events.NetworkExported():
+                self.networks_exported[event.lane] = event
+            case events.MnistResult():
+                self.mnist_result = event
             case events.Error():
                 self.error = event
 
@@ -103,7 +121,7 @@ class Run:
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.id = folder.id
-        self.spec = specs.read(folder.spec)
+        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec, or an MnistSpec where is_mnist
         self.story = Story()
         self._reader = events.Reader(folder.events)
         self._dataset: datasets.Dataset | None = None
@@ -124,18 +142,39 @@ class Run:
 
     @property
     def dataset(self) -> datasets.Dataset:
+        """The photos of a retraining run."""
         if self._dataset is None:
             self._dataset = datasets.read(self.folder.dataset)
         return self._dataset
 
     @property
+    def is_mnist(self) -> bool:
+        """Whether it compares networks for digits; otherwise it retrains on photos."""
+        return isinstance(self.spec, specs.MnistSpec)
+
+    @property
     def lanes(self) -> list[str]:
         """In the order of creation, which is the order of their colours."""
-        return [specs.lane_name(rate) for rate in self.spec.learning_rates]
+        return specs.lanes(self.spec)
+
+    @property
+    def lane_titles(self) -> list[str]:
+        """The lanes as people read them, in the same order."""
+        return specs.lane_titles(self.spec)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this kind of run has, in order."""
+        return events.MNIST_STAGES if self.is_mnist else events.RETRAIN_STAGES
 
     @property
     def title(self) -> str:
         """dataset · model · the one thing varied. Never raises: a list must show damaged runs too."""
+        if self.is_mnist:
+            networks = self.spec.networks
+            what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
+            epochs = f"{self.spec.epochs} epoch{'' if self.spec.epochs == 1 else 's'}"
+            return f"{catalog.digit_set(self.spec.data).title} · {what} · {epochs}"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         try:

@@ -1,9 +1,9 @@
-"""The table of backbones: names, sizes, preprocessing. What varies between them is a row here, never an `if`.
+"""The tables of backbones and of networks for digits. What varies between them is a row here, never an `if`.
 
 Python 3.6, standard library only.
 """
 
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 Backbone = NamedTuple(
     "Backbone",
@@ -58,6 +58,123 @@ BACKBONES = [
     ),
 ]
 
+CONSTANT, ONE_CYCLE = "constant", "one_cycle"
+ADAM, SGD = "adam", "sgd"
+
+Network = NamedTuple(  # for 28 x 28 pictures: its layers, and how it is trained
+    "Network",
+    [
+        ("name", str),  # the word of specs, lanes and command lines: a-z, 0-9 and _
+        ("title", str),  # for people
+        ("layers", str),  # see engine/contract/layers.py
+        ("optimizer", str),  # "adam" (0.9, 0.999, 1e-7) or "sgd" (momentum 0.9)
+        ("learning_rate", float),  # the highest of the schedule
+        ("schedule", str),  # "constant", or "one_cycle": up to it and down to nearly 0
+        ("batch_size", int),  # pictures
+        ("label_smoothing", float),  # share of the target given to all classes alike, 0..0.5
+        ("augmentation", bool),  # every picture is turned, shifted and stretched a little each time it is learned from
+        ("validation_images", int),  # held out from the end of the training pictures; 0: none, as in the tutorial
+        ("epochs", int),  # suggested
+        ("source", str),  # where it comes from, for people
+    ],
+)
+
+COURSEWORK = dict(
+    optimizer=ADAM,
+    learning_rate=0.001,
+    schedule=CONSTANT,
+    batch_size=32,
+    label_smoothing=0.0,
+    augmentation=False,
+    validation_images=5000,
+    epochs=7,
+)  # type: Dict[str, Any]
+
+NETWORKS = [
+    Network(
+        name="beginner",
+        title="Beginner",
+        layers="flatten, dense 128, relu, dropout 0.2, dense 10",
+        source="TensorFlow 2 quickstart for beginners, which quotes 97 to 98 %",
+        **dict(COURSEWORK, validation_images=0, epochs=5)
+    ),
+    Network(
+        name="coursework_as_handed_in",
+        title="Coursework, as handed in",
+        layers=(
+            "conv 3 32, relu, pool 2, conv 3 64, relu, conv 3 64, relu, pool 2, flatten, "
+            "dense 100, relu, dropout 0.2, dense 10"
+        ),
+        source="The coursework's improved network, which quotes 98.5 %; its Conv2D(3, 32) is 3 filters of 32 x 32",
+        **COURSEWORK
+    ),
+    Network(
+        name="coursework_as_meant",
+        title="Coursework, as meant",
+        layers=(
+            "conv 32 3, relu, pool 2, conv 64 3, relu, conv 64 3, relu, pool 2, flatten, "
+            "dense 100, relu, dropout 0.2, dense 10"
+        ),
+        source="The same with the arguments the other way round: 32 filters of 3 x 3",
+        **COURSEWORK
+    ),
+    Network(
+        name="small",
+        title="Small",
+        layers=(
+            "conv 16 3, batchnorm, relu, pool 2, conv 24 3, batchnorm, relu, conv 24 3, batchnorm, relu, pool 2, "
+            "conv 32 3, batchnorm, relu, average, dense 10"
+        ),
+        optimizer=ADAM,
+        learning_rate=0.01,
+        schedule=ONE_CYCLE,
+        batch_size=128,
+        label_smoothing=0.0,
+        augmentation=True,
+        validation_images=5000,
+        epochs=8,
+        source="The lab's own: few parameters, batch normalisation, one learning-rate cycle",
+    ),
+    Network(
+        name="strong",
+        title="Strong",
+        layers=(
+            "conv 24 5, batchnorm, relu, pool 2, conv 48 3, batchnorm, relu, conv 64 3, batchnorm, relu, pool 2, "
+            "conv 96 3, batchnorm, relu, dropout 0.3, average, dense 10"
+        ),
+        optimizer=ADAM,
+        learning_rate=0.006,
+        schedule=ONE_CYCLE,
+        batch_size=128,
+        label_smoothing=0.05,
+        augmentation=True,
+        validation_images=5000,
+        epochs=10,
+        source="The lab's own: wider, with dropout, label smoothing and moved pictures",
+    ),
+]
+
+DigitSet = NamedTuple(  # 28 x 28 gray pictures of ten classes
+    "DigitSet",
+    [
+        ("name", str),  # the word of specs and command lines, and of the asset in engine/assets.py
+        ("title", str),  # for people
+        ("file", str),  # an .npz with x_train, y_train, x_test and y_test, relative to LAB_HOME/assets
+        ("labels", Tuple[str, ...]),  # of the ten classes
+    ],
+)
+DIGITS = tuple(str(digit) for digit in range(10))
+
+DIGIT_SETS = [
+    DigitSet("mnist", "MNIST", "mnist/mnist.npz", DIGITS),
+    DigitSet(
+        "fashion_mnist",
+        "Fashion-MNIST",
+        "fashion_mnist/fashion_mnist.npz",
+        ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+]
+
 
 def backbone(name):
     # type: (str) -> Backbone
@@ -66,3 +183,21 @@ def backbone(name):
         if row.name == name:
             return row
     raise KeyError(name)
+
+
+def network(name):
+    # type: (str) -> Network
+    """The row of that name. Raises KeyError."""
+    for row in NETWORKS:
+        if row.name == name:
+            return row
+    raise KeyError(name)
+
+
+def digit_set(name):
+    # type: (str) -> DigitSet
+    """The row of that name, or one for a set that a visitor uploaded: LAB_HOME/datasets/<name>.npz."""
+    for row in DIGIT_SETS:
+        if row.name == name:
+            return row
+    return DigitSet(name, name.replace("-", " ").capitalize(), "../datasets/{}.npz".format(name), DIGITS)

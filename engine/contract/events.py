@@ -21,6 +21,8 @@ SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING = (
     "Exporting",
 )
 RETRAIN_STAGES = (SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING)
+LOADING = "Loading"
+MNIST_STAGES = (LOADING, TRAINING, EVALUATING, EXPORTING)
 
 State = NamedTuple(
     "State",
@@ -50,9 +52,11 @@ Metric = NamedTuple(  # a block of evaluations of one lane, at most 0.5 s of the
     [
         ("t", float),
         ("lane", str),  # specs.lane_name, or the network's name
-        ("split", str),  # "training" (the batch just learned from, after the update) or "validation"
+        # "training": the batch just learned from, after the update; of a network before it, dropout and moved pictures
+        # included, as Keras. "validation": a batch of that split; of a network all of it, at the end of each epoch
+        ("split", str),
         ("step", List[int]),  # counted from 1
-        ("seconds", List[float]),  # since training began
+        ("seconds", List[float]),  # since training began; of a network, what was spent on it alone
         ("accuracy", List[float]),  # 0..1
         ("cross_entropy", List[Optional[float]]),  # nats, mean over the batch; None where it is not a number
     ],
@@ -125,6 +129,61 @@ Result = NamedTuple(  # the final figures of the run
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
     ],
 )
+LaneStarted = NamedTuple(  # what a network is going to be trained with
+    "LaneStarted",
+    [
+        ("t", float),
+        ("lane", str),
+        ("training", int),  # pictures to learn from
+        ("validation", int),  # pictures held out; 0 for none
+        ("batch_size", int),  # smaller than asked for after the memory ran out
+        ("steps_an_epoch", int),
+        ("steps", int),  # in all
+    ],
+)
+LaneEnded = NamedTuple(  # a network that learns no more: its epochs are over, or somebody stopped it
+    "LaneEnded",
+    [
+        ("t", float),
+        ("lane", str),
+        ("stopped", bool),
+    ],
+)
+NetworkResult = NamedTuple(  # the final figures of one network, measured with its last weights
+    "NetworkResult",
+    [
+        ("t", float),
+        ("lane", str),
+        ("parameters", int),
+        ("multiply_adds", int),  # for one picture
+        ("epochs", float),  # learned; no whole number where it was stopped
+        ("train_seconds", float),  # spent on this network, building its TensorFlow function included
+        ("images_per_second", float),  # learned from
+        ("test_accuracy", float),  # 0..1
+        ("test_n", int),  # pictures tested, once
+        ("validation_accuracy", Optional[float]),  # 0..1, at the last evaluation; None without a validation split
+        ("best_epoch", int),  # by validation; 0 without
+        ("stopped", bool),
+    ],
+)
+NetworkExported = NamedTuple(  # the files of a network were written, and loaded again in a fresh process
+    "NetworkExported",
+    [
+        ("t", float),
+        ("lane", str),
+        ("difference", float),  # of a probability, the largest
+        ("images", int),  # compared
+        ("image_seconds", float),  # for one picture, median, TFLite with one thread
+    ],
+)
+MnistResult = NamedTuple(  # the final figures of a comparison
+    "MnistResult",
+    [
+        ("t", float),
+        ("runtime", str),  # for people
+        ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
+    ],
+)
 Error = NamedTuple(
     "Error",
     [
@@ -146,6 +205,11 @@ _KINDS = {
     "lane_result": LaneResult,
     "kept": Kept,
     "result": Result,
+    "lane_started": LaneStarted,
+    "lane_ended": LaneEnded,
+    "network_result": NetworkResult,
+    "network_exported": NetworkExported,
+    "mnist_result": MnistResult,
     "error": Error,
 }  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}

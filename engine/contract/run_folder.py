@@ -55,6 +55,21 @@ class RunFolder(object):
         self.tflite = os.path.join(self.artifacts, "model.tflite")
         self.contract = os.path.join(self.artifacts, "contract.json")
         self.predictions = os.path.join(self.artifacts, "predictions.json")
+        self.networks = os.path.join(self.artifacts, "networks")  # <lane>.tflite and <lane>/, a SavedModel
+        self.digits = os.path.join(self.artifacts, "digits.npz")  # pictures that the page shows, see worker/mnist.py
+
+    def stop(self, lane):
+        # type: (str) -> str
+        """Exists once somebody asked this lane to stop; the others go on."""
+        return os.path.join(self.path, "stop-" + lane)
+
+    def network_tflite(self, lane):
+        # type: (str) -> str
+        return os.path.join(self.networks, lane + ".tflite")
+
+    def network_saved_model(self, lane):
+        # type: (str) -> str
+        return os.path.join(self.networks, lane)
 
     @property
     def home(self):

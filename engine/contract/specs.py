@@ -3,9 +3,10 @@
 Python 3.6, standard library only.
 """
 
-from typing import Any, List, NamedTuple, Tuple
+import re
+from typing import Any, List, NamedTuple, Tuple, Union
 
-from engine.contract import catalog
+from engine.contract import catalog, layers
 from engine.contract.run_folder import read_json, write_json
 
 CPU, GPU = "cpu", "gpu"
@@ -46,7 +47,36 @@ DEFAULT_RETRAIN = RetrainSpec(
     device=CPU,
 )
 
-_KINDS = {"retrain": RetrainSpec}
+NETWORK_LIMIT = 6  # the palette has six colours that stay apart
+EPOCH_LIMIT = 100
+BATCH_LIMIT = 8192
+NETWORK_RATE_LIMITS = (0.00001, 1.0)
+IMAGES_LIMIT = 1000  # fewer training pictures than this teach a network nothing
+
+MnistSpec = NamedTuple(
+    "MnistSpec",
+    [
+        ("data", str),  # a name of catalog.DIGIT_SETS, or of a set that was uploaded
+        ("networks", Tuple[catalog.Network, ...]),  # one lane each, trained side by side, 1 to 6 of different names
+        ("training_images", int),  # from the first on; 0: all. Held out pictures come from the end
+        ("epochs", int),  # 1 to 100
+        ("seed", int),  # of first weights, order, dropout and moved pictures
+        ("device", str),  # "cpu" or "gpu"
+    ],
+)
+
+DEFAULT_MNIST = MnistSpec(
+    data="mnist",
+    networks=tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant", "small", "strong")),
+    training_images=0,
+    epochs=5,
+    seed=0,
+    device=CPU,
+)
+
+Spec = Union[RetrainSpec, MnistSpec]
+
+_DEFAULTS = {"retrain": DEFAULT_RETRAIN, "mnist": DEFAULT_MNIST}
 
 
 def lane_name(learning_rate):
@@ -55,34 +85,111 @@ def lane_name(learning_rate):
     return repr(float(learning_rate))
 
 
+def lanes(spec):
+    # type: (Spec) -> List[str]
+    """The names of the run's lanes in the order of creation, which is the order of their colours."""
+    if isinstance(spec, MnistSpec):
+        return [network.name for network in spec.networks]
+    return [lane_name(rate) for rate in spec.learning_rates]
+
+
+def lane_titles(spec):
+    # type: (Spec) -> List[str]
+    """The lanes as people read them: "lr 0.5", "Beginner"."""
+    if isinstance(spec, MnistSpec):
+        return [network.title for network in spec.networks]
+    return ["lr " + lane for lane in lanes(spec)]
+
+
 def write(path, spec):
-    # type: (str, RetrainSpec) -> None
+    # type: (str, Spec) -> None
     value = {"kind": kind(spec)}  # type: dict[str, Any]
     value.update(spec._asdict())
+    if isinstance(spec, MnistSpec):
+        value["networks"] = [network._asdict() for network in spec.networks]
     write_json(path, value)
 
 
 def read(path):
-    # type: (str) -> RetrainSpec
-    """Raises ValueError for a kind of run that this version does not know."""
+    # type: (str) -> Any
+    """A RetrainSpec or an MnistSpec. Raises ValueError for a kind of run that this version does not know."""
     value = read_json(path)
-    record = _KINDS.get(value.pop("kind", None))
-    if record is None:
+    usual = _DEFAULTS.get(value.pop("kind", None))  # type: Any
+    if usual is None:
         raise ValueError("{} asks for a kind of run that this version does not know".format(path))
-    known = {name: value[name] for name in record._fields if name in value}
-    known["learning_rates"] = tuple(known["learning_rates"])
-    return DEFAULT_RETRAIN._replace(**known)
+    known = {name: value[name] for name in usual._fields if name in value}
+    if isinstance(usual, MnistSpec):
+        known["networks"] = tuple(_network(row) for row in known["networks"])
+    else:
+        known["learning_rates"] = tuple(known["learning_rates"])
+    return usual._replace(**known)
+
+
+def _network(value):
+    # type: (Any) -> catalog.Network
+    fields = catalog.Network._fields
+    return catalog.NETWORKS[0]._replace(**{name: value[name] for name in fields if name in value})
 
 
 def kind(spec):
-    # type: (RetrainSpec) -> str
-    return next(name for name, record in _KINDS.items() if isinstance(spec, record))
+    # type: (Spec) -> str
+    return next(name for name, usual in _DEFAULTS.items() if isinstance(spec, type(usual)))
 
 
 def faults(spec):
-    # type: (RetrainSpec) -> List[str]
+    # type: (Spec) -> List[str]
     """What is wrong with the spec, one sentence each that says what came and what is accepted; empty if nothing."""
-    found = []
+    found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
+    _within(found, "Seed", spec.seed, 0, 2**31 - 1)
+    if spec.device not in DEVICES:
+        found.append("Device is {!r}; choose one of {}.".format(spec.device, ", ".join(DEVICES)))
+    return found
+
+
+def _faults_of_mnist(spec):
+    # type: (MnistSpec) -> List[str]
+    found = []  # type: List[str]
+    if not 1 <= len(spec.networks) <= NETWORK_LIMIT:
+        found.append("{} networks; choose 1 to {}.".format(len(spec.networks), NETWORK_LIMIT))
+    for number, network in enumerate(spec.networks):
+        if network.name in [other.name for other in spec.networks[:number]]:
+            found.append("{} is listed twice; each network needs a name of its own.".format(network.title))
+        found += ["{}: {}".format(network.title, fault) for fault in network_faults(network)]
+    if not re.match(r"[A-Za-z0-9][A-Za-z0-9_-]*$", spec.data):  # becomes part of a path
+        found.append("Data is {!r}; choose a set by its name, like mnist.".format(spec.data))
+    if spec.training_images:
+        _within(found, "Training images", spec.training_images, IMAGES_LIMIT, 10000000, " or 0 for all")
+    _within(found, "Epochs", spec.epochs, 1, EPOCH_LIMIT)
+    return found
+
+
+def network_faults(network):
+    # type: (catalog.Network) -> List[str]
+    """What is wrong with one network, its layers and how it is to be trained; empty if nothing."""
+    found = []  # type: List[str]
+    if not re.match(r"[a-z0-9][a-z0-9_]{0,39}$", network.name):  # becomes a file's name
+        found.append("Its name is {!r}; use up to 40 of a to z, 0 to 9 and _.".format(network.name))
+    try:
+        found += layers.faults(layers.read(network.layers))
+    except ValueError as error:
+        found.append(str(error))
+    low, high = NETWORK_RATE_LIMITS
+    if not low <= network.learning_rate <= high:  # False for NaN too
+        found.append("Learning rate is {:g}; choose {:g} to {:g}.".format(network.learning_rate, low, high))
+    if network.optimizer not in (catalog.ADAM, catalog.SGD):
+        found.append("Optimizer is {!r}; choose adam or sgd.".format(network.optimizer))
+    if network.schedule not in (catalog.CONSTANT, catalog.ONE_CYCLE):
+        found.append("Schedule is {!r}; choose constant or one_cycle.".format(network.schedule))
+    _within(found, "Batch size", network.batch_size, 1, BATCH_LIMIT)
+    if not 0 <= network.label_smoothing <= 0.5:
+        found.append("Label smoothing is {:g}; choose 0 to 0.5.".format(network.label_smoothing))
+    _within(found, "Validation images", network.validation_images, 0, 50000)
+    return found
+
+
+def _faults_of_retrain(spec):
+    # type: (RetrainSpec) -> List[str]
+    found = []  # type: List[str]
     names = [backbone.name for backbone in catalog.BACKBONES]
     if spec.backbone not in names:
         found.append("Backbone is {!r}; choose one of {}.".format(spec.backbone, ", ".join(names)))
@@ -108,9 +215,6 @@ def faults(spec):
                 spec.validation_percentage + spec.testing_percentage
             )
         )
-    _within(found, "Seed", spec.seed, 0, 2**31 - 1)
-    if spec.device not in DEVICES:
-        found.append("Device is {!r}; choose one of {}.".format(spec.device, ", ".join(DEVICES)))
     return found
 
 

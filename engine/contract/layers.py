@@ -1,0 +1,224 @@
+"""Networks for 28 x 28 pictures as plain text, and what each layer makes of its input: shape, parameters, cost.
+
+    conv 32 3        32 filters of 3 x 3, stride 1, padding "same"       Keras: Conv2D(32, 3, padding="same")
+    pool 2           the largest of each 2 x 2, padding "same"           MaxPooling2D(2, padding="same")
+    batchnorm        epsilon 0.001, momentum 0.99                        BatchNormalization()
+    relu                                                                 ReLU()
+    dropout 0.2      that share of the values                            Dropout(0.2)
+    average          the mean of each channel                            GlobalAveragePooling2D()
+    flatten                                                              Flatten()
+    dense 128        128 units                                           Dense(128)
+
+A network is a list of these, separated by commas. It begins with (28, 28, 1) and ends with `dense 10`, whose outputs
+are the logits. Python 3.6, standard library only.
+"""
+
+from typing import List, NamedTuple, Tuple
+
+SIZE = 28  # rows and columns of a picture
+CLASSES = 10
+
+CONV, POOL, BATCHNORM, RELU = "conv", "pool", "batchnorm", "relu"
+DROPOUT, AVERAGE, FLATTEN, DENSE = "dropout", "average", "flatten", "dense"
+
+# kind -> what its numbers are called, and their limits
+ARGUMENTS = {
+    CONV: (("filters", 1, 256), ("kernel", 1, 64)),
+    POOL: (("size", 2, 28),),
+    BATCHNORM: (),
+    RELU: (),
+    DROPOUT: (("rate", 0.05, 0.9),),
+    AVERAGE: (),
+    FLATTEN: (),
+    DENSE: (("units", 1, 2048),),
+}
+LAYER_LIMIT = 30
+PARAMETER_LIMIT = 5 * 1000 * 1000
+MULTIPLY_ADD_LIMIT = 200 * 1000 * 1000  # for one picture
+
+Layer = NamedTuple(
+    "Layer",
+    [
+        ("kind", str),
+        ("filters", int),  # conv: filters; dense: units; 0 elsewhere
+        ("kernel", int),  # conv: rows and columns of a filter; pool: of what becomes one; 0 elsewhere
+        ("rate", float),  # dropout: the share set to zero, 0..1; 0 elsewhere
+    ],
+)
+Cost = NamedTuple(
+    "Cost",
+    [
+        ("layer", Layer),
+        ("given", Tuple[int, ...]),  # shape of its input, without the batch: (rows, columns, channels) or (units,)
+        ("shape", Tuple[int, ...]),  # of its output
+        ("parameters", int),  # all that Keras counts, moving means and variances too
+        ("multiply_adds", int),  # of conv and dense for one picture, products with padding included
+        ("on_padding", int),  # how many of those multiply a zero of the padding
+    ],
+)
+
+
+def read(text):
+    # type: (str) -> List[Layer]
+    """Raises ValueError, with a sentence that names the layer."""
+    found = []
+    for number, part in enumerate(text.split(","), 1):
+        words = part.split()
+        if not words or words[0] not in ARGUMENTS:
+            raise ValueError(
+                "Layer {}, {!r}, is none of {}.".format(number, part.strip(), ", ".join(sorted(ARGUMENTS)))
+            )
+        wanted = ARGUMENTS[words[0]]
+        try:
+            values = [float(word) for word in words[1:]]
+        except ValueError:
+            values = []
+        if len(values) != len(wanted):
+            usage = " ".join([words[0]] + [name.upper() for name, _, _ in wanted])
+            raise ValueError("Layer {}, {!r}, should be written {}.".format(number, part.strip(), usage))
+        found.append(_layer(words[0], values))
+    return found
+
+
+def write(layers):
+    # type: (List[Layer]) -> str
+    """The text that `read` takes."""
+    return ", ".join(name(layer) for layer in layers)
+
+
+def name(layer):
+    # type: (Layer) -> str
+    """ "conv 32 3" """
+    return " ".join([layer.kind] + ["{:g}".format(value) for value in arguments(layer)])
+
+
+def arguments(layer):
+    # type: (Layer) -> List[float]
+    """The layer's numbers in the order of ARGUMENTS."""
+    return {
+        CONV: [layer.filters, layer.kernel],
+        POOL: [layer.kernel],
+        DROPOUT: [layer.rate],
+        DENSE: [layer.filters],
+    }.get(layer.kind, [])
+
+
+def layer(kind, *values):
+    # type: (str, float) -> Layer
+    """The layer of that kind with its numbers in the order of ARGUMENTS."""
+    return _layer(kind, list(values))
+
+
+def _layer(kind, values):
+    # type: (str, List[float]) -> Layer
+    whole = [int(value) if value == int(value) else value for value in values]
+    if kind == CONV:
+        return Layer(kind, whole[0], whole[1], 0.0)
+    if kind == POOL:
+        return Layer(kind, 0, whole[0], 0.0)
+    if kind == DENSE:
+        return Layer(kind, whole[0], 0, 0.0)
+    return Layer(kind, 0, 0, float(values[0]) if values else 0.0)
+
+
+def costs(layers):
+    # type: (List[Layer]) -> List[Cost]
+    """One row a layer. Raises ValueError, naming the first layer that cannot follow the one before it."""
+    given = (SIZE, SIZE, 1)  # type: Tuple[int, ...]
+    found = []
+    for number, each in enumerate(layers, 1):
+        _check(number, each, given)
+        row = _cost(each, given)
+        found.append(row)
+        given = row.shape
+    return found
+
+
+def faults(layers):
+    # type: (List[Layer]) -> List[str]
+    """What is wrong with the network, each a sentence that names the layer; empty if nothing."""
+    if not layers:
+        return ["The network has no layers; end it with flatten and dense {}.".format(CLASSES)]
+    if len(layers) > LAYER_LIMIT:
+        return ["The network has {} layers; use at most {}.".format(len(layers), LAYER_LIMIT)]
+    try:
+        rows = costs(layers)
+    except ValueError as error:
+        return [str(error)]
+    last = layers[-1]
+    if (last.kind, last.filters) != (DENSE, CLASSES):
+        return ["The last layer is {}; it must be dense {}, one unit a class.".format(name(last), CLASSES)]
+    total, work = parameters(rows), multiply_adds(rows)
+    found = []
+    if total > PARAMETER_LIMIT:
+        found.append("The network has {:,} parameters; use at most {:,}.".format(total, PARAMETER_LIMIT))
+    if work > MULTIPLY_ADD_LIMIT:
+        found.append("A picture takes {:,} multiply-adds; use at most {:,}.".format(work, MULTIPLY_ADD_LIMIT))
+    return found
+
+
+def parameters(rows):
+    # type: (List[Cost]) -> int
+    return sum(row.parameters for row in rows)
+
+
+def multiply_adds(rows):
+    # type: (List[Cost]) -> int
+    """For one picture."""
+    return sum(row.multiply_adds for row in rows)
+
+
+def _check(number, each, given):
+    # type: (int, Layer, Tuple[int, ...]) -> None
+    for (word, low, high), value in zip(ARGUMENTS[each.kind], arguments(each)):
+        whole = isinstance(low, float) or value == int(value)
+        if not (low <= value <= high and whole):
+            kind = "" if isinstance(low, float) else "whole numbers "
+            message = "Layer {}, {}: {} is {:g}; choose {}{:g} to {:g}."
+            raise ValueError(message.format(number, name(each), word, value, kind, low, high))
+    if each.kind in (CONV, POOL, AVERAGE, FLATTEN) and len(given) == 1:
+        raise ValueError(
+            "Layer {}, {}, needs rows and columns, and the layers before it left a list of {:,} numbers. "
+            "Put it in front of flatten or average, or remove it.".format(number, name(each), given[0])
+        )
+    if each.kind == DENSE and len(given) == 3:
+        raise ValueError(
+            "Layer {}, {}, needs a list of numbers, and gets {} rows, {} columns and {} channels. "
+            "Put flatten or average in front of it.".format(number, name(each), *given)
+        )
+    if each.kind == POOL and each.kernel > given[0]:
+        raise ValueError(
+            "Layer {}, {}, leaves nothing: only {} x {} is left to pool. Remove it, or pool less before it.".format(
+                number, name(each), given[0], given[1]
+            )
+        )
+
+
+def _cost(each, given):
+    # type: (Layer, Tuple[int, ...]) -> Cost
+    if each.kind == CONV:
+        rows, columns, channels = given
+        weights = each.kernel ** 2 * channels * each.filters
+        work = rows * columns * weights
+        useful = _useful(rows, each.kernel) * _useful(columns, each.kernel) * channels * each.filters
+        return Cost(each, given, (rows, columns, each.filters), weights + each.filters, work, work - useful)
+    if each.kind == DENSE:
+        weights = given[0] * each.filters
+        return Cost(each, given, (each.filters,), weights + each.filters, weights, 0)
+    if each.kind == POOL:
+        rows, columns = [-(-side // each.kernel) for side in given[:2]]
+        return Cost(each, given, (rows, columns, given[2]), 0, 0, 0)
+    if each.kind == BATCHNORM:
+        return Cost(each, given, given, 4 * given[-1], 0, 0)
+    if each.kind == AVERAGE:
+        return Cost(each, given, given[-1:], 0, 0, 0)
+    if each.kind == FLATTEN:
+        return Cost(each, given, (given[0] * given[1] * given[2],), 0, 0, 0)
+    return Cost(each, given, given, 0, 0, 0)
+
+
+def _useful(side, kernel):
+    # type: (int, int) -> int
+    """Along one axis: pairs of an output and an input place that a kernel joins; all others are padding."""
+    before = (kernel - 1) // 2  # as TensorFlow pads for "same"
+    return sum(1 for out in range(side) for at in range(side) if 0 <= at - out + before < kernel)
