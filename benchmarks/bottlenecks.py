@@ -12,7 +12,7 @@ from benchmarks.measure import in_turn, record, table
 from benchmarks.original import bottlenecks as original
 from engine.contract import catalog
 from engine.worker import backbones, bottlenecks, images
-from engine.worker.retrain import cores
+from engine.worker.machine import cores
 from tests.assets_home import with_assets
 from tests.worker.keras_oracle import keras_model
 

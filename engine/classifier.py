@@ -8,6 +8,9 @@ import queue
 import subprocess
 import threading
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from engine.contract.run_folder import LabHome
 from engine.errors import ClassifierError
@@ -35,6 +38,17 @@ class Answer:
     seen_png: bytes  # the picture exactly as the model sees it
 
 
+@dataclass(frozen=True)
+class DigitAnswer:
+    """What one network of a comparison says of a digit."""
+
+    lane: str
+    probabilities: list[float]  # of the ten classes, sum 1
+    seconds: float  # this call of the network
+    runtime: str  # "LiteRT"
+    device: str  # "CPU"
+
+
 class Classifier:
     """One per server, one question at a time. The process starts with the first one and comes back after a death."""
 
@@ -50,17 +64,32 @@ class Classifier:
         `model` is the id of a finished run, or the name of a backbone for ImageNet's own labels. Raises
         ClassifierError with a sentence: no such model, no picture, or a process that cannot run.
         """
-        question = json.dumps({"model": model, "image": base64.b64encode(image).decode(), "top": top})
-        with self._turn:
-            line = self._ask(question) or self._ask(question)  # it may have been killed since the last question
-        if not line:
-            raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise ClassifierError(answer["error"])
+        answer = self._answer({"model": model, "image": base64.b64encode(image).decode(), "top": top})
         seen = base64.b64decode(answer.pop("seen"))
         labels = [(label, score) for label, score in answer.pop("top")]
         return Answer(top=labels, seen_png=seen, **answer)
+
+    def digit(self, run_id: str, pixels: np.ndarray) -> list[DigitAnswer]:
+        """What every network of a comparison says of a digit, in the order of its lanes.
+
+        `pixels`: (28, 28) uint8, 0 paper, 255 ink, centred as engine/digits.py does. Raises ClassifierError with a
+        sentence: no such run, one that has no networks yet, or a process that cannot run.
+        """
+        gray = np.ascontiguousarray(pixels, np.uint8).tobytes()
+        answer = self._answer({"model": run_id, "digit": base64.b64encode(gray).decode()})
+        where = {"runtime": answer["runtime"], "device": answer["device"]}
+        return [DigitAnswer(**each, **where) for each in answer["networks"]]
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps(question)
+        with self._turn:
+            said = self._ask(line) or self._ask(line)  # it may have been killed since the last question
+        if not said:
+            raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
+        answer: dict[str, Any] = json.loads(said)
+        if "error" in answer:
+            raise ClassifierError(answer["error"])
+        return answer
 
     def close(self) -> None:
         """End the process, if there is one."""

@@ -79,16 +79,16 @@ Network = NamedTuple(  # for 28 x 28 pictures: its layers, and how it is trained
     ],
 )
 
-COURSEWORK = dict(
-    optimizer=ADAM,
-    learning_rate=0.001,
-    schedule=CONSTANT,
-    batch_size=32,
-    label_smoothing=0.0,
-    augmentation=False,
-    validation_images=5000,
-    epochs=7,
-)  # type: Dict[str, Any]
+COURSEWORK = {
+    "optimizer": ADAM,
+    "learning_rate": 0.001,
+    "schedule": CONSTANT,
+    "batch_size": 32,
+    "label_smoothing": 0.0,
+    "augmentation": False,
+    "validation_images": 5000,
+    "epochs": 7,
+}  # type: Dict[str, Any]
 
 NETWORKS = [
     Network(
@@ -96,7 +96,7 @@ NETWORKS = [
         title="Beginner",
         layers="flatten, dense 128, relu, dropout 0.2, dense 10",
         source="TensorFlow 2 quickstart for beginners, which quotes 97 to 98 %",
-        **dict(COURSEWORK, validation_images=0, epochs=5)
+        **dict(COURSEWORK, validation_images=0, epochs=5),
     ),
     Network(
         name="coursework_as_handed_in",
@@ -106,7 +106,7 @@ NETWORKS = [
             "dense 100, relu, dropout 0.2, dense 10"
         ),
         source="The coursework's improved network, which quotes 98.5 %; its Conv2D(3, 32) is 3 filters of 32 x 32",
-        **COURSEWORK
+        **COURSEWORK,
     ),
     Network(
         name="coursework_as_meant",
@@ -116,7 +116,7 @@ NETWORKS = [
             "dense 100, relu, dropout 0.2, dense 10"
         ),
         source="The same with the arguments the other way round: 32 filters of 3 x 3",
-        **COURSEWORK
+        **COURSEWORK,
     ),
     Network(
         name="small",

@@ -149,6 +149,14 @@ LaneEnded = NamedTuple(  # a network that learns no more: its epochs are over, o
         ("stopped", bool),
     ],
 )
+BatchHalved = NamedTuple(  # the memory ran out; the run begins anew in a new process, this network with a smaller batch
+    "BatchHalved",
+    [
+        ("t", float),
+        ("lane", str),
+        ("batch_size", int),  # from now on
+    ],
+)
 NetworkResult = NamedTuple(  # the final figures of one network, measured with its last weights
     "NetworkResult",
     [
@@ -207,6 +215,7 @@ _KINDS = {
     "result": Result,
     "lane_started": LaneStarted,
     "lane_ended": LaneEnded,
+    "batch_halved": BatchHalved,
     "network_result": NetworkResult,
     "network_exported": NetworkExported,
     "mnist_result": MnistResult,

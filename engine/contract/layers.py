@@ -2,7 +2,7 @@
 
     conv 32 3        32 filters of 3 x 3, stride 1, padding "same"       Keras: Conv2D(32, 3, padding="same")
     pool 2           the largest of each 2 x 2, padding "same"           MaxPooling2D(2, padding="same")
-    batchnorm        epsilon 0.001, momentum 0.99                        BatchNormalization()
+    batchnorm        epsilon 0.001                                       BatchNormalization()
     relu                                                                 ReLU()
     dropout 0.2      that share of the values                            Dropout(0.2)
     average          the mean of each channel                            GlobalAveragePooling2D()
@@ -13,7 +13,7 @@ A network is a list of these, separated by commas. It begins with (28, 28, 1) an
 are the logits. Python 3.6, standard library only.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 SIZE = 28  # rows and columns of a picture
 CLASSES = 10
@@ -31,7 +31,7 @@ ARGUMENTS = {
     AVERAGE: (),
     FLATTEN: (),
     DENSE: (("units", 1, 2048),),
-}
+}  # type: Dict[str, Tuple[Tuple[str, float, float], ...]]
 LAYER_LIMIT = 30
 PARAMETER_LIMIT = 5 * 1000 * 1000
 MULTIPLY_ADD_LIMIT = 200 * 1000 * 1000  # for one picture
@@ -95,12 +95,13 @@ def name(layer):
 def arguments(layer):
     # type: (Layer) -> List[float]
     """The layer's numbers in the order of ARGUMENTS."""
-    return {
-        CONV: [layer.filters, layer.kernel],
-        POOL: [layer.kernel],
-        DROPOUT: [layer.rate],
-        DENSE: [layer.filters],
-    }.get(layer.kind, [])
+    if layer.kind == CONV:
+        return [layer.filters, layer.kernel]
+    if layer.kind == POOL:
+        return [layer.kernel]
+    if layer.kind == DENSE:
+        return [layer.filters]
+    return [layer.rate] if layer.kind == DROPOUT else []
 
 
 def layer(kind, *values):
@@ -111,7 +112,8 @@ def layer(kind, *values):
 
 def _layer(kind, values):
     # type: (str, List[float]) -> Layer
-    whole = [int(value) if value == int(value) else value for value in values]
+    # What should be a whole number and is none stays as it is, for `costs` to name.
+    whole = [int(value) if value == int(value) else value for value in values]  # type: List[Any]
     if kind == CONV:
         return Layer(kind, whole[0], whole[1], 0.0)
     if kind == POOL:
@@ -171,9 +173,9 @@ def multiply_adds(rows):
 def _check(number, each, given):
     # type: (int, Layer, Tuple[int, ...]) -> None
     for (word, low, high), value in zip(ARGUMENTS[each.kind], arguments(each)):
-        whole = isinstance(low, float) or value == int(value)
-        if not (low <= value <= high and whole):
-            kind = "" if isinstance(low, float) else "whole numbers "
+        fraction = each.kind == DROPOUT
+        if not (low <= value <= high and (fraction or value == int(value))):
+            kind = "" if fraction else "whole numbers "
             message = "Layer {}, {}: {} is {:g}; choose {}{:g} to {:g}."
             raise ValueError(message.format(number, name(each), word, value, kind, low, high))
     if each.kind in (CONV, POOL, AVERAGE, FLATTEN) and len(given) == 1:
@@ -198,7 +200,7 @@ def _cost(each, given):
     # type: (Layer, Tuple[int, ...]) -> Cost
     if each.kind == CONV:
         rows, columns, channels = given
-        weights = each.kernel ** 2 * channels * each.filters
+        weights = each.kernel**2 * channels * each.filters
         work = rows * columns * weights
         useful = _useful(rows, each.kernel) * _useful(columns, each.kernel) * channels * each.filters
         return Cost(each, given, (rows, columns, each.filters), weights + each.filters, work, work - useful)

@@ -1,12 +1,13 @@
 """WORKER_PYTHON -m engine.worker RUN_FOLDER [LOCK_DESCRIPTOR]
 
 reads   spec.json      what to do                                     (engine/contract/specs.py)
-        dataset.json   on which photos                                (engine/contract/dataset.py)
+        dataset.json   on which photos, where it retrains             (engine/contract/dataset.py)
 appends events.jsonl   what happened, ending with a final state       (engine/contract/events.py)
-writes  artifacts/     what is kept                                   (engine/worker/export.py)
+writes  artifacts/     what is kept                                   (engine/worker/export.py, network_files.py)
 holds   lock           as long as it lives; the descriptor comes from whoever started it
 
-Waits until its ticket is the lowest living one of its device, and only then loads anything large. Python 3.6.
+Waits until its ticket is the lowest living one of its device, and only then loads anything large. Where the memory runs
+out in a comparison, it begins anew in a new process with a smaller batch. Python 3.6.
 """
 
 import errno
@@ -31,7 +32,9 @@ def main(folder, lock):
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())  # whom to kill where a cancel is not heard
     report = Reporter(folder)
-    os.nice(10)  # whoever clicks meanwhile comes first; an idle machine gives everything to the run all the same
+    os.nice(
+        max(0, 10 - os.nice(0))
+    )  # whoever clicks meanwhile comes first; an idle machine gives everything to the run all the same
     signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
     spec = specs.read(folder.spec)
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
@@ -39,9 +42,7 @@ def main(folder, lock):
         turn = _wait_for_turn(folder, spec.device, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
         _choose_device(spec.device)
-        from engine.worker.retrain import retrain  # numpy and more: not before it is this run's turn
-
-        retrain(spec, datasets.read(folder.dataset), folder, report)
+        _tell_story(spec, folder, report, lock)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return 0
@@ -56,6 +57,42 @@ def main(folder, lock):
     finally:
         tickets.leave(folder.home, spec.device, ticket)
     return 1
+
+
+def _tell_story(spec, folder, report, lock):
+    # type: (specs.Spec, RunFolder, Reporter, int) -> None
+    # Imported here, because numpy and more come with them: not before it is this run's turn.
+    if not isinstance(spec, specs.MnistSpec):
+        from engine.worker.retrain import retrain
+
+        return retrain(spec, datasets.read(folder.dataset), folder, report)
+    from engine.worker.mnist import compare
+    from engine.worker.network_files import OutOfMemory
+
+    try:
+        return compare(spec, folder, report)
+    except OutOfMemory as error:
+        traceback.print_exc()  # into log.txt
+        if error.batch_size == 1:
+            raise error.__cause__ or error
+        _begin_anew(error.lane, error.title, error.batch_size // 2, folder, report, lock)
+
+
+def _begin_anew(lane, title, batch_size, folder, report, lock):
+    # type: (str, str, int, RunFolder, Reporter, int) -> None
+    """Become a new process that learns with a smaller batch; after running out of memory this one is not to be trusted.
+
+    It keeps the run's lock and its place in line, and its process id, by which it can be killed.
+    """
+    report.tell(
+        events.Warning,
+        message="{} ran out of memory with {:,} pictures a batch. Everything was started again with {:,}.".format(
+            title, 2 * batch_size, batch_size
+        ),
+    )
+    report.tell(events.BatchHalved, lane=lane, batch_size=batch_size)
+    os.set_inheritable(lock, True)
+    os.execv(sys.executable, [sys.executable, "-m", "engine.worker", folder.path, str(lock)])
 
 
 def _wait_for_turn(folder, device, ticket, report):

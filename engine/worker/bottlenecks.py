@@ -236,17 +236,17 @@ def backbone_tflite(network, home):
     name = "{}-{}-{}.tflite".format(network.row.name, network.digest[:16], backbones.FORM)
     path = os.path.join(home.derived, name)
     if not os.path.exists(path):
-        keep_tflite(path, lambda rgb: backbones.features(network, rgb), network.row.size)
+        size = network.row.size
+        keep_tflite(path, lambda rgb: backbones.features(network, rgb), [1, size, size, 3])
     return path
 
 
-def keep_tflite(path, function, size):
-    # type: (str, Callable[[Any], Any], int) -> None
-    """Convert a function of RGB (1, size, size, 3) float32 and write it, whole or not at all."""
+def keep_tflite(path, function, shape):
+    # type: (str, Callable[[Any], Any], List[int]) -> None
+    """Convert a function of float32 of that shape and write it, whole or not at all."""
     import tensorflow as tf
 
-    shape = tf.TensorSpec([1, size, size, 3], tf.float32)
-    graph = tf.function(function, input_signature=[shape])
+    graph = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
     model = converter.convert()
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -7,6 +7,9 @@ One JSON object a line on stdin, one on stdout:
     {"top": [["daisy", 0.998], ...], "runtime": ..., "device": ..., "..._seconds": ..., "seen": "<base64 PNG>"}
     {"error": "<a sentence for people>"}
 
+    {"model": "<run id>", "digit": "<base64 of 28 x 28 gray bytes>"}: every network of a comparison
+    {"networks": [{"lane": "beginner", "probabilities": [0.01, ...], "seconds": ...}, ...], "runtime": ..., ...}
+
 The exported TFLite file answers, through LiteRT where it is installed: then TensorFlow is never loaded and the first
 answer takes a second. Python 3.6.
 """
@@ -30,6 +33,7 @@ from engine.worker import backbones, bottlenecks, export, images
 
 # Models kept in memory; the one not used for longest leaves. One takes about 40 MB.
 MODEL_LIMIT = 4
+NETWORK_LIMIT = 24  # networks for digits, which take up to 10 MB each
 
 Model = NamedTuple(
     "Model",
@@ -56,10 +60,13 @@ class Classifier(object):
         # type: (LabHome) -> None
         self.home = home
         self._models = collections.OrderedDict()  # type: collections.OrderedDict[str, Model]
+        self._digits = collections.OrderedDict()  # type: collections.OrderedDict[str, Any]  # path -> (changed, run)
 
     def answer(self, question):
         # type: (Dict[str, Any]) -> Dict[str, Any]
         """Raises Refused."""
+        if "digit" in question:
+            return self._networks(question["model"], base64.b64decode(question["digit"]))
         model = self._model(question["model"])
         began = time.perf_counter()
         try:
@@ -85,6 +92,30 @@ class Classifier(object):
             "height": image.height,
             "seen": _png(pixels),
         }
+
+    def _networks(self, name, gray):
+        # type: (str, bytes) -> Dict[str, Any]
+        folder = self.home.run(name)
+        if name != folder.id or not (os.path.isdir(folder.networks) and os.path.isfile(folder.contract)):
+            raise Refused("There are no trained networks of {!r}. The run may have been deleted.".format(name))
+        pixels = np.frombuffer(gray, np.uint8).reshape(1, 28, 28).astype(np.float32)
+        answers = []
+        for network in read_json(folder.contract)["networks"]:
+            path = folder.network_tflite(network["name"])
+            changed = os.path.getmtime(path)
+            runner = self._digits.pop(path, None)
+            if runner is None or runner[0] != changed:
+                interpreter_class, _ = bottlenecks.tflite_interpreter()
+                runner = (changed, _runner(interpreter_class(model_path=path, num_threads=1)))
+                runner[1](pixels)  # the first call is slower than the others
+            self._digits[path] = runner  # now the one used last
+            while len(self._digits) > NETWORK_LIMIT:
+                self._digits.popitem(last=False)
+            began = time.perf_counter()
+            probabilities = runner[1](pixels)[0]
+            seconds = time.perf_counter() - began
+            answers.append({"lane": network["name"], "probabilities": probabilities.tolist(), "seconds": seconds})
+        return {"networks": answers, "runtime": bottlenecks.tflite_interpreter()[1], "device": "CPU"}
 
     def _model(self, name):
         # type: (str) -> Model
@@ -144,7 +175,8 @@ def convert(home, row, path):
     """Write a backbone with ImageNet's own last layer as TFLite. Raises backbones.MissingWeights."""
     network = backbones.load(home, row)
     weights, bias = network.imagenet_weights, network.imagenet_bias
-    bottlenecks.keep_tflite(path, lambda rgb: export.classify(network, weights, bias, rgb), row.size)
+    shape = [1, row.size, row.size, 3]
+    bottlenecks.keep_tflite(path, lambda rgb: export.classify(network, weights, bias, rgb), shape)
 
 
 def _runner(interpreter):

@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Any, List
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -69,7 +69,8 @@ def write_saved_model(folder, network, weights, bias):
 
 def write_tflite(folder, network, weights, bias):
     # type: (RunFolder, backbones.Network, np.ndarray, np.ndarray) -> None
-    bottlenecks.keep_tflite(folder.tflite, lambda rgb: classify(network, weights, bias, rgb), network.row.size)
+    shape = [1, network.row.size, network.row.size, 3]
+    bottlenecks.keep_tflite(folder.tflite, lambda rgb: classify(network, weights, bias, rgb), shape)
 
 
 def write_contract(folder, network, labels, learning_rate):
@@ -150,27 +151,26 @@ class FreshProcess(object):
     It is started before the files are written, because importing TensorFlow takes most of its time.
     """
 
-    def __init__(self, folder):
-        # type: (RunFolder) -> None
+    def __init__(self, module, folder):
+        # type: (str, RunFolder) -> None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.worker.export", folder.path],
+            [sys.executable, "-m", module, folder.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
-    def compare(self, paths, expected):
-        # type: (List[str], np.ndarray) -> float
-        """The largest |difference| of a probability between `expected` (photos, classes) and the files' answers.
+    def ask(self, question):
+        # type: (Dict[str, Any]) -> Dict[str, Any]
+        """The one answer of the module's main part, JSON to JSON.
 
-        Raises RuntimeError with the process's last words where it could not load them.
+        Raises RuntimeError with the process's last words where it could not load the files.
         """
-        question = json.dumps({"paths": paths, "expected": expected.tolist()}).encode()
-        answer, complaint = self._process.communicate(question)
+        answer, complaint = self._process.communicate(json.dumps(question).encode())
         if self._process.returncode:
             last_words = complaint.decode(errors="replace")[-2000:]
             raise RuntimeError("The exported files could not be loaded again:\n" + last_words)
-        return float(json.loads(answer.decode().splitlines()[-1])["difference"])
+        return json.loads(answer.decode().splitlines()[-1])
 
     def close(self):
         # type: () -> None

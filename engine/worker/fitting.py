@@ -49,6 +49,7 @@ class Fitting(object):
         self.steps = self.steps_an_epoch * epochs
         self.step = 0
         self.seconds = 0.0  # spent in `train`
+        self.learned = 0  # pictures, each time it was learned from
         self._each = 0.0  # seconds of one step, as last measured
         self._order = np.zeros(0, np.int32)
         weights = networks.first_weights(rows, seed)
@@ -102,6 +103,7 @@ class Fitting(object):
         seconds = [self.seconds + took * (at + 1) / count for at in range(count)]
         self.step += count
         self.seconds += took
+        self.learned += len(chosen)
         return Block(list(steps), seconds, cross_entropy, accuracy)
 
     def rate(self, step):
@@ -116,11 +118,19 @@ class Fitting(object):
             return top * share / WARM_UP
         return top * (0.5 + 0.5 * np.cos(np.pi * (share - WARM_UP) / (1.0 - WARM_UP))) + 1e-6
 
-    def probabilities(self, pixels):
-        # type: (Any) -> np.ndarray
-        """(N, 28, 28, 1) float32, 0..1 -> (N, 10) float32."""
-        parts = [pixels[at : at + MEASURED_AT_ONCE] for at in range(0, int(pixels.shape[0]), MEASURED_AT_ONCE)]
-        return np.concatenate([self._answer(part).numpy() for part in parts])
+    def probabilities(self, pixels, between=lambda: None):
+        # type: (Any, Callable[[], None]) -> np.ndarray
+        """(N, 28, 28, 1) float32, 0..1 -> (N, 10) float32. `between` is called after every few hundred pictures."""
+        found = []
+        for at in range(0, int(pixels.shape[0]), MEASURED_AT_ONCE):
+            found.append(self._answer(pixels[at : at + MEASURED_AT_ONCE]).numpy())
+            between()
+        return np.concatenate(found)
+
+    def arrays(self):
+        # type: () -> Dict[str, np.ndarray]
+        """The weights by name, float32."""
+        return {name: variable.numpy() for name, variable in self.weights.items()}
 
     def _steps(self, order, rates, first):
         # type: (Any, Any, Any) -> Any
@@ -148,8 +158,10 @@ class Fitting(object):
                     goal = (1.0 - self.network.label_smoothing) * cross_entropy - self.network.label_smoothing * spread
             gradients = tape.gradient(goal, [self.weights[name] for name in self._learned])
             self._apply(gradients, rates[at], step)
+            # A plain mean of the first batches, so that what they start from counts for nothing.
+            share = tf.maximum(1.0 - networks.MOMENTUM, 1.0 / tf.cast(step + 1, tf.float32))
             for name in seen:
-                self.weights[name].assign_add((1.0 - networks.MOMENTUM) * (seen[name] - self.weights[name]))
+                self.weights[name].assign_add(share * (seen[name] - self.weights[name]))
             right = tf.equal(tf.argmax(answers, axis=1, output_type=tf.int32), truth)
             losses = losses.write(at, cross_entropy)
             shares = shares.write(at, tf.reduce_mean(tf.cast(right, tf.float32)))

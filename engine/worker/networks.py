@@ -12,7 +12,7 @@ from engine.contract import layers
 from engine.contract.layers import Cost
 
 EPSILON = 1e-3  # of batch normalisation, as Keras
-MOMENTUM = 0.99  # of its moving mean and variance, as Keras
+MOMENTUM = 0.95  # of its moving mean and variance; Keras' 0.99 forgets the first weights too slowly for short runs
 
 # A convolution whose kernel is larger than its input is computed as a matrix product, if the matrix has at most so many
 # numbers: see wide_convolution.
@@ -47,7 +47,7 @@ def first_weights(rows, seed):
             shape = (channels, each.filters)  # type: Tuple[int, ...]
             if each.kind == layers.CONV:
                 shape = (each.kernel, each.kernel) + shape
-            around = each.kernel ** 2 if each.kind == layers.CONV else 1
+            around = each.kernel**2 if each.kind == layers.CONV else 1
             limit = (6.0 / (around * (channels + each.filters))) ** 0.5
             add(number, "kernel", random.uniform(-limit, limit, shape))
             add(number, "bias", np.zeros(each.filters))
@@ -131,9 +131,9 @@ def wide_convolution(row, x, kernel):
     # type: (Cost, Any, Any) -> Any
     """The same for a kernel that is larger than its input, as one product with a dense matrix.
 
-    A 64 x 64 kernel over 14 x 14 places multiplies padding 19 times out of 20. What is left joins every input place with
-    every output place: a dense layer whose weights are the kernel's, each used in many places (a Toeplitz matrix). It
-    is gathered from the kernel, columns first, then whole blocks of rows, which is far quicker than number by number.
+    A 64 x 64 kernel over 14 x 14 places multiplies padding 19 times out of 20. What is left joins every input place
+    with every output place: a dense layer whose weights are the kernel's, each used in many places (a Toeplitz matrix).
+    It is gathered from the kernel, columns first, then whole blocks of rows: far quicker than number by number.
     """
     import tensorflow as tf
 

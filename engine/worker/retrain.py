@@ -1,8 +1,6 @@
 """The story of a retraining run: photos -> bottlenecks -> a race of last layers -> figures -> files. Python 3.6."""
 
 import os
-import resource
-import sys
 import time
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -13,6 +11,7 @@ from engine.contract import catalog, events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, bottlenecks, export, heads
+from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
 # Photos of the testing split on which the exported files are compared with what was trained.
@@ -72,7 +71,7 @@ def retrain(spec, dataset, folder, report):
         export_difference=difference,
         export_photos=compared,
         runtime=figures.runtime,
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=peak_memory(),
     )
 
 
@@ -293,14 +292,15 @@ def _export(network, dataset, lane, photos, folder, report):
     testing = [photo for photo in photos if photo.entry.split == TESTING]
     some = testing[:: max(1, len(testing) // EXPORT_PHOTOS)][:EXPORT_PHOTOS]
     expected = heads.probabilities(np.stack([photo.vector for photo in some]), lane.weights, lane.bias)
-    reader = export.FreshProcess(folder)
+    reader = export.FreshProcess("engine.worker.export", folder)
     try:
         export.write_saved_model(folder, network, lane.weights, lane.bias)
         report.progress(1)
         export.write_tflite(folder, network, lane.weights, lane.bias)
         export.write_contract(folder, network, dataset.labels, float(lane.name))
         report.progress(2)
-        difference = reader.compare([photo.path for photo in some], expected)
+        answer = reader.ask({"paths": [photo.path for photo in some], "expected": expected.tolist()})
+        difference = float(answer["difference"])
     finally:
         reader.close()
     if difference > export.TOLERANCE:
@@ -310,22 +310,6 @@ def _export(network, dataset, lane, photos, folder, report):
         )
     report.progress(3)
     return difference, len(some)
-
-
-def cores():
-    # type: () -> int
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
-
-
-def _peak_memory():
-    # type: () -> int
-    """Bytes: the kernel's own high-water mark of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _number(value):
