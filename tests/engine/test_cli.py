@@ -358,7 +358,7 @@ def test_assets_are_listed_without_being_fetched(home: LabHome) -> None:
     assert listed[1].strip() == "from a test"
     assert "not here" in listed[-1]
     said = json.loads(engine("assets", "--list", "--json").stdout)["assets"]
-    assert [row["path"] is None for row in said] == [row.name == "flower_photos" for row in assets.ASSETS]
+    assert [row["path"] is None for row in said] == [row.name not in assets.EMBEDDED for row in assets.ASSETS]
 
 
 def test_assets_that_cannot_be_fetched_end_with_1(home: LabHome, monkeypatch: pytest.MonkeyPatch) -> None:
