@@ -8,12 +8,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.metrics import mcnemar, wilson
+from engine.metrics import Difference, mcnemar, wilson
 from engine.runs import Curve, Story
 
 PLATEAU_WEIGHT = 0.9  # smoothing under which a plateau is looked for
 PLATEAU_BAND = 0.01  # accuracy, 0..1
 LAST_STEPS = 500  # how many steps count as the end of a run
+CHANCE = 0.05  # two answers whose McNemar p is at least this do not differ by more than chance
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:
@@ -168,21 +169,24 @@ def _nats(row: LaneRow) -> str:
 
 def _tested(kept: LaneRow, second: LaneRow, predictions: dict) -> str:
     lanes = predictions["lanes"]
-    first_predicted, second_predicted = lanes[kept.lane]["predicted"], lanes[second.lane]["predicted"]
-    found = mcnemar(predictions["truth"], first_predicted, second_predicted)
+    found = mcnemar(predictions["truth"], lanes[kept.lane]["predicted"], lanes[second.lane]["predicted"])
+    against = " and against the choice, which stays with validation" if found.only_second > found.only_first else ""
+    return chance_in_words(found, len(predictions["truth"]), "testing photos", against)
+
+
+def chance_in_words(found: Difference, n: int, pictures: str, remark: str = "") -> str:
+    """Whether two answers to the same n pictures differ by more than chance; `remark` follows where they do."""
     differ = found.only_first + found.only_second
-    n = f"{len(predictions['truth']):,}"
     if differ == 0:
-        return f"Of the {n} testing photos both get the same ones right."
+        return f"Of the {n:,} {pictures} both get the same ones right."
     score = (
-        f"On {differ:,} of the {n} testing photos only one of them is right ({found.only_first} to {found.only_second})"
+        f"On {differ:,} of the {n:,} {pictures} only one of them is right "
+        f"({found.only_first:,} to {found.only_second:,})"
     )
-    if found.p >= 0.05:
+    if found.p >= CHANCE:
         return f"{score}, no more than chance (McNemar p = {found.p:.2f})."
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
-    if found.only_first > found.only_second:
-        return f"{score}, more than chance (McNemar {p})."
-    return f"{score}, more than chance and against the choice, which stays with validation (McNemar {p})."
+    return f"{score}, more than chance{remark} (McNemar {p})."
 
 
 def percent(share: float) -> str:
