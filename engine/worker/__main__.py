@@ -10,19 +10,18 @@ Waits until its ticket is the lowest living one of its device, and only then loa
 out in a comparison, it begins anew in a new process with a smaller batch. Python 3.6.
 """
 
-import errno
 import os
 import signal
+import subprocess
 import sys
 import time
-import traceback
 
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
-from engine.worker.reporter import Reporter, RunCancelled, RunFailed
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota used up, larger than a file may be
+from engine.worker.batches import halve_hungriest
+from engine.worker.machine import choose_device
+from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
 
 
 def main(folder, lock):
@@ -41,58 +40,47 @@ def main(folder, lock):
     try:
         turn = _wait_for_turn(folder, spec.device, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
-        _choose_device(spec.device)
-        _tell_story(spec, folder, report, lock)
+        if isinstance(spec, specs.MnistSpec):
+            _compare(spec, folder, report)
+        else:
+            choose_device(spec.device)
+            from engine.worker.retrain import retrain  # numpy and more: not before it is this run's turn
+
+            retrain(spec, datasets.read(folder.dataset), folder, report)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
-        return 0
+        return DONE
     except RunCancelled:
         report.tell(events.State, state=events.CANCELLED, ticket=0)
-        return 130
-    except RunFailed as error:
-        _fail(report, error.code, error.message, error.hint)
+        return CANCELLED
+    except RunEnded:
+        report.tell(events.State, state=events.FAILED, ticket=0)
     except Exception as error:
-        traceback.print_exc()  # into log.txt
-        _fail(report, *_in_words(error))
+        report.fail(error)
+        report.tell(events.State, state=events.FAILED, ticket=0)
     finally:
         tickets.leave(folder.home, spec.device, ticket)
-    return 1
+    return FAILED
 
 
-def _tell_story(spec, folder, report, lock):
-    # type: (specs.Spec, RunFolder, Reporter, int) -> None
-    # Imported here, because numpy and more come with them: not before it is this run's turn.
-    if not isinstance(spec, specs.MnistSpec):
-        from engine.worker.retrain import retrain
+def _compare(spec, folder, report):
+    # type: (specs.MnistSpec, RunFolder, Reporter) -> None
+    """Let a process of its own tell the story, and another one with a smaller batch where the memory ran out.
 
-        return retrain(spec, datasets.read(folder.dataset), folder, report)
-    from engine.worker.mnist import compare
-    from engine.worker.network_files import OutOfMemory
-
-    try:
-        return compare(spec, folder, report)
-    except OutOfMemory as error:
-        traceback.print_exc()  # into log.txt
-        if error.batch_size == 1:
-            raise error.__cause__ or error
-        _begin_anew(error.lane, error.title, error.batch_size // 2, folder, report, lock)
-
-
-def _begin_anew(lane, title, batch_size, folder, report, lock):
-    # type: (str, str, int, RunFolder, Reporter, int) -> None
-    """Become a new process that learns with a smaller batch; after running out of memory this one is not to be trusted.
-
-    It keeps the run's lock and its place in line, and its process id, by which it can be killed.
+    TensorFlow says that the memory ran out, or is killed over it, and is not to be trusted afterwards.
     """
-    report.tell(
-        events.Warning,
-        message="{} ran out of memory with {:,} pictures a batch. Everything was started again with {:,}.".format(
-            title, 2 * batch_size, batch_size
-        ),
-    )
-    report.tell(events.BatchHalved, lane=lane, batch_size=batch_size)
-    os.set_inheritable(lock, True)
-    os.execv(sys.executable, [sys.executable, "-m", "engine.worker", folder.path, str(lock)])
+    deaths = 0
+    while True:
+        code = subprocess.call([sys.executable, "-m", "engine.worker.mnist", folder.path])
+        if code == DONE:
+            return
+        if code == CANCELLED:
+            raise RunCancelled()
+        if code < 0 and not report.stop():  # killed by a signal, or crashed over memory that it did not get
+            deaths += 1
+            halve_hungriest(spec, folder, report, -code, deaths)
+        elif code != AGAIN:
+            raise RunEnded()
 
 
 def _wait_for_turn(folder, device, ticket, report):
@@ -106,59 +94,6 @@ def _wait_for_turn(folder, device, ticket, report):
             if turn >= 0:
                 return turn
         time.sleep(0.1)
-
-
-def _choose_device(device):
-    # type: (str) -> None
-    """What TensorFlow may see is settled before it is imported and cannot be changed afterwards."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # The race's matrices are small: a second BLAS thread saves little on an idle machine, and on a busy one the threads
-    # wait for each other five times as long as they work.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if device == specs.CPU:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        return
-    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a TX2 shares the memory between CPU and GPU
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        raise RunFailed(
-            "no_gpu",
-            "TensorFlow finds no GPU on this machine.",
-            "Start the run on the CPU; the log says what TensorFlow looked for.",
-        )
-
-
-def _fail(report, code, message, hint):
-    # type: (Reporter, str, str, str) -> None
-    report.tell(events.Error, code=code, message=message, hint=hint)
-    report.tell(events.State, state=events.FAILED, ticket=0)
-
-
-def _in_words(error):
-    # type: (Exception) -> tuple
-    """(code, message, hint) of what no part of the story expected."""
-    number = getattr(error, "errno", None)
-    # TensorFlow has no error of its own for this: only the text tells.
-    if number in DISK_FULL or any(os.strerror(full) in str(error) for full in DISK_FULL):
-        return (
-            "disk_full",
-            "The disk is full.",
-            "Free some space and start again; the bottlenecks computed so far are kept, so it will be quick.",
-        )
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return (
-            "out_of_memory",
-            "The machine ran out of memory.",
-            "Close other programs, or take a smaller backbone or batch size, and start again.",
-        )
-    return (
-        "unexpected",
-        "The run stopped at an error that the lab did not expect: {}: {}".format(
-            type(error).__name__, (str(error).splitlines() or [""])[0]
-        ),
-        "The log has the details.",
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,13 @@
-"""The story of a comparison: pictures -> networks that learn side by side -> figures -> files. Python 3.6."""
+"""The story of a comparison: pictures -> networks that learn side by side -> figures -> files.
+
+As a program, `python -m engine.worker.mnist RUN_FOLDER`, it tells the story for the run's own process
+(engine/worker/__main__.py), which waits and can let another one try again with a smaller batch. Python 3.6.
+"""
 
 import os
+import sys
+import threading
+import time
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -8,10 +15,10 @@ import numpy as np
 
 from engine.contract import catalog, events, layers, specs
 from engine.contract.run_folder import RunFolder, write_json
-from engine.worker import export, network_files
+from engine.worker import batches, export, network_files
 from engine.worker.fitting import Block, Fitting
-from engine.worker.machine import cores, peak_memory
-from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+from engine.worker.machine import choose_device, cores, peak_memory
+from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
 
 # Points of a training curve that are written down, at most; beyond, each is the mean of equally many batches.
 CURVE_LIMIT = 20000
@@ -59,7 +66,7 @@ class Lane(object):
 
 def compare(spec, folder, report):
     # type: (specs.MnistSpec, RunFolder, Reporter) -> None
-    """Raises network_files.OutOfMemory, with the network that needed too much, RunFailed and RunCancelled."""
+    """Raises batches.OutOfMemory, with the network that needed too much, RunFailed and RunCancelled."""
     report.stage(events.LOADING, 0)
     pictures = _load(spec, folder)
     lanes = _prepare(spec, pictures, folder, report)
@@ -105,17 +112,15 @@ def _prepare(spec, pictures, folder, report):
     """The lanes before their first step; the pictures are in memory once for all of them."""
     import tensorflow as tf
 
-    halved = {e.lane: e.batch_size for e in events.Reader(folder.events).read() if isinstance(e, events.BatchHalved)}
     x, y = to_floats(pictures.x_train), tf.constant(pictures.y_train.astype(np.int32))
     lanes = []
-    for network in spec.networks:
-        network = network._replace(batch_size=halved.get(network.name, network.batch_size))
+    for network in batches.as_halved(spec, folder):
         rows = layers.costs(layers.read(network.layers))
         # Of a small set no more than a tenth is held out.
         held_out = min(network.validation_images, len(pictures.x_train) // 10)
         rest = len(pictures.x_train) - held_out
         learned = min(rest, spec.training_images) if spec.training_images else rest
-        with network_files.memory_of(network):
+        with batches.memory_of(network):
             fitting = Fitting(network, rows, x[:learned], y[:learned], spec.epochs, spec.seed)
         lanes.append(Lane(network, fitting, x[rest:], pictures.y_train[rest:]))
         report.tell(
@@ -147,7 +152,7 @@ def _train(lanes, folder, report):
             if os.path.exists(folder.stop(lane.name)):
                 lane.stopped = True
             else:
-                with network_files.memory_of(lane.network):
+                with batches.memory_of(lane.network):
                     _learn(lane, report)
             _go_on(report)
             if not lane.learns:
@@ -197,7 +202,7 @@ def _evaluate(lanes, pictures, folder, report):
     said = OrderedDict()  # type: Dict[str, Any]
     for number, lane in enumerate(lanes, 1):
         fitting = lane.fitting
-        with network_files.memory_of(lane.network):
+        with batches.memory_of(lane.network):
             found[lane.name] = fitting.probabilities(x_test, lambda: _go_on(report))
         predicted = found[lane.name].argmax(axis=1)
         said[lane.name] = {
@@ -286,3 +291,36 @@ def _export(lanes, pictures, probabilities, folder, report):
             )
             report.tell(events.Warning, message=message)
     report.progress(len(lanes) + 1)
+
+
+def _end_with(parent):
+    # type: (int) -> None
+    """Nobody would hear the rest of the story: the run is lost once its own process is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(FAILED)
+
+
+def main(folder):
+    # type: (RunFolder) -> int
+    """Returns the exit code: 0 done, 1 failed and said why, 3 to be told again with a smaller batch, 130 cancelled."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    report, spec = Reporter(folder), specs.read(folder.spec)
+    try:
+        choose_device(spec.device)
+        compare(spec, folder, report)
+        return DONE
+    except RunCancelled:
+        return CANCELLED
+    except batches.OutOfMemory as error:
+        if error.batch_size > 1:
+            batches.halve(error, report)
+            return AGAIN
+        report.fail(error.reason)
+    except Exception as error:
+        report.fail(error)
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(sys.argv[1])))

@@ -9,13 +9,12 @@ As a program, `python -m engine.worker.network_files RUN_FOLDER`, it loads these
 else, compares their answers with those it reads from stdin, and times them. Python 3.6.
 """
 
-import contextlib
 import json
 import os
 import shutil
 import sys
 import time
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -25,27 +24,6 @@ from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import bottlenecks, networks
 
 TIMED_CALLS = 60  # of one picture; the median counts
-
-
-class OutOfMemory(Exception):
-    """A network needed more memory than there is; `lane` says which, `batch_size` what it was learning with."""
-
-    def __init__(self, network):
-        # type: (Network) -> None
-        super(OutOfMemory, self).__init__("{} ran out of memory".format(network.title))
-        self.lane, self.title, self.batch_size = network.name, network.title, network.batch_size
-
-
-@contextlib.contextmanager
-def memory_of(network):
-    # type: (Network) -> Iterator[None]
-    """Name the network where the memory runs out inside: MemoryError, or TensorFlow's ResourceExhaustedError."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            raise OutOfMemory(network) from error
-        raise
 
 
 def write_weights(folder, lane, arrays):
