@@ -11,6 +11,8 @@ import numpy as np
 
 Z_95 = 1.959963984540054  # standard normal, two-sided 95 %
 
+Numbers = Sequence[int] | np.ndarray
+
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
     """The 95 % Wilson interval of a share, both ends 0..1; (0, 1), which says nothing, where n is 0."""
@@ -54,7 +56,7 @@ class Difference:
     p: float  # McNemar's exact test, two-sided: how often chance alone would differ at least as much
 
 
-def mcnemar(truth: Sequence[int], first: Sequence[int], second: Sequence[int]) -> Difference:
+def mcnemar(truth: Numbers, first: Numbers, second: Numbers) -> Difference:
     """McNemar's exact test on the predictions of two lanes for the same photos."""
     first_right = np.asarray(first) == np.asarray(truth)
     second_right = np.asarray(second) == np.asarray(truth)
