@@ -3,6 +3,7 @@
 EngineError            may be shown to the visitor word for word
   SpecError            "Learning rate is 30; choose 0.0001 to 10."
   PhotosError          a folder, zip or photo that cannot be used
+  DigitsError          a set of digits, a drawing or a picture of a digit that cannot be used
   AssetError           weights or data that could not be fetched or are not what they should be
   WorkerStartError     "Cannot run WORKER_PYTHON=python3.6: No such file or directory."
   RunNotFound          no such run, or a name that is no run's
@@ -19,6 +20,10 @@ class SpecError(EngineError):
 
 
 class PhotosError(EngineError):
+    pass
+
+
+class DigitsError(EngineError):
     pass
 
 

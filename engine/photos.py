@@ -269,7 +269,7 @@ def look(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
     try:
-        with _open(data) as image, _big if image.width * image.height > BIG_PIXELS else contextlib.nullcontext():
+        with opened(data) as image, _big if image.width * image.height > BIG_PIXELS else contextlib.nullcontext():
             image.draft("RGB", (image.width // 8, image.height // 8))
             image.load()
     except PhotosError as error:
@@ -278,7 +278,7 @@ def look(path: Path) -> tuple[bytes, str]:
 
 
 @contextlib.contextmanager
-def _open(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[Image.Image]:
     """The picture, sniffed by its content, not decoded yet. Raises PhotosError from inside the block too."""
     if not data:
         raise PhotosError("the file is empty")
@@ -307,7 +307,7 @@ def thumbnail(path: Path, size: int) -> bytes:
     except OSError as error:
         raise PhotosError(f"{path.name} cannot be read: {error.strerror}.") from error
     try:
-        with _open(data) as image:
+        with opened(data) as image:
             image.draft("RGB", (size, size))
             image.thumbnail((size, size))
             rgba = ImageOps.exif_transpose(image).convert("RGBA")
