@@ -32,12 +32,13 @@ PAGES = Path(__file__).resolve().parent / "streamlit_app.py"
 NEEDED_BY_EVERY_PAGE = ("pandas", "streamlit.elements.vega_charts", "streamlit.elements.arrow")
 PATIENCE_SECONDS = 3.0  # for what still runs when the server is told to end
 
-# Streamlit writes styles into the page and has one small inline script. Everything else comes from this server, so
-# that no picture, font or script can be fetched from elsewhere.
+# Streamlit writes styles into the page and has one small inline script. It hands the script of a component (the field
+# that digits are drawn on) to the browser as a blob: bytes that the page itself has made, which no other host can put
+# there. Everything else comes from this server, so that no picture, font or script can be fetched from elsewhere.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
-        "script-src 'self' 'unsafe-inline'",
+        "script-src 'self' 'unsafe-inline' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "media-src 'self' data: blob:",

@@ -4,6 +4,7 @@ A set is one .npz with x_train (N, 28, 28) uint8, y_train (N,) uint8, x_test and
 uploaded ones lie in LAB_HOME/datasets/<name>.npz. numpy and Pillow only.
 """
 
+import base64
 import contextlib
 import gzip
 import math
@@ -31,6 +32,7 @@ from engine.settings import Settings
 PICTURE_LIMIT = 1_000_000
 BYTES_LIMIT = 1_000_000_000  # of one part, unpacked: it has to fit into memory
 DRAWING_LIMIT = 2000  # rows or columns
+DRAWING_BYTES_LIMIT = 2_000_000  # as text
 BOX = 20  # rows or columns of the longer side of a digit inside 28 x 28
 MIDDLE = 14  # the row and column, counted from 0, that a digit's centre of mass is moved to
 
@@ -492,6 +494,32 @@ def centre(ink: np.ndarray) -> Centred:
     x = min(max(math.floor(MIDDLE - right + 0.5), 0), SIZE - width)
     pixels[y : y + height, x : x + width] = small
     return Centred(pixels, top + down, left + right)
+
+
+def drawing(url: str) -> np.ndarray:
+    """What was drawn on a page's field, a PNG in a data URL, black on white -> (H, W) uint8, 0 paper, 255 ink.
+
+    Raises DigitsError: what comes from a browser may be anything.
+    """
+    head, _, content = url.partition(",")
+    if head != "data:image/png;base64" or len(content) > DRAWING_BYTES_LIMIT:
+        raise DigitsError(
+            "What came from the field is no drawing: a PNG of at most 2 MB is accepted. Clear it, draw anew."
+        )
+    try:
+        with photos.opened(base64.b64decode(content, validate=True)) as picture:
+            kind, (width, height) = picture.format, picture.size
+            gray = None
+            if kind == "PNG" and max(width, height) <= DRAWING_LIMIT:
+                gray = np.asarray(picture.convert("L"))
+    except (PhotosError, ValueError) as error:
+        raise DigitsError(f"What came from the field is no drawing: {error}. Clear it, draw anew.") from error
+    if gray is None:
+        raise DigitsError(
+            f"What came from the field is a {kind} of {width:,} x {height:,} pixels; a PNG of at most "
+            f"{DRAWING_LIMIT:,} on a side is accepted. Clear it, draw anew."
+        )
+    return 255 - gray
 
 
 def _mass(pixels: np.ndarray) -> tuple[float, float]:

@@ -26,6 +26,14 @@ st.title("A small page")
 data = pd.DataFrame({"x": [1, 2, 3], "y": [1, 4, 9]})
 st.altair_chart(alt.Chart(data).mark_line().encode(x="x", y=alt.Y("y").axis(labelExpr="datum.value + ' pt'")))
 st.dataframe(data)
+press = st.components.v2.component(
+    "press",
+    html="<button>Press</button>",
+    js='''export default ({parentElement, setStateValue}) => {
+        parentElement.querySelector("button").onclick = () => setStateValue("pressed", "by hand");
+    }''',
+)
+st.write("Pressed", press(key="press", on_pressed_change=lambda: None).pressed)
 st.download_button("Download", data=b"five!", file_name="five.txt")
 photo = st.file_uploader("Photo")
 if photo:
@@ -157,6 +165,8 @@ def test_a_page_works_in_a_browser_and_reaches_no_other_host(door, browser):
     expect(page.get_by_role("heading", name="A small page")).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart").locator("svg, canvas").first).to_be_visible()
     expect(page.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
+    page.get_by_role("button", name="Press").click()  # a component's script is a blob
+    expect(page.get_by_text("Pressed by hand")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=True).click()
     assert download.value.path().read_bytes() == b"five!"

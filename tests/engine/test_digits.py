@@ -1,5 +1,6 @@
 """Sets of digits: what is taken from an upload and what is refused, and whether a drawing becomes one of MNIST's."""
 
+import base64
 import gzip
 import io
 import resource
@@ -16,7 +17,7 @@ from PIL import Image, ImageFilter
 from engine import digits
 from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome
-from engine.digits import centre, ink_of, keep_upload
+from engine.digits import centre, drawing, ink_of, keep_upload
 from engine.errors import DigitsError
 from engine.settings import Settings
 from tests.assets_home import with_assets
@@ -405,7 +406,7 @@ def test_the_centre_of_mass_before_the_shift_is_told() -> None:
     ink[10:90, 10:20] = 255  # the upright of an L, 80 x 10
     ink[80:90, 10:50] = 255  # its foot, 10 x 40
     found = centre(ink)
-    # It becomes 20 rows and 10 columns, rows 4 to 23 and columns 9 to 18 were it put into the middle. Areas: 80 x 10 and
+    # It becomes 20 rows and 10 columns, rows 4 to 23 and columns 9 to 18 were it put into the middle. Areas 80 x 10 and
     # 10 x 30; one pixel of the small picture is 4 x 4.
     row = (800 * 40 + 300 * 75) / 1100 / 4 - 0.5 + 4
     column = (800 * 5 + 300 * 25) / 1100 / 4 - 0.5 + 9
@@ -437,6 +438,43 @@ def test_dots_lines_and_full_sheets_are_centred(shape: tuple[int, int]) -> None:
     rows, columns = np.nonzero(found.pixels)
     assert max(np.ptp(rows), np.ptp(columns)) == 19
     assert (abs(rows.mean() - 14) <= 0.5, abs(columns.mean() - 14) <= 0.5) == (True, True)
+
+
+def url(content: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_what_a_field_sends_is_ink(mode: str) -> None:
+    sheet = Image.new("L", (30, 20), 255)
+    sheet.paste(0, (5, 5, 10, 15))
+    ink = drawing(url(encoded(sheet.convert(mode))))
+    assert (ink.shape, ink.dtype, ink[10, 7], ink[0, 0]) == ((20, 30), np.uint8, 255, 0)
+
+
+@pytest.mark.parametrize(
+    "sent, words",
+    [
+        pytest.param("", "no drawing", id="nothing"),
+        pytest.param("data:image/png;base64,%%%", "no drawing", id="not base64"),
+        pytest.param("data:image/png;base64,ä", "no drawing", id="not even ASCII"),
+        pytest.param(url(b"hello"), "no drawing: the content is no JPEG", id="no picture"),
+        pytest.param(url(encoded(Image.new("L", (9, 9))))[:-32], "no drawing: it is damaged", id="cut short"),
+        pytest.param(url(encoded(Image.new("L", (9, 9)), "JPEG")), "is a JPEG of 9 x 9 pixels", id="a JPEG"),
+        pytest.param(url(encoded(Image.new("1", (9, 2001)))), "of 9 x 2,001 pixels", id="too high"),
+        pytest.param(url(bytes(1_600_000)), "no drawing: a PNG of at most 2 MB", id="too long"),
+        pytest.param(url(b"", "image/svg+xml"), "no drawing", id="SVG"),
+    ],
+)
+def test_what_else_comes_from_a_browser_is_a_sentence(sent: str, words: str) -> None:
+    with pytest.raises(DigitsError, match=words):
+        drawing(sent)
 
 
 # --- photos of digits ------------------------------------------------------------------------------------------------
@@ -475,12 +513,6 @@ def photo(digit: np.ndarray, dark_paper: bool = False, size: int = 400, orientat
 def test_a_photo_of_a_digit_becomes_nearly_that_digit(mnist: np.ndarray, look: dict) -> None:
     again = np.stack([centre(ink_of(photo(digit, **look))).pixels for digit in mnist[:15]])
     assert differences(again, mnist[:15]) < 0.3 * differences(mnist[:15], mnist[15:30])
-
-
-def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind)
-    return file.getvalue()
 
 
 def test_ink_on_nothing_is_ink_on_paper() -> None:
