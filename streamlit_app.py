@@ -8,42 +8,50 @@ import streamlit as st
 
 from engine import assets, device
 from engine.contract import catalog, events
-from ui import charts, forms, frame, lab, run_panel, tables
+from ui import charts, frame, lab, retraining_form, run_panel, tables
 from ui.words import size
 
 RECENT = 12  # rows
 
 
 def first_visit() -> None:
-    st.subheader("No runs yet. Two ways to start", anchor=False)
-    ways = [
+    st.subheader("No runs yet. Three ways to start", anchor=False)
+    photos_built_in, retraining = "Traffic lights are built in, nothing to download", "pages/retraining.py"
+    ways: list[tuple[str, str, str, str, dict[str, str], str]] = [
+        (
+            "Compare networks",
+            "Train the beginner's network, the coursework's and stronger ones side by side on the same digits, and see "
+            "which one earns its training time.",
+            "Set up a comparison",
+            "pages/mnist.py",
+            {},
+            "The 70,000 digits of MNIST are built in, nothing to download",
+        ),
         (
             "Race learning rates",
             "Keep MobileNet frozen, train a new last layer on your photos at several learning rates at once, "
             "and see which one to keep.",
-            forms.RACE,
             "Set up a race",
+            retraining,
+            {"mode": retraining_form.RACE},
+            photos_built_in,
         ),
         (
             "Retrain once",
             "One learning rate, its curve, its recall and precision per class, and a saved model that classifies "
             "your next photo.",
-            forms.SINGLE,
             "Set up a run",
+            retraining,
+            {"mode": retraining_form.SINGLE},
+            photos_built_in,
         ),
     ]
-    for column, (title, words, mode, link) in zip(st.columns(2, gap="small"), ways, strict=True):
+    for column, (title, words, link, page, query, built_in) in zip(st.columns(3, gap="small"), ways, strict=True):
         with column.container(border=True, gap="small"):
             st.markdown(f"**{title}**")
             st.markdown(words)
-            st.page_link(
-                "pages/retraining.py",
-                label=link,
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                query_params={"mode": mode},
-            )
-            st.caption("Traffic lights are built in, nothing to download")
+            st.page_link(page, label=link, icon=":material/arrow_forward:", icon_position="right", query_params=query)
+            st.caption(built_in)
     st.subheader("This device", anchor=False)
     st.table(readiness(), hide_header=True, hide_index=True, border="horizontal")
 
@@ -64,33 +72,54 @@ def readiness() -> list[dict[str, str]]:
         )
         found.append((here, backbone.title, words))
     for row in assets.ASSETS:
-        if row.kind == assets.PHOTOS:
+        if row.kind != assets.FILE:
             here = assets.find(home, row.name) is not None
-            found.append(
-                (here, row.title, "Photos are here" if here else f"Not here yet, {size(row.size_bytes)} to fetch")
-            )
+            what = "Photos" if row.kind == assets.PHOTOS else "Images"
+            words = f"{what} are here" if here else f"Not here yet, {size(row.size_bytes)} to fetch"
+            found.append((here, row.title, words))
     signs = {True: ":green[:material/check:]", False: ":orange[:material/info:]"}
     return [{"What": f"{signs[good]} {what}", "State": words} for good, what, words in found]
 
 
 def accuracy_against_time(rows: list[lab.RunRow], height: int) -> None:
-    """The best finished run of each backbone and photo set."""
+    """The best run of each backbone and photo set, and of each network."""
+    points = [*_photo_points(rows), *_digit_points(rows)]
+    if not points:
+        return
+    st.subheader("Accuracy against time", anchor=False)
+    words = "; ".join(f"{point.name}: {point.accuracy:.1%} after {point.seconds:.0f} s" for point in points)
+    chart = charts.accuracy_against_time(points, height, lab.is_dark())
+    st.vega_lite_chart(chart, width="stretch", key="accuracy_against_time", alt=f"{words}.")
+    kinds = {point.digits for point in points}
+    shapes = {
+        True: "Circles: networks on digits, over the time spent training each.",
+        False: "Squares: backbones on photos, over the time of the whole run.",
+    }
+    said = " ".join(shapes[kind] for kind in (True, False) if kind in kinds)
+    st.caption(f"{said} The best run of each, by validation; the accuracy is that of its test.")
+
+
+def _photo_points(rows: list[lab.RunRow]) -> list[charts.TimedRun]:
     best: dict[str, lab.RunRow] = {}
     for row in rows:
-        if row.accuracy is None or not row.seconds:
+        if row.accuracy is None or not row.seconds or not row.backbone:
             continue
         name = row.title.rsplit(" · ", 1)[0]
         # Chosen by validation; the testing figure is only shown.
         if name not in best or (row.validation or 0) > (best[name].validation or 0):
             best[name] = row
-    if not best:
-        return
-    st.subheader("Accuracy against time", anchor=False)
-    points = [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
-    words = "; ".join(f"{point.name}: {point.accuracy:.1%} after {point.seconds:.0f} s" for point in points)
-    chart = charts.accuracy_against_time(points, height, lab.is_dark())
-    st.vega_lite_chart(chart, width="stretch", key="accuracy_against_time", alt=f"{words}.")
-    st.caption("The best run per photo set and backbone, by validation; the accuracy is that of its testing photos.")
+    return [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
+
+
+def _digit_points(rows: list[lab.RunRow]) -> list[charts.TimedRun]:
+    best: dict[str, lab.Learned] = {}
+    for each in [network for row in rows for network in row.networks]:
+        title = each.network.title
+        name = title if each.data == catalog.DIGIT_SETS[0].title else f"{each.data} · {title}"
+        # Without a validation split the newest stays.
+        if name not in best or (each.validation or 0) > (best[name].validation or 0):
+            best[name] = each
+    return [charts.TimedRun(name, max(0.1, each.seconds), each.accuracy, True) for name, each in best.items()]
 
 
 def main() -> None:
@@ -99,7 +128,9 @@ def main() -> None:
     )
     rows = lab.rows()
     with header:
-        if st.button("Retrain", type="primary", icon=":material/add:"):
+        if st.button("Compare networks", type="primary", icon=":material/add:"):
+            st.switch_page("pages/mnist.py")
+        if st.button("Retrain"):
             st.switch_page("pages/retraining.py")
     if not rows:
         first_visit()
@@ -112,7 +143,7 @@ def main() -> None:
         st.subheader("Recent runs", anchor=False)
         picked = tables.runs_table(rows[:RECENT], key="recent_runs")
         if picked:
-            st.switch_page("pages/retraining.py", query_params={"run": picked.id})
+            st.switch_page(picked.page, query_params={"run": picked.id})
         st.caption("Select a run to open it.")
     with right:
         accuracy_against_time(rows, 250 if working else 400)

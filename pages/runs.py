@@ -29,7 +29,7 @@ def delete(row: lab.RunRow) -> None:
     )
     st.markdown(
         f"**{row.title}** goes with everything in its folder, {size(total)}: settings, curves, log, "
-        f"{count(row.lanes, 'lane')} of weights and the exported model. The photos and their bottlenecks stay."
+        f"{row.contents}. {row.stays}"
     )
     with st.container(horizontal=True):
         if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove, args=(row.id,)):
@@ -42,7 +42,8 @@ if not_deleted := st.session_state.pop("_not_deleted", ""):
     st.error(not_deleted, icon=":material/error:")
 if not rows:
     st.markdown("**No runs yet.** They are listed here once one has started.")
-    st.page_link("pages/retraining.py", label="Set up a run", icon=":material/arrow_forward:", icon_position="right")
+    for page, label in (("pages/mnist.py", "Compare networks"), ("pages/retraining.py", "Set up a run")):
+        st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right")
 else:
     actions = st.container(horizontal=True, vertical_alignment="center", key="actions")
     picked = tables.runs_table(rows, key="runs_table", wide=True)
@@ -52,9 +53,7 @@ else:
             st.caption(f"{count(len(rows), 'run')}. Select one to open, cancel or delete it.")
         else:
             active = row.state in (events.QUEUED, events.RUNNING)
-            st.page_link(
-                "pages/retraining.py", label="Open", icon=":material/open_in_new:", query_params={"run": row.id}
-            )
+            st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
             if active:
                 st.button("Cancel", icon=":material/stop:", on_click=lab.queue().cancel, args=(row.id,))
             elif st.button("Delete", icon=":material/delete:"):

@@ -6,8 +6,9 @@ through Altair costs 0.4 s of processor time twice a second, as a value less tha
 Every chart is told whether the page is dark and how high it is in pixels; widths follow the page.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,17 @@ import numpy as np
 
 from engine.curves import LaneRow, percent, smooth, thin
 from engine.device import HISTORY, Reading
-from engine.runs import Story
+from engine.runs import Curve, Story
 
 SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes are listed in the table
 POINTS = 400  # of a line, at most
 CROSSHAIR_POINTS = 120
 LABEL_DISTANCE = 17  # pixels between two labels at the right edge
 
-VALIDATION, TRAINING = "validation", "training"
+VALIDATION, TRAINING, BOTH = "validation", "training", "both"
 ACCURACY, LOSS = "accuracy", "cross_entropy"
-STEPS, SECONDS = "step", "seconds"
+STEPS, EPOCHS, SECONDS = "step", "epoch", "seconds"
+AXIS_TITLES = {STEPS: "Step", EPOCHS: "Epoch", SECONDS: "Seconds of training"}
 
 Spec = dict[str, Any]  # a Vega-Lite chart
 
@@ -99,19 +101,25 @@ def palette(dark: bool) -> Palette:
 class Line:
     """One lane on one chart; the lists are equally long and hold no gaps."""
 
-    name: str  # "lr 0.005"
+    name: str  # "lr 0.005", "Beginner"
     number: int  # of the lane in the order of creation: its colour
-    x: list[float]  # steps or seconds
+    x: list[float]  # steps, epochs or seconds
     raw: list[float]
     shown: list[float]  # raw, smoothed
     best: int | None  # index of the best evaluation, None where none is marked
     counts: bool  # whether it shapes the axis: a diverged lane does not
+    faint: bool = False  # thin, behind the others
+    dots: bool = False  # every evaluation is marked: there are few
+    labelled: bool = True  # at its end; one line of each lane is
 
 
-def lines(story: Story, lanes: Sequence[str], split: str, measure: str, axis: str, weight: float) -> list[Line]:
-    """What the run reported so far, one line for each of the first six lanes that has evaluations."""
+def lines(story: Story, titles: Mapping[str, str], split: str, measure: str, axis: str, weight: float) -> list[Line]:
+    """What a race reported so far, one line for each of the first six lanes that has evaluations.
+
+    `titles`: lane -> its name for people, in the order of creation.
+    """
     found = []
-    for number, lane in enumerate(lanes[:SHOWN_LANES]):
+    for number, (lane, title) in enumerate(list(titles.items())[:SHOWN_LANES]):
         curve = story.curves.get((lane, split))
         if curve is None:
             continue
@@ -123,7 +131,7 @@ def lines(story: Story, lanes: Sequence[str], split: str, measure: str, axis: st
         marked = split == VALIDATION and measure == ACCURACY
         found.append(
             Line(
-                name=f"lr {lane}",
+                name=title,
                 number=number,
                 x=[getattr(curve, axis)[i] for i in known],
                 raw=raw,
@@ -133,6 +141,70 @@ def lines(story: Story, lanes: Sequence[str], split: str, measure: str, axis: st
             )
         )
     return found
+
+
+def network_lines(
+    story: Story, titles: Mapping[str, str], split: str, measure: str, axis: str, weight: float
+) -> list[Line]:
+    """What a comparison reported so far: for each network its validation in full, its training faint behind it.
+
+    `split`: VALIDATION, TRAINING or BOTH. A network that holds nothing out has its training in full in each of them.
+    Only training is smoothed: validation is measured on the whole split, once an epoch.
+    """
+    behind: list[Line] = []
+    front: list[Line] = []
+    for number, (lane, title) in enumerate(list(titles.items())[:SHOWN_LANES]):
+        started = story.lanes_started.get(lane)
+        if started is None:
+            continue
+        curve, measured = (story.curves.get((lane, each), Curve()) for each in (TRAINING, VALIDATION))
+        whole = None
+        if started.validation and split != TRAINING:
+            x, raw = _points(measured, measure, axis, started.steps_an_epoch, 1)
+            if raw:
+                best = max(range(len(raw)), key=raw.__getitem__) if measure == ACCURACY else None
+                whole = Line(title, number, x, raw, raw, best, counts=True, dots=True)
+                front.append(whole)
+        if split != VALIDATION or not started.validation:
+            # As many batches to a point as the whole curve will need, so that points stay where they are.
+            planned = started.steps / curve.step[0] if curve.step else 1
+            x, raw = _points(curve, measure, axis, started.steps_an_epoch, math.ceil(planned / POINTS))
+            if raw:
+                faint = split == BOTH and started.validation > 0
+                shown = smooth(raw, weight)
+                line = Line(title, number, x, raw, shown, None, counts=True, faint=faint, labelled=whole is None)
+                (behind if faint else front).append(line)
+    return behind + front
+
+
+def _points(curve: Curve, measure: str, axis: str, steps_an_epoch: int, together: int) -> tuple[list[float], list]:
+    """x and y of a network's curve; each point is the mean of so many evaluations, at the last of them."""
+    values = getattr(curve, measure)
+    xs = curve.seconds if axis == SECONDS else curve.step
+    unit = steps_an_epoch if axis == EPOCHS else 1
+    x, y = [], []
+    for at in range(0, len(values), together):
+        known = [value for value in values[at : at + together] if value is not None]
+        if known:
+            x.append(xs[min(at + together, len(values)) - 1] / unit)
+            y.append(sum(known) / len(known))
+    return x, y
+
+
+def networks_end(story: Story, epochs: int, axis: str) -> float:
+    """Where the axis of a comparison ends: the last planned step or epoch, or the seconds of the slowest network."""
+    if axis == EPOCHS:
+        return epochs
+    started = story.lanes_started.values()
+    if axis == STEPS:
+        return max((each.steps for each in started), default=1)
+    ends = [1.0]
+    for each in started:
+        curve = story.curves.get((each.lane, TRAINING))
+        if curve and curve.step:
+            planned = curve.step[-1] if each.lane in story.lanes_ended else each.steps
+            ends.append(curve.seconds[-1] * planned / curve.step[-1])
+    return max(ends)
 
 
 def x_end(story: Story, steps: int, axis: str) -> float:
@@ -166,7 +238,7 @@ def curves(
     y_domain = [_of_frame("low"), _of_frame("high")]
     y: Spec = {"field": "y", "type": "quantitative", "scale": {"domain": y_domain, "nice": False}}
     x_axis = {
-        "title": "Step" if axis == STEPS else "Seconds of training",
+        "title": AXIS_TITLES[axis],
         # 500, 1k, 1.5k: the format "~s" would write 0k and 0.5k on an axis that reaches thousands
         "labelExpr": "datum.value < 1000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'",
         "tickCount": 4 if narrow else 8,
@@ -240,7 +312,7 @@ def _text(field: str) -> Spec:
 
 def _range(drawn: Sequence[Line], measure: str) -> tuple[float, float]:
     """The ends of the y axis."""
-    counted = [line for line in drawn if line.counts] or list(drawn)
+    counted = [line for line in drawn if line.counts and line.labelled] or list(drawn)
     if measure == LOSS:
         values = [value for line in counted for value in line.shown]
         return 0.0, max(float(np.quantile(values, 0.97)), 1e-3) if values else 1.0
@@ -256,13 +328,28 @@ def _range(drawn: Sequence[Line], measure: str) -> tuple[float, float]:
 def _line_rows(
     drawn: Sequence[Line], measure: str, end: float, domain: tuple[float, float], height: int
 ) -> dict[str, list[Spec]]:
-    """The datasets points, ends (labels at the right edge), leaders (to labels of lines that end early) and bests."""
+    """What the layers draw, by the name of the dataset.
+
+    points and faint (lines), dots (evaluations that are marked), ends (labels at the right edge), leaders (to labels of
+    lines that end early) and bests.
+    """
     low, high = domain
-    points, ends, bests = [], [], []
+    points: list[Spec] = []
+    faint: list[Spec] = []
+    dots: list[Spec] = []
+    ends: list[Spec] = []
+    bests: list[Spec] = []
+    for line in drawn:
+        rows: list[Spec] = [
+            {"lane": line.name, "x": float(line.x[i]), "raw": line.raw[i], "y": line.shown[i]}
+            for i in thin(len(line.x), POINTS)
+        ]
+        (faint if line.faint else points).extend(rows)
+        if line.dots:
+            dots += [row for row in rows if low <= row["y"] <= high]
+    drawn = [line for line in drawn if line.labelled]
     places = label_places([line.shown[-1] for line in drawn], low, high, height)
     for line, place in zip(drawn, places, strict=True):
-        for i in thin(len(line.x), POINTS):
-            points.append({"lane": line.name, "x": float(line.x[i]), "raw": line.raw[i], "y": line.shown[i]})
         last, x = line.shown[-1], float(line.x[-1])
         in_sight = min(high, max(low, last))
         words = _value(last, measure)
@@ -272,7 +359,7 @@ def _line_rows(
             at = float(line.x[line.best])
             bests.append({"lane": line.name, "x": at, "y": line.shown[line.best], "words": words})
     leaders = [row for row, line in zip(ends, drawn, strict=True) if line.x[-1] < 0.995 * end]
-    return {"points": points, "ends": ends, "leaders": leaders, "bests": bests}
+    return {"points": points, "faint": faint, "dots": dots, "ends": ends, "leaders": leaders, "bests": bests}
 
 
 def _line_layers(lanes: Sequence[str], colours: Palette, x: Spec, y: Spec) -> list[Spec]:
@@ -288,6 +375,8 @@ def _line_layers(lanes: Sequence[str], colours: Palette, x: Spec, y: Spec) -> li
 
     leader = {"type": "rule", "strokeDash": [1, 3], "strokeWidth": 1.2}
     raw = {"type": "line", "strokeWidth": 1, "opacity": 0.22, "clip": True}
+    faint = {"type": "line", "strokeWidth": 1.2, "opacity": 0.5, "clip": True}
+    dot = {"type": "point", "size": 22, "filled": True, "opacity": 1}
     best = {"type": "point", "size": 62, "filled": True, "opacity": 1, "stroke": colours.page, "strokeWidth": 2}
     square = {"type": "point", "shape": "square", "size": 46, "filled": True, "opacity": 1}
     text = {"type": "text", "align": "left", "fontSize": 12, "color": colours.text}
@@ -295,7 +384,9 @@ def _line_layers(lanes: Sequence[str], colours: Palette, x: Spec, y: Spec) -> li
     return [
         _layer(leader, "leaders", x=x, x2={"field": "end"}, y=y, y2={"field": "place"}, color=colour),
         _layer(raw, "points", x=x, y=raw_y, color=colour),
+        _layer(faint, "faint", x=x, y=y, color=colour),
         _layer({"type": "line", "strokeWidth": 2, "clip": True}, "points", x=x, y=y, color=colour, strokeDash=dash),
+        _layer(dot, "dots", x=x, y=y, color=colour),
         _layer(best, "bests", x=x, y=y, fill=colour),
         _layer(above, "bests", x=x, y=y, text=_text("words")),
         _layer(square, "ends", x=right(14), y=place_y, color=colour),
@@ -327,21 +418,23 @@ def label_places(values: Sequence[float], low: float, high: float, height: int) 
 def _crosshair_rows(drawn: Sequence[Line], lanes: Sequence[str], measure: str, axis: str, end: float) -> list[Spec]:
     """120 places on the x axis, with every lane's value in words; "–" where a lane has none."""
     grid = np.linspace(0, end, CROSSHAIR_POINTS + 1)[1:]
-    rows: list[Spec] = [{"x": float(at), "at": f"{at:,.0f}" if axis == STEPS else f"{at:.1f} s"} for at in grid]
+    formats = {STEPS: "{:,.0f}", EPOCHS: "{:.2f}", SECONDS: "{:.1f} s"}
+    rows: list[Spec] = [{"x": float(at), "at": formats[axis].format(at)} for at in grid]
     # Field names without dots: Vega reads "lr 0.05" as a path.
     for row in rows:
         row |= {f"lane{number}": "–" for number in range(len(lanes[:SHOWN_LANES]))}
-    for line in drawn:
-        nearest = np.searchsorted(line.x, grid)
-        for row, i in zip(rows, nearest, strict=True):
+    for line in sorted(drawn, key=lambda line: not line.labelled):
+        between = [(a + b) / 2 for a, b in itertools.pairwise(line.x)]
+        for row, i in zip(rows, np.searchsorted(between, grid), strict=True):
             if row["x"] <= line.x[-1] + end / CROSSHAIR_POINTS:
-                row[f"lane{line.number}"] = _value(line.shown[min(int(i), len(line.x) - 1)], measure)
+                words, field = _value(line.shown[int(i)], measure), f"lane{line.number}"
+                row[field] = words if line.labelled else f"{row[field]} (training {words})"
     return rows
 
 
 def _crosshair_layer(lanes: Sequence[str], colours: Palette, axis: str, x: Spec) -> Spec:
     """A rule on the nearest place, with one tooltip for every lane."""
-    tooltip = [_text("at") | {"title": "Step" if axis == STEPS else "Time"}]
+    tooltip = [_text("at") | {"title": "Time" if axis == SECONDS else AXIS_TITLES[axis]}]
     tooltip += [_text(f"lane{number}") | {"title": name} for number, name in enumerate(lanes[:SHOWN_LANES])]
     hover = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "fields": ["x"]}
     opacity = {"condition": {"param": "crosshair", "value": 1, "empty": False}, "value": 0}
@@ -356,6 +449,13 @@ def curves_in_words(drawn: Sequence[Line], measure: str, axis: str) -> str:
         return "before the first evaluation."
     after = f"step {drawn[0].x[-1]:,.0f}" if axis == STEPS else f"{drawn[0].x[-1]:.1f} s of training"
     return f"at {after}: " + ", ".join(f"{_value(line.shown[-1], measure)} at {line.name}" for line in drawn) + "."
+
+
+def networks_in_words(drawn: Sequence[Line], measure: str) -> str:
+    """Where every network's line ends: "Beginner 97.8%, Strong 99.6%." """
+    if not drawn:
+        return "before the first batches."
+    return ", ".join(f"{line.name} {_value(line.shown[-1], measure)}" for line in drawn if line.labelled) + "."
 
 
 def device_strip(readings: Sequence[Reading], dark: bool) -> Spec:
@@ -406,8 +506,11 @@ def device_rows(readings: Sequence[Reading]) -> list[tuple[str, list[float], str
     return rows
 
 
-def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool) -> Spec:
-    """counts: (classes, classes), rows true. The colour is the share of the row, the text the count, blank for zero."""
+def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str = "Photos") -> Spec:
+    """counts: (classes, classes), rows true. The colour is the share of the row, the text the count, blank for zero.
+
+    `what`: the title of the counts.
+    """
     colours = palette(dark)
     totals = counts.sum(axis=1)
     rows = [
@@ -436,7 +539,7 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool) -> Spec:
         "tooltip": [
             _text("true") | {"title": "True"},
             _text("predicted") | {"title": "Predicted"},
-            {"field": "count", "type": "quantitative", "title": "Photos"},
+            {"field": "count", "type": "quantitative", "title": what},
             {"field": "share", "type": "quantitative", "title": "Share of the row", "format": ".1%"},
         ],
     }
@@ -475,20 +578,24 @@ class TimedRun:
 
     name: str
     seconds: float
-    accuracy: float  # 0..1, on the testing photos
+    accuracy: float  # 0..1, on the testing split
+    digits: bool = False  # a network for digits; otherwise a backbone on photos
 
 
 TIME_TICKS = {4: "4 s", 15: "15 s", 60: "1 min", 240: "4 min", 960: "16 min", 3600: "1 h", 14400: "4 h"}
 
 
 def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> Spec:
-    """Log seconds with ticks that people say; every point is named; squares are photos."""
+    """Log seconds with ticks that people say; every point is named; squares are photos, circles digits."""
     colours = palette(dark)
     shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
     low = max((tick for tick in TIME_TICKS if tick <= shortest), default=min(1.0, shortest))
     high = min((tick for tick in TIME_TICKS if tick >= max(longest, 4 * low)), default=longest)
     middle = math.sqrt(low * high)
-    rows: list[Spec] = [{"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy} for run in runs]
+    rows: list[Spec] = [
+        {"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy, "of": "digits" if run.digits else "photos"}
+        for run in runs
+    ]
     words = _axis_words(colours) | {"gridColor": colours.grid}
     x = {
         "field": "seconds",
@@ -510,8 +617,11 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
         "scale": {"domain": [max(0.0, floor), 1], "nice": False},
         "axis": words | {"title": None, "format": ".0%", "tickCount": 5, "domain": False, "ticks": False, "grid": True},
     }
-    point = {"type": "point", "shape": "square", "size": 62, "filled": True, "opacity": 1, "color": colours.lanes[1]}
-    points = _layer(point, rows, x=x, y=y)
+    point = {"type": "point", "size": 62, "filled": True, "opacity": 1}
+    of: Spec = {"field": "of", "type": "nominal", "legend": None}
+    shape = of | {"scale": {"domain": ["digits", "photos"], "range": ["circle", "square"]}}
+    colour = of | {"scale": {"domain": ["digits", "photos"], "range": list(colours.lanes[:2])}}
+    points = _layer(point, rows, x=x, y=y, shape=shape, color=colour)
     points["encoding"]["tooltip"] = [
         _text("name") | {"title": "Run"},
         {"field": "accuracy", "type": "quantitative", "title": "Test accuracy", "format": ".1%"},

@@ -14,6 +14,7 @@ IMAGES = Path(__file__).parent / "images"
 
 PAGES = (  # file, name, icon: one question of a visitor each
     ("streamlit_app.py", "Home", ":material/home:"),
+    ("pages/mnist.py", "MNIST comparison", ":material/grid_view:"),
     ("pages/retraining.py", "Retraining", ":material/local_florist:"),
     ("pages/runs.py", "Runs", ":material/list_alt:"),
 )
@@ -64,11 +65,10 @@ def _now(shown_run: str) -> None:
     st.space("small")
     st.caption("Running now")
     for row in active[:3]:
-        st.page_link("pages/retraining.py", label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
+        st.page_link(row.page, label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
         if row.state == events.QUEUED:
             st.progress(0.0, text="Queued")
             continue
-        run = runs.open_run(lab.home(), row.id)
-        stage = run.story.stages[-1] if run.story.stages else None
-        if stage:
-            st.progress(run_panel.share(stage), text=f"{stage.name} · {run_panel.time_left(stage, time.time())}")
+        share, words = run_panel.progress(runs.open_run(lab.home(), row.id), time.time())
+        if words:
+            st.progress(share, text=words)

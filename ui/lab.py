@@ -4,20 +4,22 @@ Nothing that matters is kept here: every row is read from a run's folder and can
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from engine import runs, settings
 from engine.classifier import Classifier
-from engine.contract import events, specs
+from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
 from engine.device import Sampler
 from engine.errors import RunNotFound
 from engine.queue import Queue
+from ui.words import count
 
 CURVE_POINTS = 60  # of a row's small curve
+BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
 
 def load_settings() -> settings.Settings:
@@ -67,6 +69,23 @@ def open_run(run_id: str) -> runs.Run:
     return remembered.refresh()
 
 
+def page_of(run: runs.Run) -> str:
+    """The page that shows this kind of run."""
+    return "pages/mnist.py" if run.is_mnist else "pages/retraining.py"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One network of a comparison that was tested."""
+
+    network: catalog.Network
+    data: str  # the set, for people
+    accuracy: float  # 0..1, on the testing images
+    validation: float | None  # 0..1, at the end
+    seconds: float  # of training, this network alone
+    images_per_second: float  # learned from
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A run as tables show it."""
@@ -74,21 +93,27 @@ class RunRow:
     id: str
     title: str
     short: str  # "Traffic lights · lr 0.01"
+    page: str  # that shows it
     state: str
     device: str
-    lanes: int
-    accuracy: float | None  # 0..1, on the testing photos, of the kept lane
-    validation: float | None  # 0..1, of the kept lane at the end, or the best lane's newest evaluation
+    accuracy: float | None  # 0..1, on the testing split, of the kept lane or the network best by validation
+    validation: float | None  # 0..1, of that lane at the end, or the best lane's newest evaluation
     curve: list[float]  # validation accuracy of that lane, thinned
     seconds: float | None  # wall time from its turn on
     started: float  # Unix seconds
     stage: str  # the current or last stage, "" before the first
-    backbone: str
-    photos: int
-    steps: int
-    computed: int  # photos whose bottleneck this run computed
-    bottleneck_seconds: float
-    race_seconds: float
+    contents: str  # what its folder holds besides settings, curves and log
+    stays: str  # what deleting it leaves
+    # Of a retraining run:
+    backbone: str = ""
+    photos: int = 0
+    steps: int = 0
+    computed: int = 0  # photos whose bottleneck this run computed
+    bottleneck_seconds: float = 0.0
+    race_seconds: float = 0.0
+    # Of a comparison:
+    networks: tuple[Learned, ...] = ()
+    around_seconds: float = 0.0  # of everything but training
 
 
 def rows() -> list[RunRow]:
@@ -120,37 +145,80 @@ def _row(home_path: str, run_id: str, size: int, changed: int) -> RunRow:
 
 
 def _summary(run: runs.Run) -> RunRow:
-    story, result = run.story, run.story.result
+    story = run.story
     newest = {
         lane: curve.accuracy[-1]
         for (lane, split), curve in story.curves.items()
         if split == "validation" and curve.step
     }
-    lane = result.kept if result else max(newest, key=newest.__getitem__, default="")
-    final = story.lane_results.get(lane)
+    best = max(newest, key=newest.__getitem__, default="")
+    lane = story.result.kept if story.result else best
     curve = story.curves.get((lane, "validation"), runs.Curve())
     spent = {stage.name: (stage.ended or story.last_t) - stage.began for stage in story.stages}
-    rates = run.spec.learning_rates
-    varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
-    return RunRow(
+    row = RunRow(
         id=run.id,
         title=run.title,
-        short=f"{run.dataset.title} · {varied}",
+        short="",
+        page=page_of(run),
         state=run.state,
         device=run.spec.device.upper(),
-        lanes=len(rates),
-        accuracy=final.test_accuracy if final and result else None,
-        validation=final.final_validation_accuracy if final else newest.get(lane),
+        accuracy=None,
+        validation=newest.get(lane),
         curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)],
         seconds=run.seconds,
         started=run.started,
         stage=story.stages[-1].name if story.stages else "",
+        contents="",
+        stays="",
+    )
+    return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
+
+
+def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float]) -> RunRow:
+    story, result = run.story, run.story.result
+    final = story.lane_results.get(lane)
+    rates = run.spec.learning_rates
+    varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
+    return replace(
+        row,
+        short=f"{run.dataset.title} · {varied}",
+        accuracy=final.test_accuracy if final and result else None,
+        validation=final.final_validation_accuracy if final else row.validation,
+        contents=f"{count(len(rates), 'lane')} of weights and the exported model",
+        stays="The photos and their bottlenecks stay.",
         backbone=run.spec.backbone,
         photos=result.images if result else len(run.dataset.photos),
         steps=run.spec.steps,
         computed=result.computed if result else 0,
         bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
         race_seconds=result.race_seconds if result else 0.0,
+    )
+
+
+def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float]) -> RunRow:
+    """`lane`: the best by validation; "" where no network holds anything out, and then the first one speaks."""
+    networks: list[catalog.Network] = list(run.spec.networks)
+    data = catalog.digit_set(run.spec.data).title
+    results = run.story.network_results
+    final = results.get(lane or networks[0].name)
+    if not lane:
+        curve = run.story.curves.get((networks[0].name, "training"), runs.Curve())
+        row = replace(row, curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)])
+    learned = [
+        Learned(each, data, found.test_accuracy, found.validation_accuracy, found.train_seconds,
+                found.images_per_second)
+        for each in networks
+        if (found := results.get(each.name))
+    ]  # fmt: skip
+    what = networks[0].title if len(networks) == 1 else count(len(networks), "network")
+    return replace(
+        row,
+        short=f"{data} · {what}",
+        accuracy=final.test_accuracy if final else None,
+        contents=f"weights and exported files of {count(len(networks), 'network')}",
+        stays="The images stay.",
+        networks=tuple(learned),
+        around_seconds=(row.seconds or 0.0) - spent.get(events.TRAINING, 0.0),
     )
 
 
@@ -169,3 +237,34 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
     training = spec.steps * newest.race_seconds / newest.steps
     rest = (newest.seconds or 0.0) - newest.bottleneck_seconds - newest.race_seconds
     return bottlenecks + training + rest
+
+
+@dataclass(frozen=True)
+class Expected:
+    seconds: float  # of those networks that were measured here
+    unknown: tuple[str, ...]  # titles of those that were not
+
+
+def expected_of_comparison(known: list[RunRow], spec: specs.MnistSpec) -> Expected:
+    """How long a comparison takes here, from the newest finished training of each of its networks on that device.
+
+    How fast a network learns depends on its layers, its batch and whether pictures are moved; nothing else counts.
+    """
+    rows = [row for row in known if row.state == events.DONE and row.device.lower() == spec.device and row.networks]
+    speeds: dict[tuple, float] = {}
+    for row in reversed(rows):  # the newest is left
+        speeds |= {_speed_key(each.network): each.images_per_second for each in row.networks}
+    total, unknown = rows[0].around_seconds if rows else 0.0, []
+    for network in spec.networks:
+        images = BUILT_IN_IMAGES - network.validation_images
+        images = spec.epochs * (min(images, spec.training_images) if spec.training_images else images)
+        speed = speeds.get(_speed_key(network))
+        if speed:
+            total += images / speed
+        else:
+            unknown.append(network.title)
+    return Expected(total, tuple(unknown))
+
+
+def _speed_key(network: catalog.Network) -> tuple:
+    return network.layers, network.batch_size, network.augmentation, network.optimizer

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 # state: which lab, address, the run in it, words that are there once the page is whole
 STATES = {
-    "home, first visit": ("empty_lab", "/", "", "No runs yet. Two ways to start"),
+    "home, first visit": ("empty_lab", "/", "", "No runs yet. Three ways to start"),
     "home with runs": ("lab", "/", "", "Accuracy against time"),
     "photos shown": ("empty_lab", "/retraining", "", "Lamps · 3 classes, 60 photos"),
     "single run form": ("empty_lab", "/retraining?mode=single", "", "Start training"),

@@ -6,13 +6,15 @@ figures are invented and the same for the same spec. There is no exported model:
 FAKE_WORKER (words separated by commas) or the seed of the spec tells it to misbehave:
 
     word      seed   what happens
-    fail      901    fails in Bottlenecks, after half of the photos
+    fail      901    fails half way through Bottlenecks; a comparison of networks, half way through Training
     hang      902    stops reporting in the middle of Training and ignores the cancel flag
     diverge   903    the lane with the highest learning rate diverges
     skip      904    the first two photos cannot be read
     slow      905    trains for a minute; usually everything together takes FAKE_SECONDS (default 0.6)
     warn      906    says a warning
     die       907    is killed in the middle of Training, without a word
+
+Both kinds of run are told here; diverge and skip mean nothing to a comparison.
 """
 
 import math
@@ -21,16 +23,19 @@ import random
 import signal
 import sys
 import time
+import zlib
 
 import numpy as np
 
-from engine.contract import catalog, events, specs, tickets
+from engine.contract import catalog, events, layers, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import RunFolder, try_lock, write_json
 
 BEHAVIOUR_OF_SEED = {901: "fail", 902: "hang", 903: "diverge", 904: "skip", 905: "slow", 906: "warn", 907: "die"}
 SHARES = {events.SCANNING: 0.05, events.BOTTLENECKS: 0.25, events.TRAINING: 0.6, events.EVALUATING: 0.05}
 BLOCKS = 20  # a stage reports this often
+TEST_IMAGES = 200
+DIGITS = 60_000  # training images, as far as a comparison is told
 
 
 class Cancelled(Exception):
@@ -38,15 +43,15 @@ class Cancelled(Exception):
 
 
 class Fake:
+    """What a worker of any kind of run does around its story."""
+
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.spec = specs.read(folder.spec)
-        self.dataset = datasets.read(folder.dataset)
+        self.lanes = specs.lanes(self.spec)
         words = set(os.environ.get("FAKE_WORKER", "").split(","))
         self.behaviour = words | {BEHAVIOUR_OF_SEED.get(self.spec.seed, "")}
         self.seconds = float(os.environ.get("FAKE_SECONDS", "0.6"))
-        self.lanes = [specs.lane_name(rate) for rate in self.spec.learning_rates]
-        self.final_validation: dict[str, float] = {}
 
     def say(self, *new) -> None:
         events.append(self.folder.events, *new)
@@ -75,6 +80,53 @@ class Fake:
                 if lock >= 0:
                     return lock
             time.sleep(0.05)
+
+    def _story(self) -> None:
+        raise NotImplementedError
+
+    def _stage(self, name: str, total: int) -> None:
+        self.say(events.Stage(time.time(), name, total))
+        for block in range(1, BLOCKS + 1):
+            self._stop_if_asked()
+            time.sleep(self.seconds * SHARES.get(name, 0.05) / BLOCKS)
+            if total:
+                self.say(events.Progress(time.time(), total * block // BLOCKS))
+            if name == events.BOTTLENECKS and block == BLOCKS // 2:
+                self._fail_if_told("Out of memory while computing bottlenecks.")
+
+    def _rest(self) -> None:
+        """The time of one block of Training."""
+        time.sleep((60.0 if "slow" in self.behaviour else self.seconds * SHARES[events.TRAINING]) / BLOCKS)
+
+    def _misbehave(self) -> None:
+        """In the middle of Training."""
+        if "die" in self.behaviour:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while "hang" in self.behaviour:
+            time.sleep(1)
+
+    def _fail_if_told(self, message: str) -> None:
+        if "fail" not in self.behaviour:
+            return
+        hint = "Close other programs, or choose something smaller."
+        self.say(events.Error(time.time(), "out_of_memory", message, hint), events.State(time.time(), events.FAILED, 0))
+        print("Traceback: ResourceExhaustedError: OOM when allocating tensor", flush=True)
+        sys.exit(1)
+
+    def _stop_if_asked(self) -> None:
+        if os.path.exists(self.folder.cancel):
+            raise Cancelled
+
+    def _write_labels(self, labels) -> None:
+        with open(self.folder.labels, "w", encoding="utf-8") as file:
+            file.write("".join(label + "\n" for label in labels))
+
+
+class FakeRetraining(Fake):
+    def __init__(self, folder: RunFolder):
+        super().__init__(folder)
+        self.dataset = datasets.read(folder.dataset)
+        self.final_validation: dict[str, float] = {}
 
     def _story(self) -> None:
         photos = self.dataset.photos
@@ -118,23 +170,6 @@ class Fake:
             )
         )
 
-    def _stage(self, name: str, total: int) -> None:
-        self.say(events.Stage(time.time(), name, total))
-        for block in range(1, BLOCKS + 1):
-            self._stop_if_asked()
-            time.sleep(self.seconds * SHARES.get(name, 0.05) / BLOCKS)
-            if total:
-                self.say(events.Progress(time.time(), total * block // BLOCKS))
-            if name == events.BOTTLENECKS and block == BLOCKS // 2 and "fail" in self.behaviour:
-                message = "Out of memory while computing bottlenecks."
-                hint = "Close other programs, or choose the smaller backbone."
-                self.say(
-                    events.Error(time.time(), "out_of_memory", message, hint),
-                    events.State(time.time(), events.FAILED, 0),
-                )
-                print("Traceback: ResourceExhaustedError: OOM when allocating tensor", flush=True)
-                sys.exit(1)
-
     def _train(self, began: float) -> None:
         steps = self.spec.steps
         self.say(events.Stage(time.time(), events.TRAINING, steps))
@@ -145,13 +180,10 @@ class Fake:
             if os.path.exists(self.folder.cancel):
                 self._write_lanes()  # what was learned so far is kept
                 raise Cancelled
-            time.sleep((60.0 if "slow" in self.behaviour else self.seconds * SHARES[events.TRAINING]) / BLOCKS)
+            self._rest()
             block = evaluated[start : start + size]
             if start >= len(evaluated) // 2:
-                if "die" in self.behaviour:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                while "hang" in self.behaviour:
-                    time.sleep(1)
+                self._misbehave()
             seconds = time.time() - began
             for lane in self.lanes:
                 for split in ("training", "validation"):
@@ -215,8 +247,7 @@ class Fake:
             weights = noise.normal(0, 0.001, (backbone.width, len(self.dataset.labels))).astype(np.float32)
             bias = np.zeros(len(self.dataset.labels), np.float32)
             np.savez(os.path.join(self.folder.lanes, lane + ".npz"), weights=weights, bias=bias)
-        with open(self.folder.labels, "w", encoding="utf-8") as file:
-            file.write("".join(label + "\n" for label in self.dataset.labels))
+        self._write_labels(self.dataset.labels)
 
     def _export(self) -> None:
         self._write_lanes()
@@ -224,12 +255,136 @@ class Fake:
         contract = {"input_size": backbone.size, "mean": backbone.mean, "std": backbone.std}
         write_json(self.folder.contract, contract | {"labels": self.dataset.labels})
 
-    def _stop_if_asked(self) -> None:
-        if os.path.exists(self.folder.cancel):
-            raise Cancelled
+
+class FakeMnist(Fake):
+    """Networks further down the list learn more slowly and end higher."""
+
+    def _story(self) -> None:
+        self._stage(events.LOADING, 0)
+        if "warn" in self.behaviour:
+            self.say(events.Warning(time.time(), "The cache was damaged and has been rebuilt."))
+        self.started = {}
+        for network in self.spec.networks:
+            held_out = network.validation_images
+            training = min(DIGITS - held_out, self.spec.training_images or DIGITS)
+            an_epoch = math.ceil(training / network.batch_size)
+            self.started[network.name] = events.LaneStarted(
+                time.time(), network.name, training, held_out, network.batch_size, an_epoch, an_epoch * self.spec.epochs
+            )
+        self.say(*self.started.values())
+        self.learned = dict.fromkeys(self.lanes, 0)  # steps
+        self.stopped: set[str] = set()
+        try:
+            self._train()
+        except Cancelled:
+            self._write_weights()  # what was learned so far is kept
+            raise
+        self._stage(events.EVALUATING, len(self.lanes))
+        self._evaluate()
+        self._stage(events.EXPORTING, len(self.lanes) + 1)
+        self._write_weights()
+        for number, lane in enumerate(self.lanes, 1):
+            self.say(events.NetworkExported(time.time(), lane, 1.2e-7, 64, 0.0002 * number))
+        self.say(events.MnistResult(time.time(), "fake worker", 200_000_000))
+
+    def _train(self) -> None:
+        self.say(events.Stage(time.time(), events.TRAINING, sum(each.steps for each in self.started.values())))
+        for block in range(1, BLOCKS + 1):
+            self._stop_if_asked()
+            self._rest()
+            if block > BLOCKS // 2:
+                self._misbehave()
+                self._fail_if_told("Out of memory while training Strong.")
+            for number, lane in enumerate(self.lanes):
+                started = self.started[lane]
+                if lane in self.stopped or self.learned[lane] == started.steps:
+                    continue
+                if os.path.exists(self.folder.stop(lane)):
+                    self.stopped.add(lane)
+                else:
+                    # the first network is through after three quarters of the time
+                    ahead = 1 + (len(self.lanes) - 1 - number) / (3 * max(1, len(self.lanes) - 1))
+                    until = min(started.steps, round(started.steps * ahead * block / BLOCKS))
+                    self._tell(lane, range(self.learned[lane] + 1, until + 1))
+                    self.learned[lane] = until
+                if lane in self.stopped or self.learned[lane] == started.steps:
+                    self.say(events.LaneEnded(time.time(), lane, lane in self.stopped))
+            self.say(events.Progress(time.time(), sum(self.learned.values())))
+
+    def _tell(self, lane: str, steps: range) -> None:
+        said = self._figures(lane, "training", list(steps))
+        self.say(events.Metric(time.time(), lane, "training", list(steps), *said))
+        started = self.started[lane]
+        ends = [step for step in steps if step % started.steps_an_epoch == 0] if started.validation else []
+        if ends:
+            said = self._figures(lane, "validation", ends)
+            self.say(events.Metric(time.time(), lane, "validation", ends, *said))
+
+    def _figures(self, lane: str, split: str, steps: list[int]) -> tuple[list[float], list[float], list[float]]:
+        """Seconds spent on the network, accuracy 0..1 and cross-entropy, invented: the same for the same step."""
+        number = self.lanes.index(lane)
+        chance = np.random.default_rng(zlib.crc32(f"{self.spec.seed} {lane} {split}".encode()))
+        noise = chance.normal(0, 0.02 if split == "training" else 0.001, steps[-1])[np.array(steps) - 1]
+        epochs = np.array(steps) / self.started[lane].steps_an_epoch
+        top = self._top(lane)
+        accuracy = np.clip(0.1 + (top - 0.1) * (1 - np.exp(-6 * epochs)) + noise, 0, 1)
+        entropy = 2.3 * np.exp(-6 * epochs) + 3 * (1 - top) + np.abs(noise)
+        seconds = 0.4 * (number + 1) * epochs
+        return seconds.round(3).tolist(), accuracy.round(5).tolist(), entropy.round(5).tolist()
+
+    def _top(self, lane: str) -> float:
+        return min(0.996, 0.94 + 0.015 * self.lanes.index(lane))
+
+    def _evaluate(self) -> None:
+        chance = np.random.default_rng(self.spec.seed)
+        truth = chance.integers(0, 10, TEST_IMAGES)
+        said, wrong = {}, np.zeros(TEST_IMAGES, bool)
+        for network in self.spec.networks:
+            lane, started = network.name, self.started[network.name]
+            rows = layers.costs(layers.read(network.layers))
+            answers = np.where(chance.random(TEST_IMAGES) < self._top(lane), truth, (truth + 1) % 10)
+            wrong |= answers != truth
+            score = chance.uniform(0.5, 1.0, TEST_IMAGES).round(4)
+            said[lane] = {"predicted": answers.tolist(), "score": score.tolist()}
+            ends = range(started.steps_an_epoch, self.learned[lane] + 1, started.steps_an_epoch)
+            validation = self._figures(lane, "validation", list(ends))[1] if ends and started.validation else []
+            epochs = self.learned[lane] / started.steps_an_epoch
+            seconds = 0.4 * (self.lanes.index(lane) + 1) * epochs
+            self.say(
+                events.NetworkResult(
+                    t=time.time(),
+                    lane=lane,
+                    parameters=layers.parameters(rows),
+                    multiply_adds=layers.multiply_adds(rows),
+                    epochs=round(epochs, 3),
+                    train_seconds=seconds,
+                    images_per_second=epochs * started.training / seconds if seconds else 0.0,
+                    test_accuracy=float((answers == truth).mean()),
+                    test_n=TEST_IMAGES,
+                    validation_accuracy=validation[-1] if validation else None,
+                    best_epoch=1 + validation.index(max(validation)) if validation else 0,
+                    stopped=lane in self.stopped,
+                )
+            )
+        index = np.flatnonzero(wrong)
+        write_json(self.folder.predictions, {"files": [], "truth": truth.tolist(), "lanes": said})
+        pixels = chance.integers(0, 256, (len(index), 28, 28)).astype(np.uint8)
+        means = chance.integers(0, 256, (10, 28, 28)).astype(np.uint8)
+        np.savez(self.folder.digits, index=index.astype(np.int32), pixels=pixels, mean=means[0], class_means=means)
+
+    def _write_weights(self) -> None:
+        os.makedirs(self.folder.lanes, exist_ok=True)
+        for lane in self.lanes:
+            np.savez(os.path.join(self.folder.lanes, lane + ".npz"), **{"0 kernel": np.zeros((4, 10), np.float32)})
+        self._write_labels(catalog.digit_set(self.spec.data).labels)
+
+
+def main(folder: RunFolder) -> None:
+    is_mnist = isinstance(specs.read(folder.spec), specs.MnistSpec)
+    (FakeMnist(folder) if is_mnist else FakeRetraining(folder)).run()
 
 
 if __name__ == "__main__":
     os.ftruncate(int(sys.argv[2]), 0)
     os.write(int(sys.argv[2]), str(os.getpid()).encode())
-    Fake(RunFolder(sys.argv[1])).run()
+    main(RunFolder(sys.argv[1]))

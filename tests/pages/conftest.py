@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.contract.run_folder import LabHome
 from engine.runs import Run, list_runs, open_run
+from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 
 APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
@@ -15,13 +16,14 @@ APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> LabHome:
-    """A LAB_HOME of the test's own, with a set of 60 photos that a visitor uploaded."""
+    """A LAB_HOME of the test's own, with a set of 60 photos and one of digits that a visitor uploaded."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "lab"))
     monkeypatch.setenv("LAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("WORKER_MODULE", "tests.fakes.fake_worker")
     monkeypatch.setenv("FAKE_SECONDS", "0.2")
     monkeypatch.delenv("WORKER_PYTHON", raising=False)
     draw_photos(tmp_path / "lab" / "datasets" / "lamps")
+    draw_digits(tmp_path / "lab" / "datasets" / "bars.npz")
     (tmp_path / "data").mkdir()
     return LabHome(str(tmp_path / "lab"))
 

@@ -7,7 +7,7 @@ from tests.pages.test_retraining import button, start, texts
 
 def test_the_first_visit_says_how_to_start_and_what_is_ready(visit):
     app = visit()
-    assert "No runs yet. Two ways to start" in texts(app)
+    assert "No runs yet. Three ways to start" in texts(app)
     what = list(app.table[0].value["What"])
     assert any("Memory" in each for each in what)
     assert any("MobileNet v2" in each for each in what)

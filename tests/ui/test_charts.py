@@ -4,6 +4,7 @@ import altair as alt
 import numpy as np
 import pytest
 
+from engine.contract import events
 from engine.device import Reading
 from engine.runs import Curve, Story
 from ui import charts
@@ -20,12 +21,12 @@ def story():
     return told
 
 
-LANES = ["0.005", "0.5", "1.0"]
-NAMES = ["lr 0.005", "lr 0.5", "lr 1.0"]
+TITLES = {"0.005": "lr 0.005", "0.5": "lr 0.5", "1.0": "lr 1.0"}
+NAMES = list(TITLES.values())
 
 
 def drawn(story, weight=0.9, measure=charts.ACCURACY, axis=charts.STEPS):
-    return charts.lines(story, LANES, charts.VALIDATION, measure, axis, weight)
+    return charts.lines(story, TITLES, charts.VALIDATION, measure, axis, weight)
 
 
 def chart(lines, **changes):
@@ -64,7 +65,7 @@ def test_at_most_400_points_of_a_line_are_sent():
     steps = list(range(1, 20001))
     long.curves[("0.5", "validation")] = Curve(steps, [float(step) for step in steps], [0.9] * 20000, [0.1] * 20000)
     spec = charts.curves(
-        charts.lines(long, ["0.5"], "validation", charts.ACCURACY, charts.STEPS, 0.6), ["lr 0.5"],
+        charts.lines(long, {"0.5": "lr 0.5"}, "validation", charts.ACCURACY, charts.STEPS, 0.6), ["lr 0.5"],
         measure=charts.ACCURACY, axis=charts.STEPS, end=20000, height=300, dark=False,
     )  # fmt: skip
     assert len(spec["datasets"]["points"]) == 400
@@ -95,7 +96,7 @@ def test_a_lane_that_diverged_does_not_shape_the_axis(story):
     curve = story.curves[("0.5", "validation")]
     story.curves[("10.0", "validation")] = Curve(curve.step, curve.seconds, [0.2] * 200, [None] * 200)
     story.diverged["10.0"] = None
-    lines = charts.lines(story, [*LANES, "10.0"], charts.VALIDATION, charts.ACCURACY, charts.STEPS, 0.9)
+    lines = charts.lines(story, TITLES | {"10.0": "lr 10.0"}, charts.VALIDATION, charts.ACCURACY, charts.STEPS, 0.9)
     assert len(lines) == 4
     assert domain(chart(lines)) == before
 
@@ -149,6 +150,123 @@ def test_the_crosshair_reads_every_lane_and_has_a_dash_where_there_is_no_value(s
 def test_seconds_end_where_the_race_is_going_to_end(story):
     assert charts.x_end(story, 4000, charts.STEPS) == 4000
     assert charts.x_end(story, 4000, charts.SECONDS) == pytest.approx(20.0)
+
+
+# --- a comparison of networks ----------------------------------------------------------------------------------------
+
+NETWORKS = {"beginner": "Beginner", "strong": "Strong"}
+
+
+@pytest.fixture
+def comparison():
+    """Two networks after two of three epochs; the beginner holds nothing out."""
+    told = Story()
+    for lane, batch, held_out, top in (("beginner", 32, 0, 0.97), ("strong", 128, 5000, 0.99)):
+        an_epoch = -(-60000 // batch)
+        told.tell(events.LaneStarted(0.0, lane, 60000 - held_out, held_out, batch, an_epoch, 3 * an_epoch))
+        steps = list(range(1, 2 * an_epoch + 1))
+        accuracy = [top * (1 - 2.7 ** (-step / 100)) for step in steps]
+        told.curves[(lane, "training")] = Curve(
+            steps, [step / 100 for step in steps], accuracy, [1 - a for a in accuracy]
+        )
+        if held_out:
+            ends = [an_epoch, 2 * an_epoch]
+            told.curves[(lane, "validation")] = Curve(ends, [end / 100 for end in ends], [0.98, 0.985], [0.06, 0.05])
+    return told
+
+
+def network_lines(story, split=charts.BOTH, measure=charts.ACCURACY, axis=charts.STEPS, weight=0.0):
+    return charts.network_lines(story, NETWORKS, split, measure, axis, weight)
+
+
+def test_validation_stands_in_full_and_training_faint_behind_it(comparison):
+    lines = network_lines(comparison)
+    assert [(line.name, line.faint, line.labelled) for line in lines] == [
+        ("Strong", True, False),
+        ("Beginner", False, True),  # holds nothing out: its training is all there is
+        ("Strong", False, True),
+    ]
+    assert lines[2].shown == [0.98, 0.985]
+    assert lines[2].dots
+    datasets = chart(lines, end=5625)["datasets"]
+    assert {row["lane"] for row in datasets["faint"]} == {"Strong"}
+    assert [row["y"] for row in datasets["dots"]] == [0.98, 0.985]
+    assert sorted(row["lane"] for row in datasets["ends"]) == ["Beginner", "Strong"]
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [(charts.VALIDATION, ["Beginner", "Strong"]), (charts.TRAINING, ["Beginner", "Strong"])],
+)
+def test_one_split_alone_is_drawn_in_full(comparison, split, names):
+    lines = network_lines(comparison, split)
+    assert [line.name for line in lines] == names
+    assert not any(line.faint for line in lines)
+
+
+def test_before_its_first_validation_a_network_is_labelled_at_its_training(comparison):
+    del comparison.curves[("strong", "validation")]
+    strong = [line for line in network_lines(comparison) if line.name == "Strong"]
+    assert [(line.faint, line.labelled) for line in strong] == [(True, True)]
+
+
+def test_training_is_drawn_as_means_that_stay_where_they_are_while_the_run_goes_on(comparison):
+    whole = network_lines(comparison, charts.TRAINING)[0]
+    curve = comparison.curves[("beginner", "training")]
+    together = -(-3 * 1875 // 400)
+    assert whole.x[0] == together
+    assert whole.raw[0] == pytest.approx(sum(curve.accuracy[:together]) / together)
+    assert len(whole.x) <= 400
+    half = len(curve.step) // 2 // together * together
+    comparison.curves[("beginner", "training")] = Curve(
+        curve.step[:half], curve.seconds[:half], curve.accuracy[:half], curve.cross_entropy[:half]
+    )
+    before = network_lines(comparison, charts.TRAINING)[0]
+    assert before.raw == whole.raw[: len(before.raw)]
+
+
+def test_only_training_is_smoothed(comparison):
+    rough, smooth = network_lines(comparison, weight=0.0), network_lines(comparison, weight=0.9)
+    assert rough[2].shown == smooth[2].shown
+    assert rough[0].shown != smooth[0].shown
+
+
+@pytest.mark.parametrize(
+    ("axis", "last", "end"),
+    [
+        pytest.param(charts.STEPS, 938, 5625, id="steps, of the network with the most"),
+        pytest.param(charts.EPOCHS, 2, 3, id="epochs"),
+        pytest.param(charts.SECONDS, 9.38, 56.25, id="seconds, of the slowest network"),
+    ],
+)
+def test_the_axis_of_a_comparison_ends_where_its_last_network_will(comparison, axis, last, end):
+    assert network_lines(comparison, axis=axis)[2].x[-1] == pytest.approx(last)
+    assert charts.networks_end(comparison, 3, axis) == pytest.approx(end)
+
+
+def test_a_stopped_network_does_not_stretch_the_seconds(comparison):
+    comparison.tell(events.LaneEnded(0.0, "beginner", True))
+    assert charts.networks_end(comparison, 3, charts.SECONDS) == pytest.approx(37.5)
+
+
+def test_the_crosshair_says_training_beside_validation(comparison):
+    rows = chart(network_lines(comparison), end=5625)["datasets"]["crosshair"]
+    strong = next(row["lane1"] for row in rows if row["x"] >= 900)
+    assert strong.startswith("98.5% (training 9")
+    assert rows[10]["lane0"].endswith("%")
+
+
+def test_every_chart_of_a_comparison_is_valid_vega_lite(comparison):
+    for axis in (charts.STEPS, charts.EPOCHS, charts.SECONDS):
+        alt.Chart.from_dict(chart(network_lines(comparison, axis=axis), axis=axis, end=5625))
+
+
+def test_circles_are_digits_and_squares_are_photos():
+    points = [charts.TimedRun("Flowers", 112.0, 0.9), charts.TimedRun("Strong", 60.0, 0.99, digits=True)]
+    spec = charts.accuracy_against_time(points, 250, dark=False)
+    scale = spec["layer"][0]["encoding"]["shape"]["scale"]
+    shape = dict(zip(scale["domain"], scale["range"], strict=True))
+    assert [shape[row["of"]] for row in spec["layer"][0]["data"]["values"]] == ["square", "circle"]
 
 
 def test_sensors_that_are_not_there_have_no_row():

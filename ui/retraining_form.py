@@ -1,4 +1,4 @@
-"""Widgets -> specs. What is chosen here is looked at before anything starts."""
+"""Widgets -> the spec of a retraining run. What is chosen here is looked at before anything starts."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from typing import Literal
 
 import streamlit as st
 
-from engine import assets, device, photos, runs
+from engine import photos
 from engine.contract import catalog, specs
 from engine.contract.dataset import SPLITS, Dataset
-from engine.errors import AssetError, EngineError, PhotosError
-from ui import charts, lab, run_panel
-from ui.words import count, duration, size
+from engine.errors import EngineError, PhotosError
+from ui import charts, lab, parts, retraining_results
+from ui.words import count, duration
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
@@ -61,13 +61,7 @@ def retrain(mode: str) -> Form:
     steps = st.select_slider(
         "Steps", STEPS, specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}", key="steps", persist_state="session"
     )
-    devices = [specs.CPU, specs.GPU] if device.has_gpu() else [specs.CPU]
-    run_on = specs.CPU
-    if len(devices) > 1:
-        run_on = st.segmented_control(
-            "Device", devices, format_func=str.upper, default=specs.GPU, required=True, key="device",
-            persist_state="session",
-        )  # fmt: skip
+    run_on = parts.device_choice()
     with st.expander("More settings", type="compact", key="more_settings"):
         spec = _more_settings(specs.DEFAULT_RETRAIN)
     spec = spec._replace(backbone=backbone, learning_rates=rates, steps=steps, device=run_on)
@@ -90,18 +84,6 @@ def retrain(mode: str) -> Form:
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
     return Form(spec, chosen, start)
-
-
-def this_run(run: runs.Run) -> None:
-    """The settings of a run that goes on, in the place of the form, and the way back to the form."""
-    st.table(run_panel.settings_rows(run), hide_header=True, hide_index=True, border="horizontal")
-    st.button("New run", key="new_run", width="stretch", icon=":material/add:", on_click=forget_run)
-    st.caption("A further run lines up behind this one.")
-
-
-def forget_run() -> None:
-    """Show the form and the photos instead of a run."""
-    st.query_params.pop("run", None)
 
 
 # --- photos ----------------------------------------------------------------------------------------------------------
@@ -202,9 +184,9 @@ def _scan(root: Path, title: str) -> photos.Scan:
 def show_photos(chosen: Photos) -> None:
     """What was found, before anything starts: classes, counts, split, a strip of photos, and what is wrong."""
     if not chosen.title:
-        return _empty("Your own photos", "One folder per class, as a path or as one zip, 20 photos or more.")
+        return parts.empty("Your own photos", "One folder per class, as a path or as one zip, 20 photos or more.")
     if chosen.to_fetch:
-        return _fetch(chosen)
+        return parts.fetch(chosen.to_fetch, chosen.title, chosen.attribution)
     for fault in chosen.faults:
         st.error(fault, icon=":material/error:")
     if chosen.scan is None or not chosen.scan.classes:
@@ -244,42 +226,9 @@ def _strip(scan: photos.Scan) -> None:
         for row in scan.classes[:THUMBNAILS]:
             step = max(1, len(row.files) // each)
             for file in row.files[::step][:each]:
-                found = run_panel.thumbnail(str(scan.root / row.folder / file), THUMBNAIL_HEIGHT)
+                found = retraining_results.thumbnail(str(scan.root / row.folder / file), THUMBNAIL_HEIGHT)
                 if found:
                     st.image(found[0], width=found[1], alt=f"{row.label}: {file}")
-
-
-def _fetch(chosen: Photos) -> None:
-    asset = assets.asset(chosen.to_fetch)
-    with st.container(border=True, gap="small"):
-        st.markdown(f"**{chosen.title} is not on this machine yet.**")
-        st.caption(f"{chosen.attribution}. {size(asset.size_bytes)} to fetch once, from {asset.sources[0].title}.")
-        if not st.button(f"Fetch {size(asset.size_bytes)}", key="fetch", icon=":material/download:"):
-            return
-        bar, shown = st.progress(0.0, text="Fetching"), 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > 0.2:
-                shown = time.monotonic()
-                bar.progress(min(1.0, done / max(1, total)), text=f"Fetching {size(done)} of {size(total)}")
-
-        try:
-            assets.fetch(lab.home(), asset.name, progress)
-        except AssetError as error:
-            bar.empty()
-            st.error(str(error), icon=":material/error:")
-        else:
-            st.rerun()
-
-
-def _empty(title: str, words: str) -> None:
-    with st.container(
-        border=True, height=440, horizontal_alignment="center", vertical_alignment="center", key="empty_card"
-    ):
-        st.markdown(":material/show_chart:", width="content")
-        st.markdown(f"**{title}**", width="content")
-        st.markdown(words, width="content")
 
 
 # --- learning rates --------------------------------------------------------------------------------------------------

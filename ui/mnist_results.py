@@ -1,0 +1,473 @@
+"""What a comparison of networks shows below its card: verdict, curves, and tabs."""
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from engine import comparison, runs
+from engine.contract import catalog, events, layers
+from engine.contract.run_folder import LabHome
+from engine.curves import percent
+from engine.metrics import confusion
+from ui import charts, digit_pad, lab, mnist_charts, network_layers, parts
+from ui.words import count, duration
+
+CONTENTS = "Weights, TFLite file and SavedModel of every network, labels and predictions, as one zip"
+CONTENTS_CANCELLED = "Weights of every network up to where it stopped, and the labels, as one zip"
+LOST = "Networks learn from the beginning when it is started again."
+
+DIGIT_SIDE = 72  # pixels
+SHOWN_MISTAKES = 24
+SHOWN_DIFFERENCES = 9
+COSTS = {  # what a network may be weighed by: column of the table -> field of comparison.NetworkRow
+    "Training": "train_seconds",
+    "Multiply-adds": "multiply_adds",
+    "Parameters": "parameters",
+    "Per image": "image_seconds",
+}
+
+
+def show(run: runs.Run) -> None:
+    rows = comparison.network_rows(run)
+    if len(rows) == len(run.lanes):  # all were tested: the figures do not wait for the export
+        found = comparison.verdict(run)
+        st.markdown(f"**{found.conclusion}** {found.reasons}")
+    _stops(run)
+    if run.story.curves or run.is_active:
+        _curves(run)
+    _tabs(run, rows)
+
+
+def time_left(run: runs.Run, now: float) -> str:
+    """ "58 s left": for every network the steps that are left, at its own seconds a step; they take turns."""
+    stage, story = run.story.stages[-1], run.story
+    if stage.name in (events.EVALUATING, events.EXPORTING):
+        return "finishing"
+    curves = {lane: story.curves.get((lane, charts.TRAINING)) for lane in story.lanes_started}
+    if not curves or not all(curves.values()) or now - stage.began < 5:
+        return "estimating"
+    left = 0.0
+    for lane, curve in curves.items():
+        if curve and lane not in story.lanes_ended:
+            left += (story.lanes_started[lane].steps - curve.step[-1]) * curve.seconds[-1] / curve.step[-1]
+    return f"{duration(max(1.0, left))} left"
+
+
+def note(run: runs.Run, now: float) -> str:
+    """ "2 of 4 networks done · 58 s left" """
+    if len(run.lanes) == 1 or run.story.stages[-1].name != events.TRAINING:
+        return time_left(run, now)
+    return f"{len(run.story.lanes_ended)} of {len(run.lanes)} networks done · {time_left(run, now)}"
+
+
+def settings_rows(run: runs.Run) -> list[dict[str, str]]:
+    """The settings of a run as people read them, shortest first."""
+    spec = run.spec
+    networks = spec.networks
+    rows = {
+        "Data": catalog.digit_set(spec.data).title,
+        "Networks": networks[0].title if len(networks) == 1 else str(len(networks)),
+        "Epochs": str(spec.epochs),
+        "Images": f"{spec.training_images:,}" if spec.training_images else "All",
+        "Batch": ", ".join(dict.fromkeys(f"{network.batch_size:,}" for network in networks)),
+        "Learning rate": ", ".join(dict.fromkeys(f"{network.learning_rate:g}" for network in networks)),
+        "Device": spec.device.upper(),
+        "Seed": str(spec.seed),
+    }
+    return [{"Setting": name, "Value": value} for name, value in rows.items()]
+
+
+def _titles(run: runs.Run) -> dict[str, str]:
+    return dict(zip(run.lanes, run.lane_titles, strict=True))
+
+
+def _stops(run: runs.Run) -> None:
+    """A button for each network that still learns."""
+    story = run.story
+    if run.state != events.RUNNING or run.cancel_asked or not story.lanes_started:
+        return
+    learning = [lane for lane in run.lanes if lane in story.lanes_started and lane not in story.lanes_ended]
+    if not learning or story.stages[-1].name != events.TRAINING:
+        return
+    with st.container(horizontal=True, gap="small", key="stops"):
+        for lane in learning:
+            stopping, title = os.path.exists(run.folder.stop(lane)), _titles(run)[lane]
+            st.button(
+                f"Stopping {title}" if stopping else f"Stop {title}",
+                key=f"stop_{lane}",
+                type="tertiary",
+                icon=":material/stop:",
+                on_click=_stop,
+                args=(run.id, lane),
+                disabled=stopping,
+                help="It learns no more and is tested as it is; the others go on",
+            )
+
+
+def _stop(run_id: str, lane: str) -> None:
+    lab.queue().stop_lane(run_id, lane)
+
+
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+def _curves(run: runs.Run) -> None:
+    with st.container(horizontal=True, gap=8, key="chart_controls"):  # four controls fit into one row
+        split = parts.choice("Images", ["Both", "Validation", "Training"], "network_split").lower()
+        measure = parts.choice("Measure", ["Accuracy", "Loss"], "network_measure")
+        axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis")
+        weight = parts.choice("Smoothing", list(parts.SMOOTHING), "network_smoothing", "Smooth 0.6")
+    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
+    axis_field = {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis]
+    drawn = charts.network_lines(run.story, _titles(run), split, measure_field, axis_field, parts.SMOOTHING[weight])
+    chart = charts.curves(
+        drawn,
+        run.lane_titles,
+        measure=measure_field,
+        axis=axis_field,
+        end=charts.networks_end(run.story, run.spec.epochs, axis_field),
+        height=340 if run.is_active else 300,  # once there is a verdict above, the table stays in sight
+        dark=lab.is_dark(),
+        narrow=lab.is_phone(),
+    )
+    # The figures are in the words once they rest: new words make the browser build the chart anew.
+    figures = "growing as the run goes on." if run.is_active else charts.networks_in_words(drawn, measure_field)
+    alt = f"{measure} of {count(len(run.lanes), 'network')}, {split}: {figures}"
+    st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
+    st.caption(_what_lines_are(run, split))
+
+
+def _what_lines_are(run: runs.Run, split: str) -> str:
+    alone = [network.title for network in run.spec.networks if not network.validation_images]
+    training = "training, with dropout and moved images"
+    words = {
+        charts.BOTH: f"Full lines: validation, once an epoch. Thin lines: {training}.",
+        charts.VALIDATION: "Validation, once an epoch on images held out.",
+        charts.TRAINING: f"{training.capitalize()}.",
+    }[split]
+    if split != charts.TRAINING and alone:
+        words += f" Full, but training: {' and '.join(alone)}, without images held out."
+    return words
+
+
+# --- tabs ------------------------------------------------------------------------------------------------------------
+
+
+def _tabs(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    draw = {
+        "Results": lambda: _results(run, rows),
+        "Why": lambda: _why(run, rows),
+        "Confusion": lambda: _confusion(run, rows),
+        "Mistakes": lambda: _mistakes(run, rows),
+        "Draw a digit": lambda: digit_pad.show(run),
+        "Layers": lambda: network_layers.show(list(run.spec.networks)),
+        "Leaderboard": show_leaderboard,
+        "Settings": lambda: _settings(run),
+        "Log": lambda: parts.log(run),
+    }
+    if run.state != events.DONE:
+        del draw["Draw a digit"]
+    parts.tabs(draw, "mnist_tabs")
+
+
+def _results(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    if not rows:
+        _progress_table(run)
+        parts.waiting(run, "Test accuracy arrives")
+        return
+    _table(run, rows)
+    st.caption("Each network met the test images once, at its end; best epochs are by validation.")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="cost_controls"):
+        st.markdown("**Accuracy against**", width="content")
+        cost = parts.choice("Cost", list(COSTS), "cost")
+    weighed = [row for row in rows if getattr(row, COSTS[cost]) is not None]
+    if not weighed:
+        st.caption("The time per image is measured once the networks are exported.")
+        return
+    st.vega_lite_chart(
+        mnist_charts.accuracy_against_cost(weighed, COSTS[cost], 300, lab.is_dark()),
+        width="stretch",
+        key="cost_chart",
+        alt=f"Test accuracy against {cost.lower()}: {_in_words(weighed)}",
+    )
+
+
+def _table(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    wrong = f"Wrong of {rows[0].test_n:,}"
+    table = [
+        {
+            "Network": row.title + (" · stopped" if row.stopped else ""),
+            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high, row.test_n),
+            wrong: f"{row.wrong:,}",
+            "Training": duration(row.train_seconds),
+            "Images/s": f"{row.images_per_second:,.0f}",
+            "Per image": None if row.image_seconds is None else _short(row.image_seconds),
+            "Parameters": f"{row.parameters:,}",
+            "Multiply-adds": f"{row.multiply_adds:,}",
+            "Best epoch": str(row.best_epoch) if row.best_epoch else None,
+        }
+        for row in rows
+    ]
+    right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Network"}
+    right["Test accuracy"] = st.column_config.Column(
+        alignment="right", width="medium", help="With its 95 % Wilson interval. Reported, never chosen by."
+    )
+    right["Training"] = st.column_config.Column(alignment="right", help="Spent on this network alone")
+    right["Per image"] = st.column_config.Column(alignment="right", help="TFLite with one thread, median")
+    right["Multiply-adds"] = st.column_config.Column(alignment="right", help="For one image")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config=right,
+        key="network_table",
+        alt=_in_words(rows),
+    )
+    if len(rows) < len(run.lanes):
+        parts.waiting(run, "The others arrive")
+
+
+def _in_words(rows: Sequence[comparison.NetworkRow]) -> str:
+    return "; ".join(f"{row.title}: {percent(row.test_accuracy)} of {row.test_n:,} test images" for row in rows) + "."
+
+
+def _with_interval(share: float, low: float, high: float, n: int) -> str:
+    return f"{percent(share)} ({percent(low)[:-1]}–{percent(high)}, N={n:,})"
+
+
+def _short(seconds: float) -> str:
+    """A time per image: 0.06 ms, 1.4 ms, 21 ms."""
+    thousandths = seconds * 1000
+    return f"{thousandths:.2f} ms" if thousandths < 1 else f"{thousandths:.1f} ms"
+
+
+def _progress_table(run: runs.Run) -> None:
+    """How far each network is, while none has been tested."""
+    table = []
+    for network in run.spec.networks:
+        started = run.story.lanes_started.get(network.name)
+        learned = run.story.curves.get((network.name, charts.TRAINING), runs.Curve())
+        measured = run.story.curves.get((network.name, charts.VALIDATION), runs.Curve())
+        ended = run.story.lanes_ended.get(network.name)
+        epoch = learned.step[-1] / started.steps_an_epoch if started and learned.step else 0.0
+        spent = learned.seconds[-1] if learned.step else 0.0
+        table.append(
+            {
+                "Network": network.title + (" · stopped" if ended and ended.stopped else " · done" if ended else ""),
+                "Epoch": f"{epoch:.1f} of {run.spec.epochs}",
+                "Validation": percent(measured.accuracy[-1]) if measured.step else None,
+                "Training": duration(spent) if spent else None,
+                "Images/s": f"{epoch * started.training / spent:,.0f}" if started and spent else None,
+                "Parameters": f"{layers.parameters(layers.costs(layers.read(network.layers))):,}",
+            }
+        )
+    right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Network"}
+    st.dataframe(
+        table, hide_index=True, height="content", placeholder="–", column_config=right, key="progress_table",
+        alt="How far each network is: " + ", ".join(network.title for network in run.spec.networks) + ".",
+    )  # fmt: skip
+
+
+def _why(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    found = comparison.explanations(run) if rows else []
+    if not found:
+        parts.waiting(run, "What these curves teach arrives")
+    for each in found:
+        st.markdown(f"**{each.title}**  \n{each.text}")
+
+
+def _lane_choice(run: runs.Run, label: str, key: str, number: int = 0) -> str:
+    titles = _titles(run)
+    lanes = list(titles)
+    return st.selectbox(
+        label, lanes, index=min(number, len(lanes) - 1), format_func=titles.__getitem__, key=f"{key}_{run.id}"
+    )
+
+
+def _confusion(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    predictions = run.predictions()
+    if not rows or predictions is None:
+        parts.waiting(run, "The confusion matrix arrives")
+        return
+    lane = _lane_choice(run, "Network", "confusion_lane") if len(run.lanes) > 1 else run.lanes[0]
+    labels = catalog.digit_set(run.spec.data).labels
+    counts = confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels))
+    parts.confusion_chart(counts, labels, f"test images right by {_titles(run)[lane]}", "image")
+    parts.class_table(counts, labels, "image")
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def _mistakes(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
+    if not rows:
+        parts.waiting(run, "The hardest digits arrive")
+        return
+    hardest = comparison.hardest(run)
+    if not hardest:
+        st.caption(f"Every one of the {rows[0].test_n:,} test images is right.")
+        return
+    titles, labels = _titles(run), catalog.digit_set(run.spec.data).labels
+    st.markdown("**The hardest digits, and what each network takes them for**")
+    with st.container(horizontal=True, gap="small", key="hardest"):
+        for mistake in hardest:
+            with st.container(horizontal=True, gap="small", width=252):
+                said = {
+                    lane: f"{labels[guess]} ({percent0(score)})" for lane, (guess, score) in mistake.guesses.items()
+                }
+                words = [f"{titles[lane]}: {words}" for lane, words in said.items()]
+                _digit(mistake, f"Test image {mistake.index:,}, a {labels[mistake.truth]}: {', '.join(words)}")
+                lines = [
+                    f":gray[{line}]" if mistake.guesses[lane][0] == mistake.truth else line
+                    for lane, line in zip(said, words, strict=True)
+                ]
+                lines = [f":small[{line}]" for line in [f"**Is {labels[mistake.truth]}**", *lines]]
+                st.markdown("  \n".join(lines), width="stretch")
+    lane = _lane_choice(run, "One network's surest errors", "mistakes_lane") if len(run.lanes) > 1 else run.lanes[0]
+    found = comparison.mistakes(run, lane, SHOWN_MISTAKES)
+    row = next(row for row in rows if row.lane == lane) if any(row.lane == lane for row in rows) else rows[0]
+    st.caption(f"{row.title} is wrong on {row.wrong:,} of {row.test_n:,}, the surest errors first.")
+    _strip(found, lane, labels, "mistakes")
+    if len(run.lanes) > 1:
+        _disagreement(run, labels)
+
+
+def _disagreement(run: runs.Run, labels: Sequence[str]) -> None:
+    st.markdown("**Where two networks disagree**")
+    left, right = st.columns(2, gap="small")
+    with left:
+        first = _lane_choice(run, "First network", "first_lane")
+    with right:
+        second = _lane_choice(run, "Second network", "second_lane", 1)
+    if first == second:
+        st.caption("Choose two different networks.")
+        return
+    titles = _titles(run)
+    found = comparison.disagreement(run, first, second, SHOWN_DIFFERENCES)
+    st.markdown(found.sentence)
+    for mistakes, right_one, wrong_one in (
+        (found.only_first, first, second),
+        (found.only_second, second, first),
+    ):
+        if mistakes:
+            st.caption(f"Only {titles[right_one]} is right; {titles[wrong_one]} says:")
+            _strip(mistakes, wrong_one, labels, f"only_{right_one}")
+
+
+def _strip(mistakes: Sequence[comparison.Mistake], lane: str, labels: Sequence[str], key: str) -> None:
+    """Pictures with what they are and what this network took them for."""
+    with st.container(horizontal=True, gap="small", key=key):
+        for mistake in mistakes:
+            guess, score = mistake.guesses[lane]
+            words = f"{labels[mistake.truth]} → {labels[guess]}"
+            with st.container(width=DIGIT_SIDE + 16, gap=None, horizontal_alignment="center"):
+                _digit(mistake, f"Test image {mistake.index:,}: {words}, {percent0(score)} sure")
+                st.caption(words, text_alignment="center")
+
+
+def _digit(mistake: comparison.Mistake, alt: str) -> None:
+    if mistake.pixels is None:
+        st.caption(f"Test image {mistake.index:,}")
+    else:
+        st.image(_png(mistake.pixels.tobytes()), width=DIGIT_SIDE, alt=alt)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _png(pixels: bytes) -> bytes:
+    """28 x 28 bytes, 255 ink -> a PNG, black on white, each pixel a square of 5."""
+    ink = np.frombuffer(pixels, np.uint8).reshape(layers.SIZE, layers.SIZE)
+    out = io.BytesIO()
+    Image.fromarray(np.kron(255 - ink, np.ones((5, 5), np.uint8))).save(out, "PNG")
+    return out.getvalue()
+
+
+def percent0(share: float) -> str:
+    """0.984 -> "98%"."""
+    return f"{share:.0%}"
+
+
+# --- all runs --------------------------------------------------------------------------------------------------------
+
+
+def show_leaderboard(titled: bool = False) -> None:
+    """Every tested network of every run kept; nothing without one where it has a title."""
+    tested = tuple((row.id, row.state) for row in lab.rows() if row.networks)
+    rows = _leaderboard(lab.home().path, tested)
+    if not rows:
+        if not titled:
+            st.caption("Every network that was tested here is listed, best first, once one was.")
+        return
+    if titled:
+        st.markdown("**Leaderboard**")
+    table = [
+        {
+            "Data": row.data,
+            "Network": row.title,
+            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high, row.test_n),
+            "Median of seeds": None if row.median is None else f"{percent(row.median)} of {row.seeds}",
+            "Epochs": f"{row.epochs:g}",
+            "Training": duration(row.train_seconds),
+            "Parameters": f"{row.parameters:,}",
+            "Seed": str(row.seed),
+            "Run": row.run_id,
+        }
+        for row in rows
+    ]
+    right = {name: st.column_config.Column(alignment="right") for name in list(table[0])[2:-1]}
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(table) <= 12 else 470,
+        placeholder="–",
+        column_config=right,
+        key="leaderboard",
+        alt=f"{count(len(rows), 'tested network')}; the best is {rows[0].title} with {percent(rows[0].test_accuracy)}.",
+    )
+    st.caption("Ordered by the test, so the first figure is a little too good; the median of several seeds is not.")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _leaderboard(home_path: str, tested: tuple[tuple[str, str], ...]) -> list[comparison.LeaderRow]:
+    """`tested`: id and state of the runs; part of the key, so that a run is read again only once it has changed."""
+    return comparison.leaderboard(runs.open_run(LabHome(home_path), run_id) for run_id, _ in tested)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _settings(run: runs.Run) -> None:
+    rows = settings_rows(run) + [{"Setting": "Run", "Value": run.id}]
+    if result := run.story.mnist_result:
+        differences = [each.difference for each in run.story.networks_exported.values()]
+        rows.append({"Setting": "Runtime", "Value": result.runtime})
+        if differences:
+            images = count(max(each.images for each in run.story.networks_exported.values()), "image")
+            checked = f"{images} in a fresh process, probabilities differ by at most {max(differences):.1e}"
+            rows.append({"Setting": "Export checked", "Value": checked})
+    parts.settings_table(rows)
+    table = []
+    for network in run.spec.networks:
+        started = run.story.lanes_started.get(network.name)
+        table.append(
+            {
+                "Network": network.title,
+                "Optimizer": network.optimizer.capitalize() if network.optimizer == catalog.ADAM else "SGD",
+                "Learning rate": f"{network.learning_rate:g}",
+                "Schedule": network.schedule.replace("_", " "),
+                "Batch": f"{started.batch_size if started else network.batch_size:,}",
+                "Label smoothing": f"{network.label_smoothing:g}",
+                "Moved images": "yes" if network.augmentation else "no",
+                "Training images": f"{started.training:,}" if started else None,
+                "Held out": f"{started.validation if started else network.validation_images:,}",
+                "Source": network.source,
+            }
+        )
+    st.dataframe(
+        table, hide_index=True, height="content", placeholder="–", key="recipes",
+        alt="How each network is trained: " + ", ".join(network.title for network in run.spec.networks) + ".",
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Small parts that forms and results of every kind of run are made of."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from engine import assets, device, runs
+from engine.contract import events, specs
+from engine.errors import AssetError
+from engine.metrics import per_class
+from ui import charts, lab
+from ui.words import duration, size
+
+SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
+
+
+def choice(label: str, options: Sequence[str], key: str, default: str = "") -> str:
+    """A segmented control above a chart, without its label, that is never left empty."""
+    return st.segmented_control(
+        label,
+        options,
+        default=default or options[0],
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+
+
+def device_choice() -> str:
+    """ "cpu" or "gpu"; asks only where there are both."""
+    if not device.has_gpu():
+        return specs.CPU
+    return st.segmented_control(
+        "Device", [specs.CPU, specs.GPU], format_func=str.upper, default=specs.GPU, required=True, key="device",
+        persist_state="session",
+    )  # fmt: skip
+
+
+def share(stage: runs.StageStory) -> float:
+    """How much of a stage is done, 0..1."""
+    if stage.ended is not None:
+        return 1.0
+    return min(1.0, stage.done / stage.total) if stage.total else 0.0
+
+
+def time_left(stage: runs.StageStory, now: float) -> str:
+    """ "46 s left"; "estimating" before 5 % and 5 s have passed; "finishing" where a stage cannot be counted."""
+    if stage.name in (events.EVALUATING, events.EXPORTING):
+        return "finishing"
+    elapsed, done = now - stage.began, share(stage)
+    if done < 0.05 or elapsed < 5:
+        return "estimating"
+    left = duration(max(1.0, elapsed * (1 - done) / done))
+    return f"{left} left" if stage.name == events.TRAINING else f"{left} to training"
+
+
+def tabs(draw: Mapping[str, Callable[[], None]], key: str) -> None:
+    """Tabs by name, of which only the open one is drawn."""
+    for name, tab in zip(draw, st.tabs(list(draw), key=key, on_change="rerun"), strict=True):
+        if tab.open:
+            with tab:
+                draw[name]()
+
+
+def waiting(run: runs.Run, what: str) -> None:
+    """Says when a tab will fill, or why it never will."""
+    if run.is_active:
+        st.caption(f"{what} after Evaluating.")
+    else:
+        st.caption("No test result: the run stopped before Evaluating.")
+
+
+def class_table(counts: np.ndarray, labels: Sequence[str], one: str = "photo") -> None:
+    """Recall and precision of each class; `counts` (classes, classes), rows true; `one`: what is counted."""
+    tested = f"Test {one}s"
+    table = [
+        {"Class": label, tested: figures.photos, "Recall": _hundreds(figures.recall)}
+        | {"Precision": _hundreds(figures.precision)}
+        for label, figures in zip(labels, per_class(counts), strict=True)
+    ]
+    bar = st.column_config.ProgressColumn(format="%.1f%%", min_value=0.0, max_value=100.0)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(table) <= 12 else 440,
+        placeholder="–",
+        column_config={"Recall": bar, "Precision": bar},
+        key="class_table",
+        alt="; ".join(f"{row['Class']}: {row[tested]} {one}s" for row in table),
+    )
+
+
+def _hundreds(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def confusion_chart(counts: np.ndarray, labels: Sequence[str], right: str, one: str) -> None:
+    """`counts` (classes, classes), rows true; `right`: what the right ones are, after their number."""
+    st.vega_lite_chart(
+        charts.confusion(counts, labels, lab.is_dark(), f"{one.capitalize()}s"),
+        width="stretch",
+        key="confusion_chart",
+        alt=f"{int(counts.trace()):,} of {int(counts.sum()):,} {right}; rows are the true class.",
+    )
+
+
+def settings_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """`rows`: {"Setting": …, "Value": …}"""
+    st.table(rows, hide_header=True, hide_index=True, border="horizontal")
+
+
+def log(run: runs.Run) -> None:
+    tail = run.log_tail()
+    if tail:
+        st.code(tail, language=None, wrap_lines=True)
+    else:
+        st.caption("The worker has written nothing to its log.")
+
+
+def empty(title: str, words: str, height: int = 440) -> None:
+    """The card in the place of results that are not there yet."""
+    with st.container(
+        border=True, height=height, horizontal_alignment="center", vertical_alignment="center", key="empty_card"
+    ):
+        st.markdown(":material/show_chart:", width="content")
+        st.markdown(f"**{title}**", width="content")
+        st.markdown(words, width="content")
+
+
+def fetch(name: str, title: str, attribution: str) -> None:
+    """The card of an asset that is not on this machine yet, with a button that fetches it."""
+    asset = assets.asset(name)
+    with st.container(border=True, gap="small"):
+        st.markdown(f"**{title} is not on this machine yet.**")
+        st.caption(f"{attribution}. {size(asset.size_bytes)} to fetch once, from {asset.sources[0].title}.")
+        if not st.button(f"Fetch {size(asset.size_bytes)}", key="fetch", icon=":material/download:"):
+            return
+        bar, shown = st.progress(0.0, text="Fetching"), 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > 0.2:
+                shown = time.monotonic()
+                bar.progress(min(1.0, done / max(1, total)), text=f"Fetching {size(done)} of {size(total)}")
+
+        try:
+            assets.fetch(lab.home(), asset.name, progress)
+        except AssetError as error:
+            bar.empty()
+            st.error(str(error), icon=":material/error:")
+        else:
+            st.rerun()

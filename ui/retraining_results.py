@@ -1,0 +1,345 @@
+"""What a retraining run shows below its card: verdict or figures, curves, and tabs."""
+
+import io
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from engine import photos, runs
+from engine.contract import catalog, events, specs
+from engine.curves import LaneRow, lane_rows, percent, verdict
+from engine.errors import EngineError, PhotosError
+from engine.metrics import confusion
+from ui import charts, lab, parts
+from ui.words import count, duration
+
+CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
+CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"
+LOST = "What it had computed is kept, so starting it again is quicker."
+HARDEST = 24  # photos shown
+
+
+def show(run: runs.Run) -> None:
+    _remarks(run)
+    # The figures are there once a lane is chosen: they do not wait for the export, and its failure does not hide them.
+    rows = lane_rows(run.story, run.lanes) if run.story.kept and run.state != events.CANCELLED else []
+    if len(run.lanes) > 1 and rows:
+        found = verdict(rows, run.predictions())
+        st.markdown(f"**{found.conclusion}** {found.reasons}")
+    elif rows:
+        _metrics(run, rows[0])
+    if run.story.curves or run.is_active:
+        _curves(run)
+    _tabs(run, rows)
+
+
+def time_left(run: runs.Run, now: float) -> str:
+    """Of the stage it is in, "46 s left"."""
+    return parts.time_left(run.story.stages[-1], now)
+
+
+def note(run: runs.Run, now: float) -> str:
+    """The quiet words beside the name of a run that has begun."""
+    stage = run.story.stages[-1]
+    left, elapsed = time_left(run, now), run.story.last_t - stage.began
+    if stage.name == events.BOTTLENECKS and stage.done and elapsed > 1:
+        return f"{stage.done / elapsed:.0f} photos/s · {left}"
+    return left
+
+
+def _remarks(run: runs.Run) -> None:
+    for diverged in run.story.diverged.values():
+        st.warning(f"**lr {diverged.lane} diverged.** {diverged.why}", icon=":material/trending_down:")
+    if skipped := run.story.skipped:
+        with st.expander(f"{count(len(skipped), 'photo')} left out", type="compact", key="skipped"):
+            listed = [f"- `{one.file}`: {one.why}" for one in skipped[:50]]
+            more = [f"- and {len(skipped) - 50:,} more"] if len(skipped) > 50 else []
+            st.markdown("\n".join(listed + more))
+
+
+# --- figures and curves ----------------------------------------------------------------------------------------------
+
+
+def _metrics(run: runs.Run, row: LaneRow) -> None:
+    interval = f"95 % interval {percent(row.test_low)} to {percent(row.test_high)}, {count(row.test_n, 'photo')}"
+    reached = _first_reaching(run, row.lane, 0.85)
+    columns = st.columns(4)
+    columns[0].metric("Test accuracy", percent(row.test_accuracy), help=interval)
+    columns[1].metric("Best validation", percent(row.best_validation_accuracy), help=f"At step {row.best_step:,}")
+    columns[2].metric(
+        "Time to 85%", duration(reached) if reached is not None else "–", help="Of training, on validation"
+    )
+    training = next(stage for stage in run.story.stages if stage.name == events.TRAINING)
+    columns[3].metric(
+        "Training", duration((training.ended or 0) - training.began), help="Without bottlenecks and export"
+    )
+
+
+def _first_reaching(run: runs.Run, lane: str, accuracy: float) -> float | None:
+    curve = run.story.curves.get((lane, charts.VALIDATION), runs.Curve())
+    return next((s for s, value in zip(curve.seconds, curve.accuracy, strict=True) if value >= accuracy), None)
+
+
+def _curves(run: runs.Run) -> None:
+    race = len(run.lanes) > 1
+    with st.container(horizontal=True, gap="small", key="chart_controls"):
+        split = parts.choice("Photos", ["Validation", "Training"], "curve_split")
+        measure = parts.choice("Measure", ["Accuracy", "Loss"], "curve_measure")
+        axis = parts.choice("Axis", ["Steps", "Seconds"], "curve_axis")
+        smoothing = list(parts.SMOOTHING)
+        usual = smoothing[2] if len(run.lanes) > 2 else smoothing[1]
+        weight = parts.choice("Smoothing", smoothing, f"curve_smoothing_{len(run.lanes) > 2}", usual)
+    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
+    axis_field = charts.STEPS if axis == "Steps" else charts.SECONDS
+    titles = dict(zip(run.lanes, run.lane_titles, strict=True))
+    drawn = charts.lines(run.story, titles, split.lower(), measure_field, axis_field, parts.SMOOTHING[weight])
+    end = charts.x_end(run.story, run.spec.steps, axis_field)
+    height = 350 if race else 300 if run.state == events.DONE else 440
+    chart = charts.curves(
+        drawn,
+        run.lane_titles,
+        measure=measure_field,
+        axis=axis_field,
+        end=end,
+        height=height,
+        dark=lab.is_dark(),
+        narrow=lab.is_phone(),
+    )
+    # The figures are in the words once they rest: new words make the browser build the chart anew.
+    figures = (
+        "growing as the run goes on." if run.is_active else charts.curves_in_words(drawn, measure_field, axis_field)
+    )
+    alt = f"{split} {measure.lower()} of {count(len(drawn), 'lane')}, {figures}"
+    st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
+    if len(run.lanes) > charts.SHOWN_LANES:
+        rest = ", ".join(run.lane_titles[charts.SHOWN_LANES :])
+        st.caption(f"The chart shows the first six lanes; {rest} are in the table.")
+
+
+# --- tabs ------------------------------------------------------------------------------------------------------------
+
+
+def _tabs(run: runs.Run, rows: list[LaneRow]) -> None:
+    draw = {
+        "Results": lambda: _results(run, rows),
+        "Try it": lambda: _try_it(run),
+        "Confusion": lambda: _confusion(run, rows),
+        "Hardest photos": lambda: _hardest(run, rows),
+        "Settings": lambda: _settings(run),
+        "Log": lambda: parts.log(run),
+    }
+    if not run.can_classify or run.state != events.DONE:
+        del draw["Try it"]
+    parts.tabs(draw, "run_tabs")
+
+
+def _results(run: runs.Run, rows: list[LaneRow]) -> None:
+    if not rows:
+        parts.waiting(run, "The table of the race arrives" if len(run.lanes) > 1 else "Test accuracy per class arrives")
+    elif len(run.lanes) > 1:
+        _race_table(rows)
+    else:
+        _class_table(run, rows[0].lane)
+
+
+def _race_table(rows: list[LaneRow]) -> None:
+    table = [
+        {
+            "Learning rate": f"lr {row.lane}" + (" · kept" if row.kept else ""),
+            "Test accuracy": f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)}, "
+            f"N={row.test_n:,})",
+            "Best validation": percent(row.best_validation_accuracy),
+            "Best at step": f"{row.best_step:,}",
+            "Plateau at step": "diverged" if row.diverged else f"{row.plateau.step:,}" if row.plateau else None,
+            "Plateau at seconds": f"{row.plateau.seconds:.1f} s" if row.plateau else None,
+            "Spread": f"±{row.spread * 100:.1f} pt" if row.spread is not None else None,
+        }
+        for row in rows
+    ]
+    right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Learning rate"}
+    right["Test accuracy"] = st.column_config.Column(
+        alignment="right", width="medium", help="With its 95 % Wilson interval. Reported, never chosen by."
+    )
+    right["Plateau at step"] = st.column_config.Column(
+        alignment="right",
+        help="From here on the 0.9-smoothed validation accuracy stays within 1 pt of its last 500 steps.",
+    )
+    right["Spread"] = st.column_config.Column(
+        alignment="right", help="Standard deviation of the validation accuracy over the last 500 steps."
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config=right,
+        key="race_table",
+        alt=charts.race_in_words(rows),
+    )
+    st.caption("Ordered by validation accuracy at the end. All lanes shared every step, so seconds belong to the race.")
+
+
+def _class_table(run: runs.Run, lane: str) -> None:
+    predictions = run.predictions()
+    if predictions is None:
+        st.caption("The predictions of this run are gone.")
+        return
+    labels = run.dataset.labels
+    parts.class_table(confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels)), labels)
+
+
+def _lane_choice(run: runs.Run, rows: list[LaneRow], key: str) -> str:
+    if len(run.lanes) == 1:
+        return rows[0].lane
+    lanes = [row.lane for row in rows]
+    return st.segmented_control(
+        "Lane", lanes, default=lanes[0], required=True, format_func=lambda lane: f"lr {lane}", key=f"{key}_{run.id}"
+    )
+
+
+def _confusion(run: runs.Run, rows: list[LaneRow]) -> None:
+    predictions = run.predictions()
+    if not rows or predictions is None:
+        parts.waiting(run, "The confusion matrix arrives")
+        return
+    lane = _lane_choice(run, rows, "confusion_lane")
+    labels = run.dataset.labels
+    counts = confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels))
+    parts.confusion_chart(counts, labels, f"testing photos right at lr {lane}", "photo")
+    if len(run.lanes) > 1:
+        _class_table(run, lane)
+
+
+def _hardest(run: runs.Run, rows: list[LaneRow]) -> None:
+    predictions = run.predictions()
+    if not rows or predictions is None:
+        parts.waiting(run, "Misclassified photos arrive")
+        return
+    lane = _lane_choice(run, rows, "hardest_lane")
+    answers = predictions["lanes"][lane]
+    wrong = [
+        (score, file, true, predicted)
+        for file, true, predicted, score in zip(
+            predictions["files"], predictions["truth"], answers["predicted"], answers["score"], strict=True
+        )
+        if true != predicted
+    ]
+    wrong.sort(reverse=True)
+    if not wrong:
+        st.caption(f"Every one of the {len(predictions['truth']):,} testing photos is right.")
+        return
+    st.caption(f"{len(wrong):,} of {len(predictions['truth']):,} testing photos are wrong, the surest errors first.")
+    labels, gone = run.dataset.labels, []
+    with st.container(horizontal=True, gap="small", key="hardest"):
+        for score, file, true, predicted in wrong[:HARDEST]:
+            words = f"{labels[true]} → {labels[predicted]} {percent(score)}"
+            found = thumbnail(f"{run.dataset.root}/{file}", 96)
+            if found is None:
+                gone.append(f"{file} ({words})")
+            else:
+                picture, width = found
+                with st.container(width=max(width, 130), gap=None, horizontal_alignment="center"):
+                    st.image(picture, width=width, alt=f"{file}: {words}")
+                    st.caption(words, text_alignment="center")
+    if gone:
+        st.caption(f"No longer readable at their place: {'; '.join(gone)}.")
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
+    """A JPEG of the photo and the width at which it is `height` pixels high; None where it is gone or unreadable."""
+    try:
+        picture = photos.thumbnail(Path(path), 2 * height)
+    except PhotosError:
+        return None
+    with Image.open(io.BytesIO(picture)) as image:
+        return picture, max(1, round(height * image.width / image.height))
+
+
+def settings_rows(run: runs.Run) -> list[dict[str, str]]:
+    """The settings of a run as people read them, shortest first."""
+    spec = run.spec
+    rates = ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
+    rows = {
+        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
+        "Backbone": catalog.backbone(spec.backbone).title,
+        "Learning rate" if len(spec.learning_rates) == 1 else "Learning rates": rates,
+        "Steps": f"{spec.steps:,}",
+        "Device": spec.device.upper(),
+        "Batch": _batch(spec.train_batch_size),
+        "Seed": str(spec.seed),
+    }
+    return [{"Setting": name, "Value": value} for name, value in rows.items()]
+
+
+def _batch(size: int) -> str:
+    return "all photos" if size == -1 else f"{size:,}"
+
+
+def _settings(run: runs.Run) -> None:
+    spec, result = run.spec, run.story.result
+    rows = settings_rows(run) + [
+        {"Setting": name, "Value": value}
+        for name, value in {
+            "Validation batch": _batch(spec.validation_batch_size),
+            "Testing batch": _batch(spec.test_batch_size),
+            "Evaluated every": f"{spec.eval_step_interval:,} steps",
+            "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
+            "Folder": run.dataset.root,
+            "Run": run.id,
+        }.items()
+    ]
+    if result:
+        rows += [
+            {"Setting": "Photos used", "Value": f"{result.images:,}: {result.training:,} training, "
+             f"{result.validation:,} validation, {result.testing:,} testing"},
+            {"Setting": "Bottlenecks", "Value": f"{result.computed:,} computed, {result.cached:,} known already"},
+            {"Setting": "Runtime", "Value": result.runtime},
+            {"Setting": "Export checked", "Value": f"{count(result.export_photos, 'photo')} in a fresh process, "
+             f"probabilities differ by at most {result.export_difference:.1e}"},
+        ]  # fmt: skip
+    parts.settings_table(rows)
+    attribution = attribution_of(run.dataset.root)
+    if attribution:
+        st.caption(f"Photos: {attribution}.")
+
+
+def attribution_of(root: str) -> str:
+    """Whose photos a built-in set are; "" for the visitor's own."""
+    found = [one for one in photos.sources(lab.load_settings()) if one.root and str(one.root) == root]
+    return found[0].attribution if found else ""
+
+
+# --- try it ----------------------------------------------------------------------------------------------------------
+
+
+def _try_it(run: runs.Run) -> None:
+    given = st.file_uploader(
+        "Drop one photo", type=["jpg", "jpeg", "png", "webp", "bmp", "gif"], key="try_photo", max_upload_size=50
+    )
+    if given is None:
+        st.caption("The kept lane answers with its five likeliest classes.")
+        return
+    try:
+        answer = lab.classifier().classify(run.id, given.getvalue(), top=5)
+    except EngineError as error:
+        st.error(f"**{given.name} could not be classified.** {error}", icon=":material/error:")
+        return
+    left, right = st.columns([1, 1.8], gap="medium")
+    label, probability = answer.top[0]
+    with left.container(border=True, gap="small"):
+        st.markdown("**What the model sees**")
+        size = catalog.backbone(run.spec.backbone).size
+        st.image(answer.seen_png, width="stretch", alt=f"{given.name} as the network reads it, {size}×{size} pixels")
+        st.caption(f"{answer.width}×{answer.height} photo, resized to {size}×{size}")
+    with right.container(border=True, gap="small", key="answer"):
+        st.markdown(f"**{label.capitalize()}** {percent(probability)}")
+        words = ", ".join(f"{name} {percent(value)}" for name, value in answer.top)
+        st.vega_lite_chart(
+            charts.top_bars(answer.top, lab.is_dark()), width="stretch", key="top_five", alt=f"Top five: {words}."
+        )
+        st.caption(
+            f"Evaluation time {duration(answer.seconds)} on {answer.device} with {answer.runtime}; decoding "
+            f"{duration(answer.decode_seconds)}, resizing {duration(answer.resize_seconds)}."
+        )
