@@ -122,8 +122,8 @@ NETWORKS = [
         name="small",
         title="Small",
         layers=(
-            "conv 16 3, batchnorm, relu, pool 2, conv 24 3, batchnorm, relu, conv 24 3, batchnorm, relu, pool 2, "
-            "conv 32 3, batchnorm, relu, average, dense 10"
+            "conv 12 5, batchnorm, relu, pool 2, conv 24 3, batchnorm, relu, conv 24 3, batchnorm, relu, pool 2, "
+            "conv 28 3, batchnorm, relu, pool 2, flatten, dense 10"
         ),
         optimizer=ADAM,
         learning_rate=0.01,
@@ -133,14 +133,14 @@ NETWORKS = [
         augmentation=True,
         validation_images=5000,
         epochs=8,
-        source="The lab's own: few parameters, batch normalisation, one learning-rate cycle",
+        source="The lab's own: few parameters, batch normalisation, one learning-rate cycle, moved pictures",
     ),
     Network(
         name="strong",
         title="Strong",
         layers=(
             "conv 24 5, batchnorm, relu, pool 2, conv 48 3, batchnorm, relu, conv 64 3, batchnorm, relu, pool 2, "
-            "conv 96 3, batchnorm, relu, dropout 0.3, average, dense 10"
+            "conv 96 3, batchnorm, relu, dropout 0.3, flatten, dense 10"
         ),
         optimizer=ADAM,
         learning_rate=0.006,
@@ -150,7 +150,7 @@ NETWORKS = [
         augmentation=True,
         validation_images=5000,
         epochs=10,
-        source="The lab's own: wider, with dropout, label smoothing and moved pictures",
+        source="The lab's own: wider, with dropout and label smoothing; chosen on the validation split",
     ),
 ]
 

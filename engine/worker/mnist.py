@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import zipfile
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -97,7 +98,7 @@ def _load(spec, folder):
             found = Pictures(*[file[name] for name in Pictures._fields])
     except FileNotFoundError:
         raise RunFailed("missing_digits", "The pictures of {} are not on this machine.".format(row.title), hint)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunFailed("bad_digits", "The pictures of {} cannot be read: {}.".format(row.title, error), hint)
     for x, y in ((found.x_train, found.y_train), (found.x_test, found.y_test)):
         whole = x.ndim == 3 and x.shape[1:] == (28, 28) and y.shape == x.shape[:1] and len(y)
@@ -120,6 +121,7 @@ def _prepare(spec, pictures, folder, report):
         held_out = min(network.validation_images, len(pictures.x_train) // 10)
         rest = len(pictures.x_train) - held_out
         learned = min(rest, spec.training_images) if spec.training_images else rest
+        network = network._replace(batch_size=min(network.batch_size, learned))
         with batches.memory_of(network):
             fitting = Fitting(network, rows, x[:learned], y[:learned], spec.epochs, spec.seed)
         lanes.append(Lane(network, fitting, x[rest:], pictures.y_train[rest:]))

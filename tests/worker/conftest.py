@@ -22,6 +22,14 @@ def assets():
     return with_assets("mobilenet_v2", "efficientnet_lite0", "imagenet_names")
 
 
+@pytest.fixture(scope="session")
+def digits():
+    """MNIST itself: x_train, y_train, x_test, y_test."""
+    home = with_assets("mnist")
+    with np.load(os.path.join(home.assets, "mnist", "mnist.npz")) as file:
+        return {name: file[name] for name in file.files}
+
+
 @pytest.fixture
 def home(assets, tmp_path):
     """A home of the test's own with the same weights; what was converted from them is kept between tests."""

@@ -28,12 +28,16 @@ class Worker(object):
         self.home, self.number, self.processes = home, 0, []
 
     def start(self, dataset, file_size=resource.RLIM_INFINITY, **asked):
+        return self.launch(QUICK._replace(**asked), dataset, file_size)
+
+    def launch(self, spec, dataset, file_size=resource.RLIM_INFINITY, address_space=resource.RLIM_INFINITY):
+        """The run's folder and its process, which may write files and have memory of so many bytes."""
         self.number += 1
         folder = self.home.run("run-{}".format(self.number))
         os.makedirs(folder.artifacts)
-        spec = QUICK._replace(**asked)
         specs.write(folder.spec, spec)
-        datasets.write(folder.dataset, dataset)
+        if dataset is not None:
+            datasets.write(folder.dataset, dataset)
         ticket = tickets.take(self.home, spec.device, folder.id)
         events.append(folder.events, events.State(time.time(), events.QUEUED, ticket))
         with open(folder.log, "wb") as log:
@@ -42,7 +46,7 @@ class Worker(object):
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY)),
+                preexec_fn=lambda: limit(file_size, address_space),
             )
         self.processes.append(process)
         return folder, process
@@ -50,6 +54,18 @@ class Worker(object):
     def finish(self, dataset, **asked):
         folder, process = self.start(dataset, **asked)
         return folder, process.wait(), told(folder)
+
+    def end(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def limit(file_size, address_space):
+    """Of this process and its children, in bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, resource.RLIM_INFINITY))
 
 
 def read_text(path):
@@ -76,10 +92,7 @@ def wait_for(condition, seconds=60):
 def worker(home):
     running = Worker(home)
     yield running
-    for process in running.processes:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    running.end()
 
 
 def test_a_run_from_photos_to_files(worker, photos):
