@@ -1,4 +1,4 @@
-"""python -m engine retrain | label_image | runs | assets: what the pages do, without a browser.
+"""python -m engine retrain | mnist | label_image | runs | assets: what the pages do, without a browser.
 
 Exit codes: 0 done, 1 failed, 2 bad arguments (nothing was started), 130 cancelled. Answers go to stdout, progress and
 failures to stderr. With --json every command prints one JSON object on stdout, last and alone.
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine", description="Bottleneck Lab without a browser.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_retrain(commands.add_parser("retrain", help="learn from photos, one lane per learning rate"))
+    _add_mnist(commands.add_parser("mnist", help="compare networks for handwritten digits, one lane per network"))
     _add_label_image(commands.add_parser("label_image", help="what a model says about a picture"))
     _add_runs(commands.add_parser("runs", help="list, cancel or delete runs"))
     _add_assets(commands.add_parser("assets", help="fetch weights, digits and photos, or list them"))
@@ -202,7 +203,9 @@ def _draw(bar: "_Bar", run: "Run", queue: "Queue") -> None:
         stage = run.story.stages[-1]
         rest = ""
         if stage.total and stage.done:
-            left = (run.story.last_t - stage.began) * (stage.total - stage.done) / stage.done
+            left = run.seconds_left()
+            if left is None:
+                left = (run.story.last_t - stage.began) * (stage.total - stage.done) / stage.done
             rest = f"{stage.done:,} of {stage.total:,}, {left:.0f} s left"
         bar.draw(stage.name, stage.done, stage.total, rest)
 
@@ -271,6 +274,128 @@ def _print_failure(run: "Run") -> None:
         print(f"{run.story.error.message} {run.story.error.hint}", file=sys.stderr)
     elif run.state == events.CANCELLED:
         print("Cancelled. What it had is kept.", file=sys.stderr)
+
+
+# --- mnist -----------------------------------------------------------------------------------------------------------
+
+
+def _add_mnist(parser: argparse.ArgumentParser) -> None:
+    default = specs.DEFAULT_MNIST
+    names = ", ".join(row.name for row in catalog.NETWORKS)
+    add = parser.add_argument
+    add("--networks", default=",".join(specs.lanes(default)), help=f"with commas, of: {names}")
+    add(
+        "--layers",
+        action="append",
+        default=[],
+        metavar="NAME=LAYERS",
+        help="a network of your own, trained as the beginner's: 'mine=conv 16 3, relu, pool 2, flatten, dense 10'",
+    )
+    add("--data", default=default.data, help="mnist, fashion_mnist, or the name of a set that was uploaded")
+    add("--epochs", type=int, default=default.epochs)
+    add("--training_images", type=int, default=default.training_images, help="how many, from the first on; 0: all")
+    add("--batch_size", type=int, help="of every network; each has its own where none is given")
+    add("--learning_rate", type=float, help="of every network, likewise")
+    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--seed", type=int, default=default.seed)
+    _add_json(parser)
+    parser.set_defaults(command=_mnist)
+
+
+def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
+    from engine.queue import Queue
+    from engine.runs import open_run
+
+    spec = specs.MnistSpec(
+        data=options.data,
+        networks=tuple(_networks(options)),
+        training_images=options.training_images,
+        epochs=options.epochs,
+        seed=options.seed,
+        device=options.device,
+    )
+    if faults := specs.faults(spec):
+        raise SpecError(" ".join(faults))
+    if spec.data in [row.name for row in catalog.DIGIT_SETS]:
+        _need(lab, spec.data)
+    queue = Queue(lab.home, lab.worker_python, options.worker_module)
+    run = open_run(lab.home, queue.start(spec))
+    print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
+    _follow(run, queue)
+    if options.json:
+        _print_json(_report_mnist(run))
+    else:
+        _print_networks(run)
+    _print_failure(run)
+    return EXIT_CODES[run.state]
+
+
+def _networks(options: argparse.Namespace) -> Iterator[catalog.Network]:
+    """The networks asked for, with the batch and the rate that were given. Raises SpecError."""
+    given = {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
+    changes = {name: value for name, value in given.items() if value is not None}
+    for name in filter(None, options.networks.split(",")):
+        try:
+            yield catalog.network(name.strip())._replace(**changes)
+        except KeyError:
+            known = ", ".join(row.name for row in catalog.NETWORKS)
+            raise SpecError(f"There is no network {name.strip()!r}; choose from {known}.") from None
+    for text in options.layers:
+        name, is_whole, layers = text.partition("=")
+        if not is_whole:
+            raise SpecError(f"{text!r} names no network; write NAME=LAYERS, as in 'mine=flatten, dense 10'.")
+        usual = catalog.network("beginner")
+        yield usual._replace(name=name, title=name, layers=layers, source="The command line", **changes)
+
+
+def _report_mnist(run: "Run") -> dict[str, Any]:
+    """A comparison as one record for programs; a network is listed once it was tested."""
+    story = run.story
+    networks = []
+    for lane in run.lanes:
+        if result := story.network_results.get(lane):
+            exported = story.networks_exported.get(lane)
+            networks.append(
+                {
+                    "name": lane,
+                    "parameters": result.parameters,
+                    "multiply_adds": result.multiply_adds,
+                    "test_accuracy": result.test_accuracy,
+                    "test_n": result.test_n,
+                    "validation_accuracy": result.validation_accuracy,
+                    "best_epoch": result.best_epoch or None,
+                    "train_seconds": result.train_seconds,
+                    "images_per_second": result.images_per_second,
+                    "image_seconds": exported.image_seconds if exported else None,
+                    "epochs": result.epochs,
+                    "batch_size": story.lanes_started[lane].batch_size,
+                    "stopped": result.stopped,
+                }
+            )
+    return {
+        "run": run.folder.path,
+        "state": run.state,
+        "data": run.spec.data,
+        "seed": run.spec.seed,
+        "seconds": {stage.name: round((stage.ended or story.last_t) - stage.began, 3) for stage in story.stages},
+        "networks": networks,
+        "warnings": [warning.message for warning in story.warnings],
+        "error": story.error.message if story.error else None,
+    }
+
+
+def _print_networks(run: "Run") -> None:
+    from engine.metrics import wilson
+
+    titles = dict(zip(run.lanes, run.lane_titles, strict=True))
+    width = max(map(len, titles.values()))
+    for result in sorted(run.story.network_results.values(), key=lambda each: -each.test_accuracy):
+        low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)
+        print(
+            f"{titles[result.lane]:{width}}  test accuracy {result.test_accuracy:.2%} ({low:.2%} to {high:.2%}, "
+            f"N={result.test_n:,}), {result.train_seconds:.1f} s for {result.epochs:g} epochs, "
+            f"{result.parameters:,} parameters"
+        )
 
 
 # --- label_image -----------------------------------------------------------------------------------------------------

@@ -195,6 +195,23 @@ class Run:
         began = self.story.time_of(events.RUNNING)
         return None if began is None else self.story.last_t - began
 
+    def seconds_left(self) -> float | None:
+        """Of training in a comparison: each network's steps left, at its own pace; None where a pace is not known."""
+        story, left = self.story, 0.0
+        if not story.lanes_started or story.stages[-1].name != events.TRAINING:
+            return None
+        for lane, started in story.lanes_started.items():
+            curve = story.curves.get((lane, "training"), Curve())
+            if lane in story.lanes_ended:
+                continue
+            if len(curve.step) < 2:
+                return None
+            # The first call of a network, a few steps, also builds its TensorFlow function and says nothing of its pace.
+            first = 4 if len(curve.step) > 8 else 0
+            pace = (curve.seconds[-1] - curve.seconds[first]) / (curve.step[-1] - curve.step[first])
+            left += pace * (started.steps - curve.step[-1])
+        return left
+
     @property
     def cancel_asked(self) -> bool:
         return os.path.exists(self.folder.cancel)
