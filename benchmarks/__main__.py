@@ -5,6 +5,8 @@ race          three learning rates at once, against retrain.py's way and Keras
 cached        a second run of 3,670 photos                                        needs a folder of photos
 accuracy      three seeds on the photos given and on the traffic lights           needs a folder of photos
 dashboard     first paint, memory, another visitor's click
+mnist         networks for digits, against Keras' fit and Keras' Conv2D
+digits        what the networks for digits reach, five seeds                      takes half an hour
 
 The folder holds one folder a class; without it, flower_photos in $LAB_TEST_DATA is taken. Each writes its table into
 docs/benchmarks.md. The machine must have nothing else to do.
@@ -16,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 NEEDS_PHOTOS = {"bottlenecks": True, "race": False, "cached": True, "accuracy": True, "dashboard": False}
+NEEDS_PHOTOS |= {"mnist": False, "digits": False}
 
 
 def main(arguments: list[str]) -> None:

@@ -73,7 +73,7 @@ def record(name: str, text: str) -> None:
     path.write_text("\n## ".join([head.rstrip() + "\n", *[part.strip() + "\n" for part in parts]]))
 
 
-def finish(home: LabHome, photos: dataset.Dataset, spec: specs.RetrainSpec) -> runs.Run:
+def finish(home: LabHome, photos: dataset.Dataset | None, spec: specs.Spec) -> runs.Run:
     """A whole run through the queue, as a visitor's would go."""
     run = runs.open_run(home, Queue(home, settings.load().worker_python).start(spec, photos))
     while run.refresh().is_active:

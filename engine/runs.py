@@ -206,7 +206,7 @@ class Run:
                 continue
             if len(curve.step) < 2:
                 return None
-            # The first call of a network, a few steps, also builds its TensorFlow function and says nothing of its pace.
+            # The first call of a network, a few steps, also builds its function and says nothing of its pace.
             first = 4 if len(curve.step) > 8 else 0
             pace = (curve.seconds[-1] - curve.seconds[first]) / (curve.step[-1] - curve.step[first])
             left += pace * (started.steps - curve.step[-1])
