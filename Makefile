@@ -36,7 +36,7 @@ test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 
 	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini tests/worker; fi
 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
-	@for name in bottlenecks race cached accuracy dashboard; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
+	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
 
 lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
 	$(COMPILE) --universal --python-version 3.6 requirements-installer.in -o requirements-installer.txt
