@@ -113,7 +113,7 @@ def layer(kind, *values):
 def _layer(kind, values):
     # type: (str, List[float]) -> Layer
     # What should be a whole number and is none stays as it is, for `costs` to name.
-    whole = [int(value) if value == int(value) else value for value in values]  # type: List[Any]
+    whole = [int(value) if float(value).is_integer() else value for value in values]  # type: List[Any]
     if kind == CONV:
         return Layer(kind, whole[0], whole[1], 0.0)
     if kind == POOL:
@@ -174,7 +174,7 @@ def _check(number, each, given):
     # type: (int, Layer, Tuple[int, ...]) -> None
     for (word, low, high), value in zip(ARGUMENTS[each.kind], arguments(each)):
         fraction = each.kind == DROPOUT
-        if not (low <= value <= high and (fraction or value == int(value))):
+        if not (low <= value <= high and (fraction or float(value).is_integer())):
             kind = "" if fraction else "whole numbers "
             message = "Layer {}, {}: {} is {:g}; choose {}{:g} to {:g}."
             raise ValueError(message.format(number, name(each), word, value, kind, low, high))

@@ -147,7 +147,7 @@ def test_a_failed_run_ends_with_1_its_error_and_its_hint(home: LabHome, lights: 
     ended = engine("retrain", "--image_dir", lights, "--seed", "901", "--json")  # runs out of memory
     assert ended.returncode == 1
     message = "Out of memory while computing bottlenecks."
-    assert ended.stderr.endswith(f"{message} Close other programs, or choose the smaller backbone.\n")
+    assert ended.stderr.endswith(f"{message} Close other programs, or choose something smaller.\n")
     said = json.loads(ended.stdout)
     assert (said["state"], said["error"], said["kept"]) == ("failed", message, None)
     assert said["lanes"][0]["test_accuracy"] is None
@@ -270,6 +270,71 @@ def test_on_a_terminal_the_progress_is_one_line_that_redraws_itself(home: LabHom
     assert "\rTraining     █" in drawn
     assert " s left" in drawn
     assert max(len(line) for line in drawn.split("\r") if line.startswith("Training")) < 100
+
+
+# --- mnist -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_comparison_prints_a_line_for_each_network_the_best_first(home: LabHome) -> None:
+    ended = engine("mnist", "--networks", "beginner,small,strong", "--epochs", "2")
+    assert ended.returncode == 0, ended.stderr
+    (run,) = list_runs(home)
+    assert run.title == "MNIST · 3 networks · 2 epochs"
+    assert "Done 100%" in ended.stderr
+    shown = [float(line.split("test accuracy ")[1].split("%")[0]) for line in ended.stdout.splitlines()]
+    told = sorted((100 * each.test_accuracy for each in run.story.network_results.values()), reverse=True)
+    assert shown == [pytest.approx(each, abs=0.006) for each in told]
+
+
+def test_a_comparison_in_json_says_what_each_network_reached_and_took(home: LabHome) -> None:
+    ended = engine("mnist", "--networks", "strong,beginner", "--epochs", "3", "--json")
+    said = json.loads(ended.stdout.splitlines()[-1])
+    (run,) = list_runs(home)
+    assert (said["state"], said["data"], said["error"]) == ("done", "mnist", None)
+    assert [each["name"] for each in said["networks"]] == ["strong", "beginner"]
+    for each in said["networks"]:
+        result = run.story.network_results[each["name"]]
+        assert each["parameters"] == result.parameters
+        assert each["test_accuracy"] == result.test_accuracy
+        assert each["train_seconds"] == result.train_seconds
+        assert each["epochs"] == 3
+
+
+def test_every_flag_of_a_comparison_reaches_the_spec(home: LabHome) -> None:
+    flags = "--networks beginner,small --epochs 4 --training_images 5000 --batch_size 64 --learning_rate 0.002 --seed 3"
+    ended = engine("mnist", *flags.split(), "--layers", "mine=conv 4 3, relu, pool 2, flatten, dense 10")
+    assert ended.returncode == 0, ended.stderr
+    spec = list_runs(home)[0].spec
+    assert (spec.data, spec.epochs, spec.training_images, spec.seed) == ("mnist", 4, 5000, 3)
+    assert [each.name for each in spec.networks] == ["beginner", "small", "mine"]
+    assert {each.batch_size for each in spec.networks} == {64}
+    assert {each.learning_rate for each in spec.networks} == {0.002}
+    assert spec.networks[2].layers == "conv 4 3, relu, pool 2, flatten, dense 10"
+
+
+def test_without_flags_every_network_is_trained_as_the_catalogue_says(home: LabHome) -> None:
+    assert engine("mnist").returncode == 0
+    assert list_runs(home)[0].spec == specs.DEFAULT_MNIST
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--networks", ""], "0 networks; choose 1 to 6."),
+        (["--networks", "resnet"], "There is no network 'resnet'; choose from beginner, coursework_as_handed_in"),
+        (["--epochs", "10000"], "Epochs is 10,000; choose 1 to 100."),
+        (["--batch_size", "70000"], "Batch size is 70,000; choose 1 to 8,192."),
+        (["--layers", "flatten, dense 10"], "names no network; write NAME=LAYERS"),
+        (["--layers", "m=pool 28, pool 2, flatten, dense 10"], "m: Layer 2, pool 2, leaves nothing"),
+    ],
+)
+def test_bad_arguments_of_a_comparison_end_with_2_and_start_nothing(
+    home: LabHome, arguments: list[str], sentence: str
+) -> None:
+    ended = engine("mnist", *arguments)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert list_runs(home) == []
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

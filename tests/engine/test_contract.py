@@ -71,6 +71,65 @@ def test_each_fault_of_a_spec_is_one_sentence(change: dict, sentence: str) -> No
     assert specs.faults(GOOD._replace(**change)) == [sentence]
 
 
+MNIST = specs.DEFAULT_MNIST
+
+
+def test_a_spec_of_a_comparison_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "spec.json")
+    own = catalog.network("small")._replace(name="own_1", title="Mine", layers="flatten, dense 10", learning_rate=0.5)
+    spec = MNIST._replace(networks=(catalog.network("strong"), own), data="my-digits", seed=9)
+    specs.write(path, spec)
+    assert specs.read(path) == spec
+    assert read_json(path)["kind"] == "mnist"
+    assert read_json(path)["networks"][1]["layers"] == "flatten, dense 10"  # flat: no nameless lists within lists
+    assert (specs.lanes(spec), specs.lane_titles(spec)) == (["strong", "own_1"], ["Strong", "Mine"])
+
+
+def test_the_defaults_of_a_comparison_have_no_faults_and_neither_has_any_network() -> None:
+    assert specs.faults(MNIST) == []
+    for network in catalog.NETWORKS:
+        assert specs.network_faults(network) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"networks": ()}, "0 networks; choose 1 to 6."),
+        ({"networks": MNIST.networks[:1] * 2}, "Beginner is listed twice; each network needs a name of its own."),
+        ({"epochs": 0}, "Epochs is 0; choose 1 to 100."),
+        ({"epochs": 10_000}, "Epochs is 10,000; choose 1 to 100."),
+        ({"training_images": 10}, "Training images is 10; choose 1,000 to 10,000,000 or 0 for all."),
+        ({"data": "../../etc"}, "Data is '../../etc'; choose a set by its name, like mnist."),
+        ({"seed": -1}, "Seed is -1; choose 0 to 2,147,483,647."),
+        ({"device": "tpu"}, "Device is 'tpu'; choose one of cpu, gpu."),
+    ],
+)
+def test_each_fault_of_a_comparison_is_one_sentence(change: dict, sentence: str) -> None:
+    assert specs.faults(MNIST._replace(**change)) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"batch_size": 70_000}, "Batch size is 70,000; choose 1 to 8,192."),
+        ({"batch_size": 0}, "Batch size is 0; choose 1 to 8,192."),
+        ({"learning_rate": 30.0}, "Learning rate is 30; choose 1e-05 to 1."),
+        ({"learning_rate": float("nan")}, "Learning rate is nan; choose 1e-05 to 1."),
+        ({"optimizer": "lion"}, "Optimizer is 'lion'; choose adam or sgd."),
+        ({"schedule": "sometimes"}, "Schedule is 'sometimes'; choose constant or one_cycle."),
+        ({"label_smoothing": 0.9}, "Label smoothing is 0.9; choose 0 to 0.5."),
+        ({"validation_images": -1}, "Validation images is -1; choose 0 to 50,000."),
+        ({"name": "../x"}, "Its name is '../x'; use up to 40 of a to z, 0 to 9 and _."),
+        ({"layers": "knit 3"}, "Layer 1, 'knit 3', is none of"),
+    ],
+)
+def test_each_fault_of_a_network_is_one_sentence_that_names_it(change: dict, sentence: str) -> None:
+    network = catalog.network("beginner")._replace(**change)
+    (fault,) = specs.network_faults(network)
+    assert fault.startswith(sentence)
+    assert specs.faults(MNIST._replace(networks=(network,))) == [f"Beginner: {fault}"]
+
+
 def test_lanes_are_named_as_people_write_the_rate() -> None:
     assert [specs.lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
 
@@ -87,6 +146,12 @@ EVERY_KIND = [
     events.Diverged(4.0, "10.0", 20, "It left the numbers."),
     events.LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
     events.Error(6.0, "disk_full", "No space.", "Make room."),
+    events.LaneStarted(6.1, "beginner", 60000, 0, 32, 1875, 9375),
+    events.LaneEnded(6.2, "beginner", True),
+    events.BatchHalved(6.3, "strong", 64),
+    events.NetworkResult(6.4, "beginner", 101770, 101632, 2.5, 6.1, 49000.0, 0.978, 10000, None, 0, True),
+    events.NetworkExported(6.5, "beginner", 1e-7, 64, 7e-6),
+    events.MnistResult(6.6, "TensorFlow on the CPU", 10**9),
     events.State(7.0, events.DONE, 0),
 ]
 

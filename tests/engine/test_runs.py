@@ -122,6 +122,65 @@ def test_the_story_of_a_run_is_told_by_its_events(home: LabHome) -> None:
     assert [skipped.file for skipped in run.story.skipped] == ["red/9.jpg"]
 
 
+def compare(home: LabHome, *told: object, **asked: object) -> RunFolder:
+    folder = home.run("c")
+    os.makedirs(folder.artifacts)
+    specs.write(folder.spec, specs.DEFAULT_MNIST._replace(**asked))
+    events.append(folder.events, events.State(1000.0, events.QUEUED, 1), *told)
+    return folder
+
+
+def steps(lane: str, first: int, last: int, each: float) -> events.Metric:
+    """Training of one lane from step to step, at so many seconds each."""
+    at = list(range(first, last + 1))
+    return events.Metric(1.0, lane, "training", at, [each * step for step in at], [0.5] * len(at), [1.0] * len(at))
+
+
+def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -> None:
+    networks = specs.DEFAULT_MNIST.networks
+    compare(
+        home,
+        events.State(1001.0, events.RUNNING, 0),
+        events.LaneStarted(1002.0, "beginner", 60000, 0, 32, 1875, 9375),
+        events.Stage(1002.0, events.TRAINING, 9375),
+        steps("beginner", 1, 20, 0.01),
+        events.LaneEnded(1003.0, "beginner", False),
+        networks=networks[:1],
+    )
+    run = open_run(home, "c")
+    assert (run.is_mnist, run.lanes, run.lane_titles) == (True, ["beginner"], ["Beginner"])
+    assert run.title == "MNIST · Beginner · 5 epochs"
+    assert run.stages == events.MNIST_STAGES
+    assert run.story.curves["beginner", "training"].step == list(range(1, 21))
+    assert run.story.lanes_ended["beginner"].stopped is False
+    assert open_run(home, "c").id in [each.id for each in list_runs(home)]
+
+
+def test_time_left_is_each_networks_steps_at_its_own_pace_without_its_first_call(home: LabHome) -> None:
+    started = [events.LaneStarted(1.0, lane, 60000, 0, 32, 100, 100) for lane in ("beginner", "small")]
+    slow_start = events.Metric(2.0, "beginner", "training", [1, 2, 3, 4], [9.0] * 4, [0.1] * 4, [2.0] * 4)
+    folder = compare(home, *started, events.Stage(2.0, events.TRAINING, 200), slow_start)
+    run = open_run(home, "c")
+    assert run.seconds_left() is None  # small has not begun
+    events.append(folder.events, steps("small", 1, 50, 0.1))
+    at = list(range(5, 21))
+    later = events.Metric(3.0, "beginner", "training", at, [9.0 + 0.5 * (s - 4) for s in at], [0.1] * 16, [2.0] * 16)
+    events.append(folder.events, later)
+    assert run.refresh().seconds_left() == pytest.approx(80 * 0.5 + 50 * 0.1)
+    events.append(folder.events, events.LaneEnded(4.0, "beginner", True))
+    assert run.refresh().seconds_left() == pytest.approx(5.0)
+    events.append(folder.events, events.Stage(5.0, events.EVALUATING, 2))
+    assert run.refresh().seconds_left() is None
+
+
+def test_curves_begin_anew_where_a_comparison_does(home: LabHome) -> None:
+    start = events.LaneStarted(1.0, "beginner", 60000, 0, 32, 100, 100)
+    compare(home, start, steps("beginner", 1, 50, 0.1), start._replace(batch_size=16), steps("beginner", 1, 3, 0.1))
+    story = open_run(home, "c").story
+    assert story.curves["beginner", "training"].step == [1, 2, 3]
+    assert story.lanes_started["beginner"].batch_size == 16
+
+
 def test_only_the_end_of_a_long_log_is_read(home: LabHome) -> None:
     folder = make(home, "a", 1)
     run = open_run(home, "a")
