@@ -113,6 +113,17 @@ def test_the_same_seed_learns_the_same_and_another_one_something_else():
     assert not np.allclose(first.arrays()["2 kernel"], other.arrays()["2 kernel"], atol=1e-3)
 
 
+def test_a_network_learns_the_same_alone_and_in_company():
+    network = BEGINNER._replace(layers="flatten, dense 16, relu, dropout 0.2, dense 10", augmentation=True)
+    alone, one, other = [fitting(network, epochs=1) for _ in range(3)]
+    finish(alone)
+    while not one.is_done:  # in turns, as a comparison does
+        one.train()
+        other.train()
+    for name, value in alone.arrays().items():
+        assert np.allclose(value, one.arrays()[name], atol=1e-6)
+
+
 @pytest.mark.parametrize("network", catalog.NETWORKS, ids=lambda network: network.name)
 def test_every_network_of_the_catalogue_learns_from_3000_digits(network, digits):
     import tensorflow as tf
