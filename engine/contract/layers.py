@@ -35,6 +35,7 @@ ARGUMENTS = {
 LAYER_LIMIT = 30
 PARAMETER_LIMIT = 5 * 1000 * 1000
 MULTIPLY_ADD_LIMIT = 200 * 1000 * 1000  # for one picture
+MATRIX_LIMIT = 4 * 1000 * 1000  # numbers of the matrix of a convolution that is computed as one product
 
 Layer = NamedTuple(
     "Layer",
@@ -168,6 +169,19 @@ def multiply_adds(rows):
     # type: (List[Cost]) -> int
     """For one picture."""
     return sum(row.multiply_adds for row in rows)
+
+
+def is_one_product(row):
+    # type: (Cost) -> bool
+    """Whether the lab computes this convolution as one matrix product: its kernel is larger than its input.
+
+    Such a kernel joins every place with every place, as a dense layer whose weights repeat, and most of its products
+    would meet padding; see engine/worker/networks.py.
+    """
+    if row.layer.kind != CONV:
+        return False
+    side, channels = row.given[0], row.given[2]
+    return row.layer.kernel > side and side**4 * channels * row.layer.filters <= MATRIX_LIMIT
 
 
 def _check(number, each, given):

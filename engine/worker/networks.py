@@ -14,10 +14,6 @@ from engine.contract.layers import Cost
 EPSILON = 1e-3  # of batch normalisation, as Keras
 MOMENTUM = 0.95  # of its moving mean and variance; Keras' 0.99 forgets the first weights too slowly for short runs
 
-# A convolution whose kernel is larger than its input is computed as a matrix product, if the matrix has at most so many
-# numbers: see wide_convolution.
-MATRIX_LIMIT = 4 * 1000 * 1000
-
 Weight = NamedTuple(
     "Weight",
     [
@@ -120,9 +116,7 @@ def convolution(row, x, kernel):
     """(N, rows, columns, channels) -> (N, rows, columns, filters), padding "same", without the bias."""
     import tensorflow as tf
 
-    side, channels = row.given[0], row.given[2]
-    numbers = side**4 * channels * row.layer.filters
-    if row.layer.kernel > side and numbers <= MATRIX_LIMIT:
+    if layers.is_one_product(row):
         return wide_convolution(row, x, kernel)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
