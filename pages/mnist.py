@@ -18,7 +18,8 @@ def build() -> None:
 
 
 def stop_building() -> None:
-    st.query_params.pop("build", None)
+    for name in ("build", "network"):  # the second is the builder's draft
+        st.query_params.pop(name, None)
 
 
 form_column, result_column = st.columns([1, 3.1], gap="medium")

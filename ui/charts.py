@@ -22,6 +22,7 @@ SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes ar
 POINTS = 400  # of a line, at most
 CROSSHAIR_POINTS = 120
 LABEL_DISTANCE = 17  # pixels between two labels at the right edge
+AROUND = 66  # pixels of a chart's height that the x axis, its title and the padding take
 
 VALIDATION, TRAINING, BOTH = "validation", "training", "both"
 ACCURACY, LOSS = "accuracy", "cross_entropy"
@@ -348,7 +349,7 @@ def _line_rows(
         if line.dots:
             dots += [row for row in rows if low <= row["y"] <= high]
     drawn = [line for line in drawn if line.labelled]
-    places = label_places([line.shown[-1] for line in drawn], low, high, height)
+    places = label_places([line.shown[-1] for line in drawn], low, high, height - AROUND)
     for line, place in zip(drawn, places, strict=True):
         last, x = line.shown[-1], float(line.x[-1])
         in_sight = min(high, max(low, last))
@@ -525,9 +526,10 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str =
         for predicted, number in enumerate(row)
     ]
     few = len(labels) < 9
+    level = few or max(map(len, labels)) < 3  # names of many classes lean, where they are longer than digits
     axis = _axis_words(colours) | {"domain": False, "ticks": False, "grid": False, "labelColor": colours.text}
     band: Spec = {"type": "nominal", "sort": list(labels), "scale": {"padding": 0}}
-    x = band | {"field": "predicted", "title": "Predicted", "axis": axis | {"labelAngle": 0 if few else -45}}
+    x = band | {"field": "predicted", "title": "Predicted", "axis": axis | {"labelAngle": 0 if level else -45}}
     y = band | {"field": "true", "title": "True", "axis": axis | {"labelLimit": 120}}
     scale = {"domain": [0, 1], "range": list(colours.shares)}
     fill = {"field": "share", "type": "quantitative", "legend": None, "scale": scale}
@@ -592,9 +594,12 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
     low = max((tick for tick in TIME_TICKS if tick <= shortest), default=min(1.0, shortest))
     high = min((tick for tick in TIME_TICKS if tick >= max(longest, 4 * low)), default=longest)
     middle = math.sqrt(low * high)
+    floor = min(0.9, math.floor(round(min(run.accuracy for run in runs) / 0.05, 6)) * 0.05 - 0.02)
+    places = label_places([run.accuracy for run in runs], max(0.0, floor), 1.0, height - AROUND)
     rows: list[Spec] = [
-        {"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy, "of": "digits" if run.digits else "photos"}
-        for run in runs
+        {"name": run.name, "seconds": run.seconds, "accuracy": run.accuracy, "place": place}
+        | {"of": "digits" if run.digits else "photos"}
+        for run, place in zip(runs, places, strict=True)
     ]
     words = _axis_words(colours) | {"gridColor": colours.grid}
     x = {
@@ -605,12 +610,11 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
         | {
             "values": list(TIME_TICKS),
             "labelExpr": f"{TIME_TICKS}[datum.value]",
-            "title": "Time in total",
+            "title": "Time",
             "grid": True,
         }
         | {"domainColor": colours.rule, "tickColor": colours.rule},
     }
-    floor = min(0.9, math.floor(round(min(run.accuracy for run in runs) / 0.05, 6)) * 0.05 - 0.02)
     y = {
         "field": "accuracy",
         "type": "quantitative",
@@ -628,13 +632,14 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
         {"field": "seconds", "type": "quantitative", "title": "Seconds", "format": ".1f"},
     ]
     name = {"type": "text", "fontSize": 11, "color": colours.text}
-    # A name stands on the side where there is room.
+    beside = y | {"field": "place"}
+    # A name stands on the side where there is room, and is pushed up or down where another one is.
     left = [row for row in rows if row["seconds"] > middle]
     right = [row for row in rows if row["seconds"] <= middle]
     layers = [
         points,
-        _layer(name | {"align": "right", "dx": -9}, left, x=x, y=y, text=_text("name")),
-        _layer(name | {"align": "left", "dx": 9}, right, x=x, y=y, text=_text("name")),
+        _layer(name | {"align": "right", "dx": -9}, left, x=x, y=beside, text=_text("name")),
+        _layer(name | {"align": "left", "dx": 9}, right, x=x, y=beside, text=_text("name")),
     ]
     return _chart(layers, height)
 

@@ -1,5 +1,6 @@
 """What a comparison of networks shows below its card: verdict, curves, and tabs."""
 
+import base64
 import io
 import os
 from collections.abc import Sequence
@@ -119,7 +120,8 @@ def _curves(run: runs.Run) -> None:
     with st.container(horizontal=True, gap=8, key="chart_controls"):  # four controls fit into one row
         split = parts.choice("Images", ["Both", "Validation", "Training"], "network_split").lower()
         measure = parts.choice("Measure", ["Accuracy", "Loss"], "network_measure")
-        axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis")
+        # Networks with other batches take other numbers of steps; epochs end together.
+        axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis", "Epochs")
         weight = parts.choice("Smoothing", list(parts.SMOOTHING), "network_smoothing", "Smooth 0.6")
     measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
     axis_field = {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis]
@@ -327,7 +329,7 @@ def _mistakes(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
                     for lane, line in zip(said, words, strict=True)
                 ]
                 lines = [f":small[{line}]" for line in [f"**Is {labels[mistake.truth]}**", *lines]]
-                st.markdown("  \n".join(lines), width="stretch")
+                st.markdown("  \n".join(lines), width=252 - DIGIT_SIDE - 16)
     lane = _lane_choice(run, "One network's surest errors", "mistakes_lane") if len(run.lanes) > 1 else run.lanes[0]
     found = comparison.mistakes(run, lane, SHOWN_MISTAKES)
     row = next(row for row in rows if row.lane == lane) if any(row.lane == lane for row in rows) else rows[0]
@@ -378,12 +380,15 @@ def _digit(mistake: comparison.Mistake, alt: str) -> None:
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _png(pixels: bytes) -> bytes:
-    """28 x 28 bytes, 255 ink -> a PNG, black on white, each pixel a square of 5."""
+def _png(pixels: bytes) -> str:
+    """28 x 28 bytes, 255 ink -> the address of a PNG, black on white, each pixel a square of 5.
+
+    An address of its own, because Streamlit would shrink a file to its width, which blurs it on fine screens.
+    """
     ink = np.frombuffer(pixels, np.uint8).reshape(layers.SIZE, layers.SIZE)
     out = io.BytesIO()
     Image.fromarray(np.kron(255 - ink, np.ones((5, 5), np.uint8))).save(out, "PNG")
-    return out.getvalue()
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def percent0(share: float) -> str:
@@ -419,6 +424,9 @@ def show_leaderboard(titled: bool = False) -> None:
         for row in rows
     ]
     right = {name: st.column_config.Column(alignment="right") for name in list(table[0])[2:-1]}
+    if len({row.data for row in rows}) == 1:
+        for line in table:
+            del line["Data"]
     st.dataframe(
         table,
         hide_index=True,

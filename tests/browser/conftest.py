@@ -18,6 +18,7 @@ from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
 from engine.runs import open_run
+from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,7 @@ def empty_lab(tmp_path_factory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("empty")
     home = LabHome(str(folder / "lab"))
     draw_photos(Path(home.datasets) / "lamps")
+    draw_digits(Path(home.datasets) / "bars.npz")
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker")
     yield Lab(home, url, {})
     stop(process)
@@ -75,6 +77,7 @@ def busy_lab(tmp_path_factory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("busy")
     home = LabHome(str(folder / "lab"))
     draw_photos(Path(home.datasets) / "lamps")
+    draw_digits(Path(home.datasets) / "bars.npz")
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
     yield Lab(home, url, {})
     stop(process)
@@ -82,7 +85,7 @@ def busy_lab(tmp_path_factory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory) -> Iterator[Lab]:
-    """A run of every kind, one of them going on."""
+    """A run of every kind and in every state, one race and one comparison going on."""
     folder = tmp_path_factory.mktemp("lab")
     home = LabHome(str(folder / "lab"))
     root = draw_photos(Path(home.datasets) / "lamps")
@@ -98,17 +101,29 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         "lost": usual._replace(seed=907),
         "cancelled": usual._replace(seed=905),
     }
+    draw_digits(Path(home.datasets) / "bars.npz")
+    # On the other device, so that a comparison goes on beside the race: the worker that stands in needs neither.
+    comparison = specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU)
+    compared = {
+        "compared": comparison,
+        "comparison failed": comparison._replace(seed=901),
+        "comparison cancelled": comparison._replace(seed=905),
+    }
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
-    wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)
-    queue.cancel(runs["cancelled"])
-    wait_until(lambda: not open_run(home, runs["cancelled"]).is_active, 60)
+    runs |= {name: queue.start(spec) for name, spec in compared.items()}
+    for name in ("cancelled", "comparison cancelled"):
+        wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 60)
+        queue.cancel(runs[name])
+        wait_until(lambda name=name: not open_run(home, runs[name]).is_active, 60)
+    runs["comparing"] = queue.start(comparison._replace(seed=902))
     runs["running"] = queue.start(usual._replace(seed=902), dataset)  # stays in the middle of Training
     runs["queued"] = queue.start(usual, dataset)
-    wait_until(lambda: open_run(home, runs["running"]).story.curves, 60)
+    for name in ("running", "comparing"):
+        wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 60)
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
     yield Lab(home, url, runs)
     stop(process)
-    end(home, runs["queued"], runs["running"])
+    end(home, runs["queued"], runs["running"], runs["comparing"])
 
 
 def end(home: LabHome, *run_ids: str) -> None:

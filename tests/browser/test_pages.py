@@ -21,6 +21,13 @@ STATES = {
     "lost": ("lab", "/retraining?run=", "lost", "The worker died without a word."),
     "cancelled": ("lab", "/retraining?run=", "cancelled", "you stopped it"),
     "no such run": ("empty_lab", "/retraining?run=", "", "20200101-000000-abcdef"),
+    "digits to fetch": ("empty_lab", "/mnist", "", "MNIST is not on this machine yet."),
+    "networks chosen": ("empty_lab", "/mnist", "", "Nothing trained yet"),
+    "builder": ("empty_lab", "/mnist?build=1", "", "Build a network"),
+    "comparing": ("lab", "/mnist?run=", "comparing", "Test accuracy arrives after Evaluating."),
+    "compared": ("lab", "/mnist?run=", "compared", "Each network met the test images once"),
+    "comparison failed": ("lab", "/mnist?run=", "comparison failed", "Out of memory while training Strong."),
+    "comparison cancelled": ("lab", "/mnist?run=", "comparison cancelled", "you stopped it"),
     "runs": ("lab", "/runs", "", "Select one to open"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
 }
@@ -35,6 +42,9 @@ def go(visitor, request, state):
     page.goto(lab.url + address)
     if state == "photos shown" or state == "single run form":
         choose_lamps(page)
+    if state == "networks chosen":
+        choose_bars(page)
+        page.mouse.move(1, 1)  # off whatever came to lie under the pointer: what is hovered has other colours
     expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     # Whatever is still being drawn has its first picture: charts and tables come after the words around them.
@@ -46,6 +56,11 @@ def choose_lamps(page):
     """On a phone the form is folded where it is not in the way: it is open here."""
     page.get_by_role("combobox", name="Photos").click()
     page.get_by_role("option", name="Lamps").click()
+
+
+def choose_bars(page):
+    page.get_by_role("combobox", name="Data").click()
+    page.get_by_role("option", name="Bars").click()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -74,3 +89,20 @@ def test_axe_finds_nothing_in_the_tabs(visitor, request, tab, scheme):
     expect(here.page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
     here.page.wait_for_timeout(1500)
     assert here.violations() == []
+
+
+COMPARISON_TABS = ["Why", "Confusion", "Mistakes", "Draw a digit", "Layers", "Leaderboard", "Settings", "Log"]
+
+
+@pytest.mark.parametrize(("scheme", "phone"), [("light", False), ("dark", False), ("light", True)])
+def test_axe_finds_nothing_in_the_tabs_of_a_comparison(visitor, request, scheme, phone):
+    here = visitor(scheme, phone)
+    go(here, request, "compared")
+    for name in COMPARISON_TABS:
+        tab = here.page.get_by_role("tab", name=name)
+        tab.click()
+        here.page.mouse.move(1, 1)
+        expect(tab).to_have_attribute("aria-selected", "true")
+        here.page.wait_for_timeout(1200)
+        assert here.violations() == [], name
+        assert here.overflow() <= 0, name

@@ -237,7 +237,7 @@ def test_the_controls_choose_what_the_curves_show(visit, home):
     assert alt().startswith("Accuracy of 3 networks, both: ")
     assert f"Strong {percent(validation.accuracy[-1])}" in alt()
     app.segmented_control(key="network_measure").set_value("Loss").run()
-    app.segmented_control(key="network_axis").set_value("Epochs").run()
+    app.segmented_control(key="network_axis").set_value("Steps").run()
     app.segmented_control(key="network_split").set_value("Validation").run()
     assert alt().startswith("Loss of 3 networks, validation: ")
     assert f"Strong {validation.cross_entropy[-1]:.3f}" in alt()

@@ -261,6 +261,23 @@ def test_every_chart_of_a_comparison_is_valid_vega_lite(comparison):
         alt.Chart.from_dict(chart(network_lines(comparison, axis=axis), axis=axis, end=5625))
 
 
+def test_names_of_points_that_are_close_stand_apart():
+    runs = [charts.TimedRun(f"Network {number}", 60.0 + number, 0.99 + number / 1000, True) for number in range(4)]
+    spec = charts.accuracy_against_time(runs, 250, dark=False)
+    rows = spec["layer"][0]["data"]["values"]
+    low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    pixels = sorted((row["place"] - low) / (high - low) * (250 - charts.AROUND) for row in rows)
+    assert all(above - below >= 17 - 1e-6 for below, above in itertools.pairwise(pixels))
+    assert all(layer["encoding"]["y"]["field"] == "place" for layer in spec["layer"][1:])
+
+
+def test_names_of_digits_stand_upright_and_long_ones_lean():
+    many = [f"class {number}" for number in range(10)]
+    for labels, angle in (([str(number) for number in range(10)], 0), (many, -45), (many[:3], 0)):
+        spec = charts.confusion(np.eye(len(labels), dtype=int), labels, dark=False)
+        assert spec["layer"][0]["encoding"]["x"]["axis"]["labelAngle"] == angle
+
+
 def test_circles_are_digits_and_squares_are_photos():
     points = [charts.TimedRun("Flowers", 112.0, 0.9), charts.TimedRun("Strong", 60.0, 0.99, digits=True)]
     spec = charts.accuracy_against_time(points, 250, dark=False)
