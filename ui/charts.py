@@ -313,14 +313,14 @@ def _text(field: str) -> Spec:
 
 def _range(drawn: Sequence[Line], measure: str) -> tuple[float, float]:
     """The ends of the y axis."""
-    counted = [line for line in drawn if line.counts and line.labelled] or list(drawn)
+    counted = [line for line in drawn if line.counts] or list(drawn)
     if measure == LOSS:
         values = [value for line in counted for value in line.shown]
         return 0.0, max(float(np.quantile(values, 0.97)), 1e-3) if values else 1.0
     if not counted:
         return 0.0, 1.0
     # Rounded before floor: 0.85 - 0.1 is a little less than 0.75, which would open the axis five points lower.
-    low = math.floor(round((min(line.shown[-1] for line in counted) - 0.1) / 0.05, 6)) * 0.05
+    low = math.floor(round((min(line.shown[-1] for line in counted if line.labelled) - 0.1) / 0.05, 6)) * 0.05
     best = max(max(max(line.shown), line.raw[line.best] if line.best is not None else 0.0) for line in counted)
     high = math.floor(round(best / 0.02, 6)) * 0.02 + 0.02
     return max(0.0, round(low, 2)), min(1.0, round(high, 2))

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import device, runs
+from engine import device
 from engine.contract import events
 from ui import charts, lab, run_panel
 
@@ -69,6 +69,7 @@ def _now(shown_run: str) -> None:
         if row.state == events.QUEUED:
             st.progress(0.0, text="Queued")
             continue
-        share, words = run_panel.progress(runs.open_run(lab.home(), row.id), time.time())
+        with lab.following(row.id) as run:
+            share, words = run_panel.progress(run, time.time())
         if words:
             st.progress(share, text=words)

@@ -4,6 +4,9 @@ Nothing that matters is kept here: every row is read from a run's folder and can
 """
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -117,7 +120,7 @@ class RunRow:
 
 
 def rows() -> list[RunRow]:
-    """Every run, newest first. Finished ones are read once per server, the others on every call."""
+    """Every run, newest first. Finished ones are read once per server; of the others, what is new."""
     found = []
     runs_folder = home().runs
     try:
@@ -128,14 +131,52 @@ def rows() -> list[RunRow]:
         if name.startswith("."):
             continue
         try:
-            stamp = os.stat(home().run(name).events)
-            row = _row(home().path, name, stamp.st_size, stamp.st_mtime_ns)
-            if row.state not in events.FINAL:
-                row = _summary(runs.open_run(home(), name))
+            row = _current(name)
         except (RunNotFound, OSError):
             continue  # not a run of ours, or one that is being made or deleted just now
         found.append(row)
     return sorted(found, key=lambda row: (row.started, row.id), reverse=True)
+
+
+def _current(run_id: str) -> RunRow:
+    if run_id not in _followed().runs:
+        stamp = os.stat(home().run(run_id).events)
+        row = _row(home().path, run_id, stamp.st_size, stamp.st_mtime_ns)
+        if row.state in events.FINAL:
+            return row
+    with following(run_id) as run:
+        return _summary(run)
+
+
+@dataclass(frozen=True)
+class _Followed:
+    runs: dict[str, runs.Run]
+    lock: threading.Lock
+
+
+@st.cache_resource
+def _followed() -> _Followed:
+    """The runs that go on, for all visitors: a comparison writes megabytes, which nobody should read from the start
+    every two seconds."""
+    return _Followed({}, threading.Lock())
+
+
+@contextmanager
+def following(run_id: str) -> Iterator[runs.Run]:
+    """A run read up to now, to be looked at and let go; it is kept for the next look until it has ended.
+
+    Raises RunNotFound.
+    """
+    followed = _followed()
+    with followed.lock:  # two visitors reading at once would take in every event twice
+        run = followed.runs.pop(run_id, None)
+        if run is None or run.folder.home.path != home().path or not os.path.isfile(run.folder.spec):
+            run = runs.open_run(home(), run_id)
+        else:
+            run.refresh()
+        if run.state not in events.FINAL:
+            followed.runs[run_id] = run
+        yield run
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -122,10 +122,10 @@ def _curves(run: runs.Run) -> None:
         measure = parts.choice("Measure", ["Accuracy", "Loss"], "network_measure")
         # Networks with other batches take other numbers of steps; epochs end together.
         axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis", "Epochs")
-        weight = parts.choice("Smoothing", list(parts.SMOOTHING), "network_smoothing", "Smooth 0.6")
+        weight = parts.smoothing_choice(len(run.lanes), "network_smoothing")
     measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
     axis_field = {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis]
-    drawn = charts.network_lines(run.story, _titles(run), split, measure_field, axis_field, parts.SMOOTHING[weight])
+    drawn = charts.network_lines(run.story, _titles(run), split, measure_field, axis_field, weight)
     chart = charts.curves(
         drawn,
         run.lane_titles,

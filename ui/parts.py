@@ -29,6 +29,12 @@ def choice(label: str, options: Sequence[str], key: str, default: str = "") -> s
     )
 
 
+def smoothing_choice(lanes: int, key: str) -> float:
+    """The weight of smoothing; of many lanes the usual one is higher."""
+    names, many = list(SMOOTHING), lanes > 2
+    return SMOOTHING[choice("Smoothing", names, f"{key}_{many}", names[2 if many else 1])]
+
+
 def device_choice() -> str:
     """ "cpu" or "gpu"; asks only where there are both."""
     if not device.has_gpu():

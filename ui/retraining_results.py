@@ -87,13 +87,11 @@ def _curves(run: runs.Run) -> None:
         split = parts.choice("Photos", ["Validation", "Training"], "curve_split")
         measure = parts.choice("Measure", ["Accuracy", "Loss"], "curve_measure")
         axis = parts.choice("Axis", ["Steps", "Seconds"], "curve_axis")
-        smoothing = list(parts.SMOOTHING)
-        usual = smoothing[2] if len(run.lanes) > 2 else smoothing[1]
-        weight = parts.choice("Smoothing", smoothing, f"curve_smoothing_{len(run.lanes) > 2}", usual)
+        weight = parts.smoothing_choice(len(run.lanes), "curve_smoothing")
     measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
     axis_field = charts.STEPS if axis == "Steps" else charts.SECONDS
     titles = dict(zip(run.lanes, run.lane_titles, strict=True))
-    drawn = charts.lines(run.story, titles, split.lower(), measure_field, axis_field, parts.SMOOTHING[weight])
+    drawn = charts.lines(run.story, titles, split.lower(), measure_field, axis_field, weight)
     end = charts.x_end(run.story, run.spec.steps, axis_field)
     height = 350 if race else 300 if run.state == events.DONE else 440
     chart = charts.curves(

@@ -104,17 +104,11 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     draw_digits(Path(home.datasets) / "bars.npz")
     # On the other device, so that a comparison goes on beside the race: the worker that stands in needs neither.
     comparison = specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU)
-    compared = {
-        "compared": comparison,
-        "comparison failed": comparison._replace(seed=901),
-        "comparison cancelled": comparison._replace(seed=905),
-    }
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
-    runs |= {name: queue.start(spec) for name, spec in compared.items()}
-    for name in ("cancelled", "comparison cancelled"):
-        wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 60)
-        queue.cancel(runs[name])
-        wait_until(lambda name=name: not open_run(home, runs[name]).is_active, 60)
+    runs["compared"] = queue.start(comparison)
+    wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)
+    queue.cancel(runs["cancelled"])
+    wait_until(lambda: not open_run(home, runs["cancelled"]).is_active, 60)
     runs["comparing"] = queue.start(comparison._replace(seed=902))
     runs["running"] = queue.start(usual._replace(seed=902), dataset)  # stays in the middle of Training
     runs["queued"] = queue.start(usual, dataset)

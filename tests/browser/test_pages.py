@@ -26,8 +26,6 @@ STATES = {
     "builder": ("empty_lab", "/mnist?build=1", "", "Build a network"),
     "comparing": ("lab", "/mnist?run=", "comparing", "Test accuracy arrives after Evaluating."),
     "compared": ("lab", "/mnist?run=", "compared", "Each network met the test images once"),
-    "comparison failed": ("lab", "/mnist?run=", "comparison failed", "Out of memory while training Strong."),
-    "comparison cancelled": ("lab", "/mnist?run=", "comparison cancelled", "you stopped it"),
     "runs": ("lab", "/runs", "", "Select one to open"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
 }

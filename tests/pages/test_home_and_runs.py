@@ -3,6 +3,7 @@ import time
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts
+from ui import lab
 
 
 def test_the_first_visit_says_how_to_start_and_what_is_ready(visit):
@@ -49,3 +50,21 @@ def test_deleting_asks_and_names_what_goes(visit, home):
     assert len(list_runs(home)) == 1
     app.button(key="delete_confirmed").click().run()
     assert list_runs(home) == []
+
+
+def test_a_run_that_goes_on_is_read_further_and_not_again_from_its_start(visit, home):
+    run_id = start(visit, home, seed=905)
+    with lab.following(run_id) as first:
+        read = len(first.story.curves)
+    while not open_run(home, run_id).story.curves:
+        time.sleep(0.05)
+    with lab.following(run_id) as later:
+        assert later is first
+        assert len(later.story.curves) > read
+    button(visit("retraining", run=run_id), "Cancel").click().run()
+    whole = finished(home, run_id)
+    with lab.following(run_id) as ended:
+        assert ended.state == "cancelled"
+        assert ended.story.curves == whole.story.curves
+    with lab.following(run_id) as again:
+        assert again is not ended
