@@ -283,12 +283,17 @@ def _why(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
         st.markdown(f"**{each.title}**  \n{each.text}")
 
 
-def _lane_choice(run: runs.Run, label: str, key: str, number: int = 0) -> str:
-    titles = _titles(run)
-    lanes = list(titles)
-    return st.selectbox(
-        label, lanes, index=min(number, len(lanes) - 1), format_func=titles.__getitem__, key=f"{key}_{run.id}"
+def _row_choice(
+    run: runs.Run, rows: list[comparison.NetworkRow], label: str, key: str, number: int = 0
+) -> comparison.NetworkRow:
+    """One of the tested networks; asks only where there are several."""
+    if len(rows) == 1:
+        return rows[0]
+    by_lane = {row.lane: row for row in rows}
+    lane = st.selectbox(
+        label, list(by_lane), index=number, format_func=lambda lane: by_lane[lane].title, key=f"{key}_{run.id}"
     )
+    return by_lane[lane]
 
 
 def _confusion(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
@@ -296,10 +301,10 @@ def _confusion(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     if not rows or predictions is None:
         parts.waiting(run, "The confusion matrix arrives")
         return
-    lane = _lane_choice(run, "Network", "confusion_lane") if len(run.lanes) > 1 else run.lanes[0]
+    row = _row_choice(run, sorted(rows, key=lambda row: row.number), "Network", "confusion_lane")
     labels = catalog.digit_set(run.spec.data).labels
-    counts = confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels))
-    parts.confusion_chart(counts, labels, f"test images right by {_titles(run)[lane]}", "image")
+    counts = confusion(predictions["truth"], predictions["lanes"][row.lane]["predicted"], len(labels))
+    parts.confusion_chart(counts, labels, f"test images right by {row.title}", "image")
     parts.class_table(counts, labels, "image")
 
 
@@ -330,35 +335,29 @@ def _mistakes(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
                 ]
                 lines = [f":small[{line}]" for line in [f"**Is {labels[mistake.truth]}**", *lines]]
                 st.markdown("  \n".join(lines), width=252 - DIGIT_SIDE - 16)
-    lane = _lane_choice(run, "One network's surest errors", "mistakes_lane") if len(run.lanes) > 1 else run.lanes[0]
-    found = comparison.mistakes(run, lane, SHOWN_MISTAKES)
-    row = next(row for row in rows if row.lane == lane) if any(row.lane == lane for row in rows) else rows[0]
+    row = _row_choice(run, rows, "One network's surest errors", "mistakes_lane")
     st.caption(f"{row.title} is wrong on {row.wrong:,} of {row.test_n:,}, the surest errors first.")
-    _strip(found, lane, labels, "mistakes")
-    if len(run.lanes) > 1:
-        _disagreement(run, labels)
+    _strip(comparison.mistakes(run, row.lane, SHOWN_MISTAKES), row.lane, labels, "mistakes")
+    if len(rows) > 1:
+        _disagreement(run, rows, labels)
 
 
-def _disagreement(run: runs.Run, labels: Sequence[str]) -> None:
+def _disagreement(run: runs.Run, rows: list[comparison.NetworkRow], labels: Sequence[str]) -> None:
     st.markdown("**Where two networks disagree**")
     left, right = st.columns(2, gap="small")
     with left:
-        first = _lane_choice(run, "First network", "first_lane")
+        first = _row_choice(run, rows, "First network", "first_lane")
     with right:
-        second = _lane_choice(run, "Second network", "second_lane", 1)
+        second = _row_choice(run, rows, "Second network", "second_lane", 1)
     if first == second:
         st.caption("Choose two different networks.")
         return
-    titles = _titles(run)
-    found = comparison.disagreement(run, first, second, SHOWN_DIFFERENCES)
+    found = comparison.disagreement(run, first.lane, second.lane, SHOWN_DIFFERENCES)
     st.markdown(found.sentence)
-    for mistakes, right_one, wrong_one in (
-        (found.only_first, first, second),
-        (found.only_second, second, first),
-    ):
+    for mistakes, right_one, wrong_one in ((found.only_first, first, second), (found.only_second, second, first)):
         if mistakes:
-            st.caption(f"Only {titles[right_one]} is right; {titles[wrong_one]} says:")
-            _strip(mistakes, wrong_one, labels, f"only_{right_one}")
+            st.caption(f"Only {right_one.title} is right; {wrong_one.title} says:")
+            _strip(mistakes, wrong_one.lane, labels, f"only_{right_one.lane}")
 
 
 def _strip(mistakes: Sequence[comparison.Mistake], lane: str, labels: Sequence[str], key: str) -> None:

@@ -129,7 +129,8 @@ def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
     hardest = comparison.hardest(run)
     words = texts(open_tab(app, "Mistakes"))
     assert words.count("**Is ") == len(hardest)
-    assert comparison.disagreement(run, "beginner", "small").sentence in words
+    best, second = comparison.network_rows(run)[:2]
+    assert comparison.disagreement(run, best.lane, second.lane).sentence in words
     matrix = open_tab(app, "Confusion").dataframe[0].value
     assert matrix["Test images"].sum() == 200
     leaders = open_tab(app, "Leaderboard").dataframe[0].value
@@ -142,7 +143,7 @@ def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
 def test_two_networks_that_are_the_same_one_have_no_disagreement(visit, home):
     run = finished(home, start(visit))
     app = open_tab(visit("mnist", run=run.id), "Mistakes")
-    app.selectbox(key=f"second_lane_{run.id}").set_value("beginner").run()
+    app.selectbox(key=f"second_lane_{run.id}").set_value(comparison.network_rows(run)[0].lane).run()
     assert "Choose two different networks." in texts(app)
 
 
