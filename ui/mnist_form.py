@@ -104,9 +104,8 @@ def _choose_networks() -> list[catalog.Network]:
     known = {network.name: network for network in [*catalog.NETWORKS, *own]}
     usual = [network.name for network in specs.DEFAULT_MNIST.networks]
     chosen = st.session_state.get("networks", usual)
-    seen = st.session_state.setdefault("_own_networks_seen", [])
-    new = [network.name for network in own if network.name not in seen]
-    seen += new
+    new = [network.name for network in own if network.name not in st.session_state.get("_own_networks_seen", [])]
+    st.session_state["_own_networks_seen"] = [network.name for network in own]
     # What was just built is chosen; what is no longer there cannot be.
     wanted = [name for name in [*chosen, *new] if name in known]
     if wanted != chosen or "networks" not in st.session_state:

@@ -273,3 +273,17 @@ def test_the_address_of_the_builder_opens_it(visit):
     assert "build" not in app.query_params
     button(app, "Build a network").click().run()
     assert "build" in app.query_params
+
+
+def test_a_network_of_ones_own_is_chosen_once_it_is_built_and_trained_beside_the_others(visit, home):
+    app = choose_bars(visit("mnist", build="1"))
+    app.button(key="add_network").click().run()
+    own = app.session_state["_own_networks"][0]
+    assert own.name in app.button_group(key="networks").value
+    app.button_group(key="networks").set_value([own.name, "beginner"]).run()
+    app.button(key=f"drop_{own.name}").click().run()
+    assert button(app, "Train Beginner")
+    app.button(key="add_network").click().run()
+    button(app, "Start comparison").click().run()
+    assert finished(home).spec.networks == (catalog.network("beginner"), own)
+    assert "build" not in app.query_params
