@@ -178,11 +178,12 @@ def _tabs(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
 
 def _results(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     if not rows:
-        _progress_table(run)
         parts.waiting(run, "Test accuracy arrives")
+        _progress_table(run)
         return
-    _table(run, rows)
+    # Words first: on a phone a table's own buttons lie over what is above it, and that would be the tabs.
     st.caption("Each network met the test images once, at its end; best epochs are by validation.")
+    _table(run, rows)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="cost_controls"):
         st.markdown("**Accuracy against**", width="content")
         cost = parts.choice("Cost", list(COSTS), "cost")
@@ -408,6 +409,7 @@ def show_leaderboard(titled: bool = False) -> None:
         return
     if titled:
         st.markdown("**Leaderboard**")
+    st.caption("Ordered by the test, so the first figure is a little too good; the median of several seeds is not.")
     table = [
         {
             "Data": row.data,
@@ -435,7 +437,6 @@ def show_leaderboard(titled: bool = False) -> None:
         key="leaderboard",
         alt=f"{count(len(rows), 'tested network')}; the best is {rows[0].title} with {percent(rows[0].test_accuracy)}.",
     )
-    st.caption("Ordered by the test, so the first figure is a little too good; the median of several seeds is not.")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

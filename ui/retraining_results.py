@@ -142,6 +142,8 @@ def _results(run: runs.Run, rows: list[LaneRow]) -> None:
 
 
 def _race_table(rows: list[LaneRow]) -> None:
+    # Words first: on a phone a table's own buttons lie over what is above it, and that would be the tabs.
+    st.caption("Ordered by validation accuracy at the end. All lanes shared every step, so seconds belong to the race.")
     table = [
         {
             "Learning rate": f"lr {row.lane}" + (" · kept" if row.kept else ""),
@@ -175,7 +177,6 @@ def _race_table(rows: list[LaneRow]) -> None:
         key="race_table",
         alt=charts.race_in_words(rows),
     )
-    st.caption("Ordered by validation accuracy at the end. All lanes shared every step, so seconds belong to the race.")
 
 
 def _class_table(run: runs.Run, lane: str) -> None:
