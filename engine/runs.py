@@ -102,6 +102,7 @@ class Story:
                 if event.lane in self.lanes_started:  # once more from the beginning, with a smaller batch
                     for split in ("training", "validation"):
                         self.curves.pop((event.lane, split), None)
+                    self.lanes_ended.pop(event.lane, None)
                 self.lanes_started[event.lane] = event
             case events.LaneEnded():
                 self.lanes_ended[event.lane] = event

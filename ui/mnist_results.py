@@ -44,17 +44,13 @@ def show(run: runs.Run) -> None:
 
 
 def time_left(run: runs.Run, now: float) -> str:
-    """ "58 s left": for every network the steps that are left, at its own seconds a step; they take turns."""
-    stage, story = run.story.stages[-1], run.story
+    """ "58 s left" """
+    stage = run.story.stages[-1]
     if stage.name in (events.EVALUATING, events.EXPORTING):
         return "finishing"
-    curves = {lane: story.curves.get((lane, charts.TRAINING)) for lane in story.lanes_started}
-    if not curves or not all(curves.values()) or now - stage.began < 5:
+    left = run.seconds_left()
+    if left is None or now - stage.began < 5:
         return "estimating"
-    left = 0.0
-    for lane, curve in curves.items():
-        if curve and lane not in story.lanes_ended:
-            left += (story.lanes_started[lane].steps - curve.step[-1]) * curve.seconds[-1] / curve.step[-1]
     return f"{duration(max(1.0, left))} left"
 
 
@@ -152,7 +148,9 @@ def _what_lines_are(run: runs.Run, split: str) -> str:
         charts.TRAINING: f"{training.capitalize()}.",
     }[split]
     if split != charts.TRAINING and alone:
-        words += f" Full, but training: {' and '.join(alone)}, without images held out."
+        holds = "holds no images" if len(alone) == 1 else "hold no images"
+        words += f" {' and '.join(alone)} {holds} out: "
+        words += "its full line is training." if len(alone) == 1 else "their full lines are training."
     return words
 
 
@@ -204,7 +202,7 @@ def _table(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     table = [
         {
             "Network": row.title + (" · stopped" if row.stopped else ""),
-            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high, row.test_n),
+            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high),
             wrong: f"{row.wrong:,}",
             "Training": duration(row.train_seconds),
             "Images/s": f"{row.images_per_second:,.0f}",
@@ -217,7 +215,7 @@ def _table(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     ]
     right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Network"}
     right["Test accuracy"] = st.column_config.Column(
-        alignment="right", width="medium", help="With its 95 % Wilson interval. Reported, never chosen by."
+        alignment="right", help="With its 95 % Wilson interval. Reported, never chosen by."
     )
     right["Training"] = st.column_config.Column(alignment="right", help="Spent on this network alone")
     right["Per image"] = st.column_config.Column(alignment="right", help="TFLite with one thread, median")
@@ -239,8 +237,9 @@ def _in_words(rows: Sequence[comparison.NetworkRow]) -> str:
     return "; ".join(f"{row.title}: {percent(row.test_accuracy)} of {row.test_n:,} test images" for row in rows) + "."
 
 
-def _with_interval(share: float, low: float, high: float, n: int) -> str:
-    return f"{percent(share)} ({percent(low)[:-1]}–{percent(high)}, N={n:,})"
+def _with_interval(share: float, low: float, high: float) -> str:
+    """ "99.47% (99.31–99.59)": so many decimals that one of 10,000 images shows."""
+    return f"{share:.2%} ({low * 100:.2f}–{high * 100:.2f})"
 
 
 def _short(seconds: float) -> str:
@@ -414,8 +413,8 @@ def show_leaderboard(titled: bool = False) -> None:
         {
             "Data": row.data,
             "Network": row.title,
-            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high, row.test_n),
-            "Median of seeds": None if row.median is None else f"{percent(row.median)} of {row.seeds}",
+            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high),
+            "Median of seeds": None if row.median is None else f"{row.median:.2%} of {row.seeds}",
             "Epochs": f"{row.epochs:g}",
             "Training": duration(row.train_seconds),
             "Parameters": f"{row.parameters:,}",

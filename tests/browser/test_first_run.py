@@ -1,4 +1,4 @@
-"""The first quarter of an hour of a stranger, with the real worker, the real weights and real photos."""
+"""The first half hour of a stranger, with the real worker, the real weights, real photos and real digits."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
 from tests.assets_home import with_assets
+from tests.browser import test_mnist
 from tests.browser.conftest import Lab, serve, stop, wait_until
 from tests.browser.test_retraining import CURVES, points
 
@@ -21,7 +22,7 @@ from tests.browser.test_retraining import CURVES, points
 def real_lab(tmp_path_factory) -> Iterator[Lab]:
     """A home that is empty but for the assets that `make run` fetches."""
     folder = tmp_path_factory.mktemp("first-run")
-    fetched = with_assets("mobilenet_v2", "imagenet_names", "traffic_lights")
+    fetched = with_assets("mobilenet_v2", "imagenet_names", "traffic_lights", "mnist")
     (folder / "lab").mkdir()
     (folder / "lab" / "assets").symlink_to(fetched.assets)
     home = LabHome(str(folder / "lab"))
@@ -79,3 +80,61 @@ def test_race_read_classify_and_download(visitor, real_lab):
     assert {"lanes/0.005.npz", "lanes/0.5.npz", "lanes/1.0.npz", "saved_model/saved_model.pb"} <= names
     assert archive.read(f"{run_id}/labels.txt").decode().split() == ["green", "red", "yellow"]
     assert json.loads(archive.read(f"{run_id}/contract.json"))
+
+
+@pytest.mark.timeout(600)  # 120,000 digits learned from, on two cores that others use too
+def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
+    here = visitor()
+    page = here.page
+    page.goto(real_lab.url)
+    page.get_by_role("link", name="MNIST comparison").click()
+    for other in ("Coursework, as meant", "Small"):
+        page.get_by_role("button", name=other, exact=True).click()
+    epochs = page.get_by_role("slider", name="Epochs")
+    epochs.press("Home")
+    expect(epochs).to_have_value("1")
+    page.get_by_role("button", name="Start comparison").click()
+    page.wait_for_url(re.compile(r"run=\d{8}-"))
+    run_id = re.search(r"run=([\w-]+)", page.url)[1]
+    run = open_run(real_lab.home, run_id)
+    assert (run.lanes, run.spec.epochs) == (["beginner", "strong"], 1)
+
+    expect(page.get_by_text(re.compile(r"^\d of 2 networks done"))).to_be_visible(timeout=120000)
+    wait_until(lambda: sum(len(each) > 60 for each in test_mnist.lines(page)) >= 2, 120)  # both curves are drawn
+    wait_until(lambda: "beginner" in run.refresh().story.lanes_ended, 120)
+    before = test_mnist.lines(page)
+    wait_until(lambda: test_mnist.lines(page) != before, 60)  # strong learns on
+    expect(page.get_by_text("in total · finished")).to_be_visible(timeout=300000)
+
+    results = run.refresh().story.network_results
+    assert run.story.lanes_started["beginner"].training == 60000
+    assert results["beginner"].test_accuracy >= 0.94
+    assert results["strong"].test_accuracy >= 0.98
+    assert all(each.difference <= 1e-4 for each in run.story.networks_exported.values())
+    expect(
+        page.get_by_text(re.compile(r"^Strong is best: 9[89]\.\d+% of the 10,000 test digits right\."))
+    ).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+
+    page.get_by_role("tab", name="Confusion").click()
+    matrix = page.locator("[data-testid=stVegaLiteChart][aria-label*='of 10,000 test images right by Beginner']")
+    expect(matrix).to_be_visible()
+    page.get_by_role("tab", name="Mistakes").click()
+    expect(page.get_by_text("The hardest digits, and what each network takes them for")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r"Test image [\d,]+, a \d: Beginner: \d")).first).to_be_visible()
+
+    page.get_by_role("tab", name="Draw a digit").click()
+    field = page.locator("canvas[aria-label^='Drawing field']")
+    expect(field).to_be_visible()
+    field.scroll_into_view_if_needed()
+    box = field.bounding_box()
+    strokes = [(0.28, 0.22), (0.5, 0.2), (0.72, 0.22), (0.6, 0.45), (0.5, 0.65), (0.44, 0.85)]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in strokes]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(x, y, steps=6)
+    page.mouse.up()
+    expect(page.get_by_text("Both networks say 7.")).to_be_visible(timeout=30000)
+    expect(page.get_by_text("What the networks see")).to_be_visible()
+    assert here.violations() == []

@@ -175,8 +175,11 @@ def test_time_left_is_each_networks_steps_at_its_own_pace_without_its_first_call
 
 def test_curves_begin_anew_where_a_comparison_does(home: LabHome) -> None:
     start = events.LaneStarted(1.0, "beginner", 60000, 0, 32, 100, 100)
-    compare(home, start, steps("beginner", 1, 50, 0.1), start._replace(batch_size=16), steps("beginner", 1, 3, 0.1))
+    end = events.LaneEnded(2.0, "beginner", False)
+    again = start._replace(batch_size=16)
+    compare(home, start, steps("beginner", 1, 50, 0.1), end, again, steps("beginner", 1, 3, 0.1))
     story = open_run(home, "c").story
+    assert story.lanes_ended == {}
     assert story.curves["beginner", "training"].step == [1, 2, 3]
     assert story.lanes_started["beginner"].batch_size == 16
 

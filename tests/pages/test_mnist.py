@@ -116,9 +116,8 @@ def test_a_finished_comparison_has_a_verdict_and_a_table_from_the_same_rows(visi
     assert list(table["Network"]) == [row.title for row in rows]
     assert [int(wrong) for wrong in table["Wrong of 200"]] == [row.wrong for row in rows]
     for said, row in zip(table["Test accuracy"], rows, strict=True):
-        assert said.startswith(f"{percent(row.test_accuracy)} (")
-        assert said.endswith("N=200)")
-    assert "Full, but training: Beginner, without images held out." in texts(app)
+        assert said == f"{row.test_accuracy:.2%} ({row.test_low * 100:.2f}–{row.test_high * 100:.2f})"
+    assert "Beginner holds no images out: its full line is training." in texts(app)
 
 
 def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
