@@ -27,9 +27,6 @@ SHOWN = 12  # mistakes, where nobody asks for more or fewer
 # the wobble from one epoch to the next.
 LOSS_RISE = 1.1
 
-# Up to so many numbers a kernel larger than its input is computed as a matrix product (engine/worker/networks.py).
-MATRIX_LIMIT = 4_000_000
-
 
 @dataclass(frozen=True)
 class NetworkRow:
@@ -381,7 +378,7 @@ def _wide_kernels(run: Run) -> Explanation | None:
             f"multiply-adds an image, of which {percent(padding / work)} meet nothing but the zeros around it, because "
             f"a filter of {kernel} × {kernel} reaches beyond {side} × {side}.",
         ]
-        if all(row.given[0] ** 4 * row.given[2] * row.layer.filters <= MATRIX_LIMIT for row in wide):
+        if all(map(layers.is_one_product, wide)):
             sentences.append(
                 "A kernel larger than its input joins every place with every place, as a dense layer whose weights "
                 "repeat, so the lab computes it as one matrix product and leaves the padding out."

@@ -325,8 +325,8 @@ def _likeliest(answer: DigitAnswer) -> int:
 
 
 def _milliseconds(seconds: float) -> str:
-    """ "0.4 ms", "12 ms": networks this small take less than the whole milliseconds of other pages."""
-    return f"{1000 * seconds:.1f} ms" if seconds < 0.00995 else f"{1000 * seconds:.0f} ms"
+    """ "0.01 ms", "0.4 ms", "12 ms": networks this small take less than the whole milliseconds of other pages."""
+    return f"{1000 * seconds:.2g} ms" if seconds < 0.00995 else f"{1000 * seconds:.0f} ms"
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -424,23 +424,22 @@ def ten_bars(probabilities: Sequence[float], labels: Sequence[str], dark: bool) 
         {"label": label, "value": value, "full": 1, "best": at == best, "words": _share(value)}
         for at, (label, value) in enumerate(zip(labels, probabilities, strict=True))
     ]
-    axis: charts.Spec = {"domain": False, "ticks": False, "labelPadding": 6, "labelLimit": 90}
+    axis: charts.Spec = {"domain": False, "ticks": False, "labelPadding": 6, "labelLimit": 90, "labelOverlap": False}
     axis |= {"labelColor": colours.text, "labelFontSize": 11}
     y = {"field": "label", "type": "nominal", "sort": list(labels), "title": None, "axis": axis}
     x = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1], "nice": False}}
     bar = {"type": "bar", "height": 10, "cornerRadius": 2, "aria": False}
     words = {"type": "text", "align": "right", "fontSize": 11, "color": colours.text, "aria": False}
+    words |= {"x": {"expr": "width + 44"}}
     chosen = {"condition": {"test": "datum.best", "value": colours.accent}, "value": colours.rule}
-    weight = {"condition": {"test": "datum.best", "value": 600}, "value": 400}
+    said = {"y": y, "text": {"field": "words", "type": "nominal"}}
     return {
         "data": {"values": rows},
         "layer": [
             {"mark": bar | {"color": colours.track}, "encoding": {"x": x | {"field": "full"}, "y": y}},
             {"mark": bar, "encoding": {"x": x | {"field": "value"}, "y": y, "color": chosen}},
-            {
-                "mark": words | {"x": {"expr": "width + 44"}},
-                "encoding": {"y": y, "text": {"field": "words", "type": "nominal"}, "fontWeight": weight},
-            },
+            {"mark": words, "encoding": said, "transform": [{"filter": "!datum.best"}]},
+            {"mark": words | {"fontWeight": 600}, "encoding": said, "transform": [{"filter": "datum.best"}]},
         ],
         "height": 18 * len(rows),
         "padding": {"left": 1, "top": 2, "right": 1, "bottom": 2},

@@ -62,7 +62,7 @@ def show(networks: Sequence[catalog.Network]) -> None:
         st.markdown("**The layers as text, for the builder**")
         st.code(network.layers, language=None, wrap_lines=True)
         st.markdown("**The same in Keras**")
-        st.code(keras_code.network(network), language="python")
+        st.code(keras_code.network(network), language=None, wrap_lines=True)  # the colours of tokens fail WCAG AA
 
 
 def table(costs: Sequence[layers.Cost]) -> list[dict[str, str | None]]:

@@ -184,14 +184,20 @@ def is_one_product(row):
     return row.layer.kernel > side and side**4 * channels * row.layer.filters <= MATRIX_LIMIT
 
 
-def _check(number, each, given):
-    # type: (int, Layer, Tuple[int, ...]) -> None
+def check_numbers(number, each):
+    # type: (int, Layer) -> None
+    """Raises ValueError where a number of the layer, the so-manieth of its network, is outside its limits."""
     for (word, low, high), value in zip(ARGUMENTS[each.kind], arguments(each)):
         fraction = each.kind == DROPOUT
         if not (low <= value <= high and (fraction or float(value).is_integer())):
             kind = "" if fraction else "whole numbers "
             message = "Layer {}, {}: {} is {:g}; choose {}{:g} to {:g}."
             raise ValueError(message.format(number, name(each), word, value, kind, low, high))
+
+
+def _check(number, each, given):
+    # type: (int, Layer, Tuple[int, ...]) -> None
+    check_numbers(number, each)
     if each.kind in (CONV, POOL, AVERAGE, FLATTEN) and len(given) == 1:
         raise ValueError(
             "Layer {}, {}, needs rows and columns, and the layers before it left a list of {:,} numbers. "
