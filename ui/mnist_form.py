@@ -91,9 +91,8 @@ def show_chosen(form: Form) -> None:
     elif form.data.path is None:
         parts.fetch(form.data.key, form.data.title, form.data.attribution)
     else:
-        parts.empty(
-            "Nothing trained yet", "Curves of every chosen network appear here as soon as the first batch is done.", 300
-        )
+        title = "The next comparison" if any(row.networks for row in lab.rows()) else "Nothing trained yet"
+        parts.empty(title, "Curves of every chosen network appear here as soon as the first batch is done.", 300)
     if form.spec.networks:
         network_layers.show(list(form.spec.networks))
     mnist_results.show_leaderboard(titled=True)
