@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from engine.errors import AssetError, EngineError, PhotosError, RunNotFound, Spe
 
 # The rest is imported by the command that needs it, so that `assets` with nothing to do ends at once.
 if TYPE_CHECKING:
+    from engine.contract.dataset import Dataset
     from engine.photos import Scan
     from engine.queue import Queue
     from engine.runs import Run
@@ -101,8 +102,6 @@ def _learning_rates(text: str) -> tuple[float, ...]:
 
 def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     from engine import photos
-    from engine.queue import Queue
-    from engine.runs import open_run
 
     spec = specs.RetrainSpec(
         backbone=options.architecture,
@@ -126,14 +125,29 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     for remark in photos.remarks(scan, dataset):
         print(remark, file=sys.stderr)
     _need(lab, catalog.backbone(spec.backbone).asset)
+    return _carry_out(options, lab, spec, dataset, _report, _print_results)
+
+
+def _carry_out(
+    options: argparse.Namespace,
+    lab: settings.Settings,
+    spec: specs.Spec,
+    dataset: "Dataset | None",
+    report: Callable[["Run"], dict[str, Any]],
+    show: Callable[["Run"], None],
+) -> int:
+    """Start a run, follow it to its end, and say what came of it: as a report in JSON, or shown as lines."""
+    from engine.queue import Queue
+    from engine.runs import open_run
+
     queue = Queue(lab.home, lab.worker_python, options.worker_module)
     run = open_run(lab.home, queue.start(spec, dataset))
     print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
     _follow(run, queue)
     if options.json:
-        _print_json(_report(run))
+        _print_json(report(run))
     else:
-        _print_results(run)
+        show(run)
     _print_failure(run)
     return EXIT_CODES[run.state]
 
@@ -303,9 +317,6 @@ def _add_mnist(parser: argparse.ArgumentParser) -> None:
 
 
 def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.queue import Queue
-    from engine.runs import open_run
-
     spec = specs.MnistSpec(
         data=options.data,
         networks=tuple(_networks(options)),
@@ -318,16 +329,7 @@ def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
         raise SpecError(" ".join(faults))
     if spec.data in [row.name for row in catalog.DIGIT_SETS]:
         _need(lab, spec.data)
-    queue = Queue(lab.home, lab.worker_python, options.worker_module)
-    run = open_run(lab.home, queue.start(spec))
-    print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
-    _follow(run, queue)
-    if options.json:
-        _print_json(_report_mnist(run))
-    else:
-        _print_networks(run)
-    _print_failure(run)
-    return EXIT_CODES[run.state]
+    return _carry_out(options, lab, spec, None, _report_mnist, _print_networks)
 
 
 def _networks(options: argparse.Namespace) -> Iterator[catalog.Network]:
