@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine import assets, device
 from engine.contract import catalog, events
+from engine.words import size
 from ui import charts, frame, lab, retraining_form, run_panel, tables
-from ui.words import size
 
 RECENT = 12  # rows
 

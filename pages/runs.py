@@ -7,8 +7,8 @@ import streamlit as st
 from engine import runs
 from engine.contract import events
 from engine.errors import EngineError
+from engine.words import count, size
 from ui import frame, lab, tables
-from ui.words import count, size
 
 header = frame.begin("Runs", "Everything that was run here, newest first.")
 rows = lab.rows()

@@ -15,8 +15,8 @@ from engine.classifier import DigitAnswer
 from engine.contract import catalog
 from engine.curves import percent
 from engine.errors import DigitsError, EngineError
+from engine.words import count
 from ui import charts, lab
-from ui.words import count
 
 PICTURE_SIDE = 170  # pixels on the page: 28 x 28 squares of 6, and a line around them
 CARD_WIDTH = 216  # pixels

@@ -19,7 +19,7 @@ from engine.curves import thin
 from engine.device import Sampler
 from engine.errors import RunNotFound
 from engine.queue import Queue
-from ui.words import count
+from engine.words import count
 
 CURVE_POINTS = 60  # of a row's small curve
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits

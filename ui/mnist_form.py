@@ -8,8 +8,8 @@ import streamlit as st
 from engine import digits
 from engine.contract import catalog, specs
 from engine.errors import DigitsError, EngineError
+from engine.words import count, duration
 from ui import lab, mnist_results, network_builder, network_layers, parts
-from ui.words import count, duration
 
 UPLOAD = "an upload"  # option beside the names of sets
 OWN = "Own"  # each network's own recipe

@@ -9,13 +9,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import comparison, runs
+from engine import comparison, explanations, runs
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
 from engine.curves import percent
 from engine.metrics import confusion
+from engine.words import count, duration
 from ui import charts, digit_pad, lab, mnist_charts, network_layers, parts
-from ui.words import count, duration
 
 CONTENTS = "Weights, TFLite file and SavedModel of every network, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "Weights of every network up to where it stopped, and the labels, as one zip"
@@ -276,7 +276,7 @@ def _progress_table(run: runs.Run) -> None:
 
 
 def _why(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
-    found = comparison.explanations(run) if rows else []
+    found = explanations.explanations(run) if rows else []
     if not found:
         parts.waiting(run, "What these curves teach arrives")
     for each in found:

@@ -7,8 +7,8 @@ import streamlit as st
 from engine import keras_code
 from engine.contract import catalog, layers
 from engine.curves import percent
+from engine.words import count
 from ui import lab, mnist_charts
-from ui.words import count
 
 OPTIMIZERS = {catalog.ADAM: "Adam", catalog.SGD: "SGD, momentum 0.9"}
 SCHEDULES = {catalog.CONSTANT: "Constant", catalog.ONE_CYCLE: "One cycle: up to it, then down to nearly 0"}

@@ -10,8 +10,8 @@ from engine import assets, device, runs
 from engine.contract import events, specs
 from engine.errors import AssetError
 from engine.metrics import per_class
+from engine.words import duration, size
 from ui import charts, lab
-from ui.words import duration, size
 
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
 

@@ -12,8 +12,8 @@ from engine import photos
 from engine.contract import catalog, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
+from engine.words import count, duration
 from ui import charts, lab, parts, retraining_results
-from ui.words import count, duration
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}

@@ -11,8 +11,8 @@ from engine.contract import catalog, events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
+from engine.words import count, duration
 from ui import charts, lab, parts
-from ui.words import count, duration
 
 CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
 CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"

@@ -10,8 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 from engine import runs
 from engine.contract import events
 from engine.errors import EngineError, RunNotFound
+from engine.words import age, duration
 from ui import lab, mnist_results, parts, retraining_results
-from ui.words import age, duration
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.words import age, duration
 from ui import lab
 from ui.run_panel import BADGES
-from ui.words import age, duration
 
 # Behind the words of states; the table chooses black or white for the words itself.
 STATE_COLOURS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from engine import comparison
+from engine import comparison, explanations
 from engine.contract import catalog, events, layers, specs
 from engine.contract.run_folder import LabHome, RunFolder, write_json
 from engine.metrics import wilson
@@ -288,7 +288,7 @@ def learned(
 
 
 def explained(folder: RunFolder) -> dict[str, str]:
-    return {each.title: each.text for each in comparison.explanations(opened(folder))}
+    return {each.title: each.text for each in explanations.explanations(opened(folder))}
 
 
 def test_the_coursework_as_handed_in_is_explained_with_its_own_costs(home: LabHome) -> None:
@@ -339,7 +339,7 @@ def test_overfitting_is_found_where_one_loss_rises_and_the_other_falls(home: Lab
     overfits = [(0.3, 0.2), (0.1, 0.05), (0.02, 0.04), (0.01, 0.06)]
     learned(folder, "coursework_as_meant", [0.9, 0.97, 0.99, 0.999], [0.95, 0.985, 0.991, 0.989], overfits)
     learned(folder, "strong", [0.9, 0.97, 0.98, 0.985], [0.95, 0.985, 0.99, 0.995], [(0.3, 0.2)] * 3 + [(0.2, 0.1)])
-    assert [each.lane for each in comparison.overfitting(opened(folder))] == ["coursework_as_meant"]
+    assert [each.lane for each in explanations.overfitting(opened(folder))] == ["coursework_as_meant"]
     text = explained(folder)["What overfitting looks like"]
     assert "since epoch 3 of 4 its training loss fell from 0.020 to 0.010" in text
     assert "its validation loss rose from 0.040 to 0.060" in text
@@ -419,7 +419,7 @@ def test_explanations_are_short(home: LabHome) -> None:
     folder = finished(home)
     for lane in NAMES:
         learned(folder, lane, [0.9, 0.99], [0.95, 0.98], [(0.3, 0.2), (0.05, 0.3)])
-    found = comparison.explanations(opened(folder))
+    found = explanations.explanations(opened(folder))
     assert len(found) == 5
     assert all(len(text.split()) < 130 for each in found for text in each.text.splitlines())
 

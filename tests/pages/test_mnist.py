@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from engine import comparison
+from engine import comparison, explanations
 from engine.contract import catalog, specs
 from engine.curves import percent
 from engine.runs import list_runs, open_run
@@ -123,7 +123,7 @@ def test_a_finished_comparison_has_a_verdict_and_a_table_from_the_same_rows(visi
 def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
     run = finished(home, start(visit))
     app = visit("mnist", run=run.id)
-    explained = comparison.explanations(run)
+    explained = explanations.explanations(run)
     assert f"**{explained[0].title}**" in texts(open_tab(app, "Why"))
     hardest = comparison.hardest(run)
     words = texts(open_tab(app, "Mistakes"))

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from ui.words import age, count, duration, size
+from engine.words import age, count, duration, size
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Numbers as people read them: durations, ages, sizes."""
 
 import time
+from collections.abc import Sequence
 
 
 def duration(seconds: float) -> str:
@@ -43,3 +44,37 @@ def count(number: int, one: str) -> str:
     """count(1, "photo") -> "1 photo", count(1484, "photo") -> "1,484 photos", count(2, "class") -> "2 classes" """
     plural = one + ("es" if one.endswith("s") else "s")
     return f"{number:,} {one if number == 1 else plural}"
+
+
+def short_percent(share: float) -> str:
+    """0.3 -> "30%", 0.125 -> "12.5%" """
+    return f"{round(share * 100, 2):g}%"
+
+
+def points(share: float) -> str:
+    """0.0016 -> "0.16 pt": differences between good networks are small"""
+    return f"{share * 100:.2f} pt"
+
+
+def many(number: int) -> str:
+    """101,632 or 10.8 million"""
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.1f} million"
+
+
+def epochs(number: float) -> str:
+    """1 epoch, 2.5 epochs"""
+    return f"{number:.3g} epoch{'' if number == 1 else 's'}"
+
+
+def short_duration(seconds: float) -> str:
+    """0.4 s, 38 s, 1m 04s"""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60}m {whole % 60:02d}s"
+
+
+def join(words: Sequence[str]) -> str:
+    """a, b and c; or "a, b; c and d" where a title has a comma of its own"""
+    between = "; " if any("," in word for word in words) else ", "
+    return " and ".join(filter(None, [between.join(words[:-1]), *words[-1:]]))
