@@ -134,7 +134,8 @@ def _alone(row: NetworkRow) -> str:
     return (
         f"It is wrong on {row.wrong:,}; a test of another {row.test_n:,} would likely find between "
         f"{percent(row.test_low)} and {percent(row.test_high)} right. It learned for "
-        f"{short_duration(row.train_seconds)} and has {row.parameters:,} parameters; an image takes it {many(row.multiply_adds)} multiply-adds."
+        f"{short_duration(row.train_seconds)} and has {row.parameters:,} parameters; an image takes it "
+        f"{many(row.multiply_adds)} multiply-adds."
     )
 
 
