@@ -352,6 +352,8 @@ def _draw_recipe() -> None:
 def _draw_end(network: catalog.Network, costs: Sequence[layers.Cost]) -> None:
     """The totals, what is wrong beyond the row that shows it, and the way into the comparison."""
     faults = specs.network_faults(network)
+    if not network.layers:
+        faults = layers.faults([])
     if network.title in [row.title for row in catalog.NETWORKS] or network.name in [
         row.name for row in catalog.NETWORKS
     ]:

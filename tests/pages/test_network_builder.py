@@ -51,6 +51,45 @@ def test_layers_are_moved_added_and_removed(builder):
     assert app.text_area(key="layers_text").value == "flatten, relu, dense 10"
 
 
+def test_another_kind_of_layer_begins_with_its_usual_numbers(builder):
+    app = typed(builder(), "relu, flatten, dense 10")
+    next(each for each in app.selectbox if each.label == "Layer 1").set_value(layers.CONV).run()
+    assert app.text_area(key="layers_text").value == "conv 32 3, flatten, dense 10"
+    next(each for each in app.selectbox if each.label == "Layer 1").set_value(layers.DROPOUT).run()
+    assert app.text_area(key="layers_text").value == "dropout 0.2, flatten, dense 10"
+
+
+def test_a_network_without_layers_says_how_to_end_it_and_takes_a_first_one(builder):
+    app = typed(builder(), "dense 10")
+    next(each for each in app.button if each.help == "Remove layer 1").click().run()
+    assert "The network has no layers; end it with flatten and dense 10." in texts(app)
+    assert app.button(key="add_network").disabled
+    app.button(key="add_first").click().run()
+    assert app.text_area(key="layers_text").value == "relu"
+
+
+def test_a_known_network_brings_its_recipe_and_asks_for_a_name_of_its_own(builder):
+    app, strong = builder(), catalog.network("strong")
+    app.selectbox(key="begin_with").set_value("strong").run()
+    draft = network_text.read(app.query_params["network"])
+    kept = {"name": "", "title": "", "source": "", "epochs": 0}
+    assert draft._replace(**kept) == strong._replace(**kept)
+    assert draft.title == "My strong"
+    assert not app.button(key="add_network").disabled
+
+
+def test_a_network_is_taken_out_of_the_comparison_again(builder):
+    app = typed(builder(), "flatten, dense 10")
+    app.text_input(key="own_title").set_value("Line").run()
+    app.button(key="add_network").click().run()
+    pills = next(each for each in app.button_group if each.key == "networks")
+    assert "line" in pills.value
+    app.button(key="drop_line").click().run()
+    pills = next(each for each in app.button_group if each.key == "networks")
+    assert "line" not in pills.value
+    assert "Line" not in pills.options
+
+
 def test_a_wrong_shape_is_named_at_its_row_and_cannot_be_added(builder):
     app = typed(builder(), "pool 28, pool 2, flatten, dense 10")
     assert "Layer 2, pool 2, leaves nothing: only 1 x 1 is left to pool." in texts(app)
