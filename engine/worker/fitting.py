@@ -92,6 +92,10 @@ class Fitting(object):
         count = min(count, whole - place) if place < whole else 1
         chosen = self._order[place * self.batch_size : (place + count) * self.batch_size]
         rates = [self.rate(step) for step in range(self.step, self.step + count)]
+        if self.network.optimizer == catalog.ADAM:
+            # Its means start at zero; what corrects for that depends on the step alone (Kingma and Ba 2015, section 2).
+            number = np.arange(self.step, self.step + count) + 1.0
+            rates = rates * np.sqrt(1 - ADAM[1] ** number) / (1 - ADAM[0] ** number)
         cross_entropy, accuracy = self._block(
             chosen.reshape(count, -1), np.array(rates, np.float32), np.int32(self.step)
         )
@@ -134,44 +138,43 @@ class Fitting(object):
 
     def _steps(self, order, rates, first):
         # type: (Any, Any, Any) -> Any
-        """order (steps, batch): which pictures; rates (steps,); first: how many steps were learned before."""
+        """order (steps, batch): which pictures; rates (steps,): of `_update`; first: steps that were learned before.
+
+        Returns cross-entropy and accuracy of every batch before its update, (steps,) each.
+        """
         import tensorflow as tf
 
         count = tf.shape(order)[0]
-        losses = tf.TensorArray(tf.float32, count)
-        shares = tf.TensorArray(tf.float32, count)
+        said = tf.TensorArray(tf.float32, count)  # logits; what they amount to is computed once for the whole block
         for at in tf.range(count):
             pixels, truth = tf.gather(self._pixels, order[at]), tf.gather(self._labels, order[at])
             step = first + at
             if self.network.augmentation:
                 pixels = moved(pixels, tf.stack([self.seed, step]))
-            seed = tf.stack([self.seed, 64 * step])  # a network has fewer than 64 layers
             with tf.GradientTape() as tape:
-                answers, seen = networks.logits_in_training(self.rows, self.weights, pixels, seed)
-                cross_entropy = tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels=truth, logits=answers)
-                )
-                goal = cross_entropy
+                answers, seen = networks.logits_in_training(self.rows, self.weights, pixels, (self.seed, step))
+                goal = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=truth, logits=answers))
                 if self.network.label_smoothing:
                     # a target of which a share is spread over all classes
                     spread = tf.reduce_mean(tf.nn.log_softmax(answers))
-                    goal = (1.0 - self.network.label_smoothing) * cross_entropy - self.network.label_smoothing * spread
-            gradients = tape.gradient(goal, [self.weights[name] for name in self._learned])
-            self._apply(gradients, rates[at], step)
+                    goal = (1.0 - self.network.label_smoothing) * goal - self.network.label_smoothing * spread
+            self._update(tape.gradient(goal, [self.weights[name] for name in self._learned]), rates[at])
             # A plain mean of the first batches, so that what they start from counts for nothing.
-            share = tf.maximum(1.0 - networks.MOMENTUM, 1.0 / tf.cast(step + 1, tf.float32))
-            for name in seen:
-                self.weights[name].assign_add(share * (seen[name] - self.weights[name]))
-            right = tf.equal(tf.argmax(answers, axis=1, output_type=tf.int32), truth)
-            losses = losses.write(at, cross_entropy)
-            shares = shares.write(at, tf.reduce_mean(tf.cast(right, tf.float32)))
-        return losses.stack(), shares.stack()
+            if seen:
+                share = tf.maximum(1.0 - networks.MOMENTUM, 1.0 / tf.cast(step + 1, tf.float32))
+                for name in seen:
+                    self.weights[name].assign_add(share * (seen[name] - self.weights[name]))
+            said = said.write(at, answers)
+        answers, truth = said.stack(), tf.gather(self._labels, order)  # (steps, batch, 10), (steps, batch)
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=truth, logits=answers)
+        right = tf.equal(tf.argmax(answers, axis=2, output_type=tf.int32), truth)
+        return tf.reduce_mean(cross_entropy, axis=1), tf.reduce_mean(tf.cast(right, tf.float32), axis=1)
 
-    def _apply(self, gradients, rate, step):
-        # type: (List[Any], Any, Any) -> None
+    def _update(self, gradients, rate):
+        # type: (List[Any], Any) -> None
+        """`rate`: of Adam with its correction for the first steps in it, see `train`."""
         import tensorflow as tf
 
-        number = tf.cast(step + 1, tf.float32)
         beta_1, beta_2, epsilon = ADAM
         for name, slots, gradient in zip(self._learned, self._slots, gradients):
             variable, (first, second) = self.weights[name], slots
@@ -180,8 +183,8 @@ class Fitting(object):
                     var=variable.handle,
                     m=first.handle,
                     v=second.handle,
-                    beta1_power=tf.pow(beta_1, number),
-                    beta2_power=tf.pow(beta_2, number),
+                    beta1_power=0.0,
+                    beta2_power=0.0,
                     lr=rate,
                     beta1=beta_1,
                     beta2=beta_2,

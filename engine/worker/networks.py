@@ -62,10 +62,10 @@ def logits(rows, weights, pixels):
 
 
 def logits_in_training(rows, weights, pixels, seed):
-    # type: (List[Cost], Dict[str, Any], Any, Any) -> Tuple[Any, Dict[str, Any]]
+    # type: (List[Cost], Dict[str, Any], Any, Tuple[int, Any]) -> Tuple[Any, Dict[str, Any]]
     """(N, 28, 28, 1) float32, 0..1 -> logits (N, 10), and the means and variances of this batch by weight's name.
 
-    `seed` (2,) int32: of the dropout of this step.
+    `seed`: of the network, and the step, an int32 tensor; both decide what dropout drops.
     """
     return _forward(rows, weights, pixels, seed)
 
@@ -83,9 +83,9 @@ def _forward(rows, weights, x, seed):
             return weights["{} {}".format(number, word)]
 
         if each.kind == layers.CONV:
-            x = convolution(row, x, weight("kernel")) + weight("bias")
+            x = tf.nn.bias_add(convolution(row, x, weight("kernel")), weight("bias"))
         elif each.kind == layers.DENSE:
-            x = tf.matmul(x, weight("kernel")) + weight("bias")
+            x = tf.nn.bias_add(tf.matmul(x, weight("kernel")), weight("bias"))
         elif each.kind == layers.POOL:
             x = tf.nn.max_pool2d(x, each.kernel, each.kernel, "SAME")
         elif each.kind == layers.RELU:
@@ -96,8 +96,7 @@ def _forward(rows, weights, x, seed):
             x = tf.reshape(x, [-1, row.shape[0]])
         elif each.kind == layers.DROPOUT:
             if seed is not None:
-                chance = tf.random.stateless_uniform(tf.shape(x), seed + [number, 0])
-                x = tf.where(chance < each.rate, tf.zeros_like(x), x / (1.0 - each.rate))
+                x = x * _kept(tf.shape(x), each.rate, number, seed)
         elif seed is None:
             factor = weight("scale") * tf.math.rsqrt(weight("variance") + EPSILON)
             x = x * factor + (weight("offset") - weight("mean") * factor)
@@ -109,6 +108,21 @@ def _forward(rows, weights, x, seed):
             x = tf.reshape(flat, tf.shape(x))
             seen["{} mean".format(number)], seen["{} variance".format(number)] = mean, variance
     return x, seen
+
+
+def _kept(shape, rate, number, seed):
+    # type: (Any, float, int, Tuple[int, Any]) -> Any
+    """What dropout multiplies by: 0 for that share of the values, 1 / (1 - share) for the others.
+
+    Philox with the network's seed as its key and the step as its counter: tf.random.stateless_uniform would first mix
+    the two, which takes longer than the drawing itself.
+    """
+    import tensorflow as tf
+
+    key = tf.constant([seed[0] * 64 + number], tf.uint64)  # a network has fewer than 64 layers
+    counter = tf.stack([tf.constant(0, tf.uint64), tf.cast(seed[1], tf.uint64)])
+    chance = tf.raw_ops.StatelessRandomUniformV2(shape=shape, key=key, counter=counter, alg=1)
+    return tf.cast(chance >= rate, tf.float32) * (1.0 / (1.0 - rate))
 
 
 def convolution(row, x, kernel):
