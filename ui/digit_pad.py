@@ -19,7 +19,7 @@ from engine.words import count
 from ui import charts, lab
 
 PICTURE_SIDE = 170  # pixels on the page: 28 x 28 squares of 6, and a line around them
-CARD_WIDTH = 216  # pixels
+CARD_WIDTH = 184  # pixels: four side by side
 PHOTO_TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "gif"]
 
 # --- the field -------------------------------------------------------------------------------------------------------
@@ -46,11 +46,11 @@ canvas {
 }
 .row { display: flex; gap: 8px; margin-top: 8px; }
 button {
-  flex: 1; min-height: 34px; font: inherit; font-family: var(--st-font); font-size: var(--st-base-font-size);
+  flex: 1; min-height: 34px; font: inherit; font-family: var(--st-font); font-size: 0.875rem;
   color: var(--st-text-color); background: var(--st-background-color); cursor: pointer;
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius);
 }
-button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+@media (hover: hover) { button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); } }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 """
 
@@ -82,13 +82,15 @@ export default function ({ parentElement, data, setStateValue }) {
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, SIDE, SIDE);
     if (pad.before) pen.drawImage(pad.before, 0, 0, SIDE, SIDE);
-    pen.strokeStyle = "#000";
+    pen.strokeStyle = pen.fillStyle = "#000";
     pen.lineWidth = BRUSH;
     pen.lineCap = pen.lineJoin = "round";
     for (const stroke of pad.strokes) {
       pen.beginPath();
-      pen.moveTo(...stroke[0]);
-      for (const point of stroke) pen.lineTo(...point);  // to itself first, which is a dot
+      pen.arc(...stroke[0], BRUSH / 2, 0, 2 * Math.PI);  // a line without length would leave no dot
+      pen.fill();
+      pen.beginPath();
+      for (const point of stroke) pen.lineTo(...point);
       pen.stroke();
     }
   }
@@ -334,7 +336,7 @@ def _milliseconds(seconds: float) -> str:
 
 def _pictures(run: runs.Run, given: Given | None) -> None:
     mean = _mean(run)
-    with st.container(horizontal=True, gap="medium", key="digit_pictures"):
+    with st.container(horizontal=True, gap="small", key="digit_pictures"):
         if given:
             with st.container(width=PICTURE_SIDE, gap=4):
                 st.image(
@@ -424,7 +426,14 @@ def ten_bars(probabilities: Sequence[float], labels: Sequence[str], dark: bool) 
         {"label": label, "value": value, "full": 1, "best": at == best, "words": _share(value)}
         for at, (label, value) in enumerate(zip(labels, probabilities, strict=True))
     ]
-    axis: charts.Spec = {"domain": False, "ticks": False, "labelPadding": 6, "labelLimit": 90, "labelOverlap": False}
+    axis: charts.Spec = {
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+        "labelLimit": 90,
+        "labelOverlap": False,
+        "labelFlush": False,
+    }
     axis |= {"labelColor": colours.text, "labelFontSize": 11}
     y = {"field": "label", "type": "nominal", "sort": list(labels), "title": None, "axis": axis}
     x = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1], "nice": False}}
