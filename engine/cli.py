@@ -520,7 +520,9 @@ def _said(options: argparse.Namespace, record: dict[str, Any], sentence: str) ->
 
 def _add_assets(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(row.name for row in assets.ASSETS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names}; all but flower_photos where none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{names}; all but fashion_mnist and flower_photos where none is named"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is, fetch nothing")
     _add_json(parser)
     parser.set_defaults(command=_assets)

@@ -141,8 +141,9 @@ def fetch(name: str, title: str, attribution: str) -> None:
     asset = assets.asset(name)
     with st.container(border=True, gap="small"):
         st.markdown(f"**{title} is not on this machine yet.**")
-        st.caption(f"{attribution}. {size(asset.size_bytes)} to fetch once, from {asset.sources[0].title}.")
-        if not st.button(f"Fetch {size(asset.size_bytes)}", key="fetch", icon=":material/download:"):
+        to_fetch = size(asset.sources[0].bytes)
+        st.caption(f"{attribution}. {to_fetch} to fetch once, from {asset.sources[0].title}.")
+        if not st.button(f"Fetch {to_fetch}", key="fetch", icon=":material/download:"):
             return
         bar, shown = st.progress(0.0, text="Fetching"), 0.0
 
