@@ -75,7 +75,7 @@ def readiness() -> list[dict[str, str]]:
         if row.kind != assets.FILE:
             here = assets.find(home, row.name) is not None
             what = "Photos" if row.kind == assets.PHOTOS else "Images"
-            words = f"{what} are here" if here else f"Not here yet, {size(row.size_bytes)} to fetch"
+            words = f"{what} are here" if here else f"Not here yet, {size(row.sources[0].bytes)} to fetch"
             found.append((here, row.title, words))
     signs = {True: ":green[:material/check:]", False: ":orange[:material/info:]"}
     return [{"What": f"{signs[good]} {what}", "State": words} for good, what, words in found]
