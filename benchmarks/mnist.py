@@ -13,7 +13,7 @@ from tests.worker.keras_digits import keras_network, set_weights, weights_of
 
 WIDE_STEPS = 24  # of each network below; their time is proportional to the steps
 STRONG_STEPS, MEANT_STEPS = 60, 150
-STRONG_EPOCHS, MEANT_EPOCHS = 10, 7
+STRONG_EPOCHS, MEANT_EPOCHS = 8, 7
 SAME_STEPS = 50  # after which the weights are compared
 
 
