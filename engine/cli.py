@@ -389,7 +389,7 @@ def _report_mnist(run: "Run") -> dict[str, Any]:
 def _print_networks(run: "Run") -> None:
     from engine.metrics import wilson
 
-    titles = dict(zip(run.lanes, run.lane_titles, strict=True))
+    titles = run.titles
     width = max(map(len, titles.values()))
     for result in sorted(run.story.network_results.values(), key=lambda each: -each.test_accuracy):
         low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)

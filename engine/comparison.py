@@ -54,7 +54,7 @@ def network_rows(run: Run) -> list[NetworkRow]:
     The order is a report and no choice: each was tested once, when it learned no more.
     """
     rows = []
-    for number, (lane, title) in enumerate(zip(run.lanes, run.lane_titles, strict=True)):
+    for number, (lane, title) in enumerate(run.titles.items()):
         result = run.story.network_results.get(lane)
         if result is None:
             continue
@@ -233,7 +233,7 @@ def disagreement(run: Run, first: str, second: str, limit: int = SHOWN) -> Disag
         return Disagreement("Where two networks differ is known once both are tested.", [], [])
     first_wrong = answers.predicted[first] != answers.truth
     second_wrong = answers.predicted[second] != answers.truth
-    n, title = len(answers.truth), dict(zip(run.lanes, run.lane_titles, strict=True))
+    n, title = len(answers.truth), run.titles
     both = int((first_wrong & second_wrong).sum())
     return Disagreement(
         f"{title[first]} against {title[second]}: both are right on {n - both - found.only_first - found.only_second:,}"

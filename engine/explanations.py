@@ -172,7 +172,7 @@ class Overfitting:
 def overfitting(run: Run) -> list[Overfitting]:
     """The networks whose curves show it, the largest rise first."""
     found = []
-    for lane, title in zip(run.lanes, run.lane_titles, strict=True):
+    for lane, title in run.titles.items():
         validation, training = run.story.curves.get((lane, "validation")), run.story.curves.get((lane, "training"))
         if not validation or not training:
             continue
@@ -202,7 +202,7 @@ def overfitting(run: Run) -> list[Overfitting]:
 
 
 def _overfitting(run: Run) -> Explanation | None:
-    named = dict(zip(run.lanes, run.lane_titles, strict=True))
+    named = run.titles
     evaluated = [lane for lane in run.lanes if run.story.curves.get((lane, "validation"), Curve()).step]
     found, sentences = overfitting(run), []
     if found:

@@ -14,6 +14,7 @@ from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
 from engine.errors import EngineError, RunNotFound
 from engine.queue import judge
+from engine.words import count
 
 
 @dataclass
@@ -159,9 +160,9 @@ class Run:
         return specs.lanes(self.spec)
 
     @property
-    def lane_titles(self) -> list[str]:
-        """The lanes as people read them, in the same order."""
-        return specs.lane_titles(self.spec)
+    def titles(self) -> dict[str, str]:
+        """The lanes as people read them, by lane, in the same order."""
+        return dict(zip(self.lanes, specs.lane_titles(self.spec), strict=True))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -174,8 +175,7 @@ class Run:
         if self.is_mnist:
             networks = self.spec.networks
             what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
-            epochs = f"{self.spec.epochs} epoch{'' if self.spec.epochs == 1 else 's'}"
-            return f"{catalog.digit_set(self.spec.data).title} · {what} · {epochs}"
+            return f"{catalog.digit_set(self.spec.data).title} · {what} · {count(self.spec.epochs, 'epoch')}"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         try:

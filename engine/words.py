@@ -67,11 +67,8 @@ def epochs(number: float) -> str:
 
 
 def short_duration(seconds: float) -> str:
-    """0.4 s, 38 s, 1m 04s"""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60}m {whole % 60:02d}s"
+    """0.4 s, 38 s, 1m 04s: as `duration`, with tenths of the first ten seconds"""
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
 
 
 def join(words: Sequence[str]) -> str:

@@ -245,10 +245,10 @@ def _tab(run: runs.Run) -> None:
                 st.markdown(f"**Draw a digit, and {_all(run)} once say what they see.**")
         answers = _ask(run, given) if given else []
         if given and answers:
-            st.markdown(verdict(answers, _titles(run), labels, given.truth))
+            st.markdown(verdict(answers, run.titles, labels, given.truth))
         _pictures(run, given)
     if answers:
-        _cards(answers, _titles(run), labels)
+        _cards(answers, run.titles, labels)
 
 
 def _given(visitor: Visitor, source: digits.Source | None, photo: bytes | None) -> Given | None:
@@ -283,10 +283,6 @@ def _source(run: runs.Run) -> digits.Source | None:
 
 def _labels(run: runs.Run) -> tuple[str, ...]:
     return catalog.digit_set(run.spec.data).labels
-
-
-def _titles(run: runs.Run) -> dict[str, str]:
-    return dict(zip(run.lanes, run.lane_titles, strict=True))
 
 
 def _all(run: runs.Run) -> str:

@@ -78,10 +78,6 @@ def settings_rows(run: runs.Run) -> list[dict[str, str]]:
     return [{"Setting": name, "Value": value} for name, value in rows.items()]
 
 
-def _titles(run: runs.Run) -> dict[str, str]:
-    return dict(zip(run.lanes, run.lane_titles, strict=True))
-
-
 def _stops(run: runs.Run) -> None:
     """A button for each network that still learns."""
     story = run.story
@@ -92,7 +88,7 @@ def _stops(run: runs.Run) -> None:
         return
     with st.container(horizontal=True, gap="small", key="stops"):
         for lane in learning:
-            stopping, title = os.path.exists(run.folder.stop(lane)), _titles(run)[lane]
+            stopping, title = os.path.exists(run.folder.stop(lane)), run.titles[lane]
             st.button(
                 f"Stopping {title}" if stopping else f"Stop {title}",
                 key=f"stop_{lane}",
@@ -121,10 +117,10 @@ def _curves(run: runs.Run) -> None:
         weight = parts.smoothing_choice(len(run.lanes), "network_smoothing")
     measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
     axis_field = {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis]
-    drawn = charts.network_lines(run.story, _titles(run), split, measure_field, axis_field, weight)
+    drawn = charts.network_lines(run.story, run.titles, split, measure_field, axis_field, weight)
     chart = charts.curves(
         drawn,
-        run.lane_titles,
+        list(run.titles.values()),
         measure=measure_field,
         axis=axis_field,
         end=charts.networks_end(run.story, run.spec.epochs, axis_field),
@@ -319,7 +315,7 @@ def _mistakes(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     if not hardest:
         st.caption(f"Every one of the {rows[0].test_n:,} test images is right.")
         return
-    titles, labels = _titles(run), catalog.digit_set(run.spec.data).labels
+    titles, labels = run.titles, catalog.digit_set(run.spec.data).labels
     st.markdown("**The hardest digits, and what each network takes them for**")
     with st.container(horizontal=True, gap="small", key="hardest"):
         for mistake in hardest:

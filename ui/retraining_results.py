@@ -90,13 +90,13 @@ def _curves(run: runs.Run) -> None:
         weight = parts.smoothing_choice(len(run.lanes), "curve_smoothing")
     measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
     axis_field = charts.STEPS if axis == "Steps" else charts.SECONDS
-    titles = dict(zip(run.lanes, run.lane_titles, strict=True))
+    titles = run.titles
     drawn = charts.lines(run.story, titles, split.lower(), measure_field, axis_field, weight)
     end = charts.x_end(run.story, run.spec.steps, axis_field)
     height = 350 if race else 300 if run.state == events.DONE else 440
     chart = charts.curves(
         drawn,
-        run.lane_titles,
+        list(run.titles.values()),
         measure=measure_field,
         axis=axis_field,
         end=end,
@@ -111,7 +111,7 @@ def _curves(run: runs.Run) -> None:
     alt = f"{split} {measure.lower()} of {count(len(drawn), 'lane')}, {figures}"
     st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     if len(run.lanes) > charts.SHOWN_LANES:
-        rest = ", ".join(run.lane_titles[charts.SHOWN_LANES :])
+        rest = ", ".join(list(run.titles.values())[charts.SHOWN_LANES :])
         st.caption(f"The chart shows the first six lanes; {rest} are in the table.")
 
 

@@ -77,7 +77,7 @@ def read(text):
         if len(values) != len(wanted):
             usage = " ".join([words[0]] + [name.upper() for name, _, _ in wanted])
             raise ValueError("Layer {}, {!r}, should be written {}.".format(number, part.strip(), usage))
-        found.append(_layer(words[0], values))
+        found.append(layer(words[0], *values))
     return found
 
 
@@ -108,11 +108,6 @@ def arguments(layer):
 def layer(kind, *values):
     # type: (str, float) -> Layer
     """The layer of that kind with its numbers in the order of ARGUMENTS."""
-    return _layer(kind, list(values))
-
-
-def _layer(kind, values):
-    # type: (str, List[float]) -> Layer
     # What should be a whole number and is none stays as it is, for `costs` to name.
     whole = [int(value) if float(value).is_integer() else value for value in values]  # type: List[Any]
     if kind == CONV:

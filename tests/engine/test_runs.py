@@ -148,7 +148,7 @@ def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -
         networks=networks[:1],
     )
     run = open_run(home, "c")
-    assert (run.is_mnist, run.lanes, run.lane_titles) == (True, ["beginner"], ["Beginner"])
+    assert (run.is_mnist, run.lanes, run.titles) == (True, ["beginner"], {"beginner": "Beginner"})
     assert run.title == "MNIST · Beginner · 5 epochs"
     assert run.stages == events.MNIST_STAGES
     assert run.story.curves["beginner", "training"].step == list(range(1, 21))
