@@ -103,7 +103,7 @@ def _learning_rates(text: str) -> tuple[float, ...]:
 def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     from engine import photos
 
-    spec = specs.RetrainSpec(
+    spec = specs.DEFAULT_RETRAIN._replace(
         backbone=options.architecture,
         learning_rates=options.learning_rate,
         steps=options.how_many_training_steps,

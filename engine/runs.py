@@ -48,6 +48,7 @@ class Story:
     skipped: list[events.Skipped] = field(default_factory=list)
     warnings: list[events.Warning] = field(default_factory=list)
     kept: str = ""  # the lane that was chosen, "" before that
+    exported: dict[str, events.Exported] = field(default_factory=dict)  # by file, of a retraining run
     result: events.Result | None = None  # of a retraining run
     lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
     lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
@@ -97,6 +98,8 @@ class Story:
                 self.warnings.append(event)
             case events.Kept():
                 self.kept = event.lane
+            case events.Exported():
+                self.exported[event.file] = event
             case events.Result():
                 self.kept, self.result = event.kept, event
             case events.LaneStarted():

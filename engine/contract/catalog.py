@@ -3,20 +3,38 @@
 Python 3.6, standard library only.
 """
 
-from typing import Any, Dict, NamedTuple, Tuple
+import os
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from engine.contract.run_folder import LabHome, read_json
+
+# How a backbone's weights lie on the disk; engine/worker/backbones.py has a reader for each.
+CHECKPOINT, GRAPH, KERAS = "checkpoint", "graph", "keras"
+# Who decodes a photo and who resizes it; engine/worker/images.py has both of each.
+PILLOW, TENSORFLOW = "pillow", "tensorflow"
 
 Backbone = NamedTuple(
     "Backbone",
     [
         ("name", str),  # the word of specs and command lines
         ("title", str),  # for people
-        ("asset", str),  # the name in engine/assets.py of the file that holds its weights
-        ("weights", str),  # that file, relative to LAB_HOME/assets
+        # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become a Keras
+        # Applications network
+        ("format", str),
+        ("asset", str),  # the name in engine/assets.py of what holds its weights; "" for a visitor's own
+        ("weights", str),  # the file, relative to LAB_HOME/assets
         ("size", int),  # input height and width, pixels
         ("width", int),  # length of a bottleneck
         ("mean", Tuple[float, float, float]),  # subtracted from RGB 0..255
         ("std", Tuple[float, float, float]),  # then divided by
-        ("parameters", int),  # of the frozen part: batch normalisation folded away, ImageNet's own last layer left out
+        # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as retrain.py, TensorFlow's
+        # fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
+        ("preprocessing", str),
+        ("input_layer", str),  # GRAPH: the tensor that takes the normalised picture; else ""
+        ("bottleneck_layer", str),  # GRAPH: the tensor that is the bottleneck; else ""
+        ("answer_layer", str),  # GRAPH: the tensor with ImageNet's probabilities, or "" without one; else ""
+        ("labels", str),  # a file with the names of those outputs, relative to LAB_HOME/assets; "" without
+        ("parameters", int),  # of the frozen part, ImageNet's own last layer left out; 0 where only the file tells
         ("megabytes", float),  # of the weights file
         ("source", str),  # paper and where the weights come from, for people
         ("licence", str),
@@ -25,6 +43,15 @@ Backbone = NamedTuple(
 
 # ImageNet's 1,000 names, one per output of a backbone's own last layer, relative to LAB_HOME/assets.
 IMAGENET_NAMES = "imagenet_names/imagenet1k_clean_names.json"
+
+_PILLOW_CHECKPOINT = {
+    "format": CHECKPOINT,
+    "preprocessing": PILLOW,
+    "input_layer": "",
+    "bottleneck_layer": "",
+    "answer_layer": "",
+    "labels": IMAGENET_NAMES,
+}  # type: Dict[str, Any]
 
 BACKBONES = [
     Backbone(
@@ -41,6 +68,7 @@ BACKBONES = [
         megabytes=14.2,
         source="Sandler et al. 2018, torchvision's ImageNet checkpoint mobilenet_v2-b0353104",
         licence="BSD-3-Clause (torchvision)",
+        **_PILLOW_CHECKPOINT,
     ),
     Backbone(
         name="efficientnet_lite0",
@@ -55,8 +83,112 @@ BACKBONES = [
         megabytes=18.8,
         source="Tan and Le 2019, the Lite variant of 2020, ImageNet checkpoint efficientnet-lite0-57934424",
         licence="Apache-2.0",
+        **_PILLOW_CHECKPOINT,
+    ),
+    Backbone(
+        name="inception_v3_keras",
+        title="Inception v3 (Keras, 8-bit weights)",
+        asset="inception_v3_keras",
+        weights="inception_v3_keras/graph.lite",
+        size=299,
+        width=2048,
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+        parameters=21768352,
+        megabytes=23.9,
+        source=(
+            "Szegedy et al. 2015, Keras Applications' InceptionV3 with weights dequantised from 8 bits; bottlenecks are "
+            "its pooled features"
+        ),
+        licence="Apache-2.0 (weights by the TensorFlow Authors)",
+        **dict(_PILLOW_CHECKPOINT, format=KERAS),
+    ),
+    Backbone(
+        name="mobilenet_v1_keras",
+        title="MobileNet v1 1.0 224 (Keras)",
+        asset="mobilenet_v1_keras",
+        weights="mobilenet_v1_keras/mobilenet_v1_1.0_224.tflite",
+        size=224,
+        width=1024,
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+        parameters=3206976,
+        megabytes=16.9,
+        source=(
+            "Howard et al. 2017, Keras Applications' MobileNet with the weights of mobilenet_v1_1.0_224.tflite; "
+            "bottlenecks are its 1,024 pooled features, not the 1,001 class outputs of the original"
+        ),
+        licence="Apache-2.0 (weights by the TensorFlow Authors)",
+        **dict(_PILLOW_CHECKPOINT, format=KERAS),
     ),
 ]
+
+# What retrain.py of TensorFlow for Poets offered, as it came: names, tensors, mean, std and preprocessing are its own.
+_ORIGINAL = {
+    "format": GRAPH,
+    "preprocessing": TENSORFLOW,
+    "parameters": 0,
+    "licence": "Apache-2.0 (the TensorFlow Authors)",
+}  # type: Dict[str, Any]
+
+
+def _original_mobilenet(multiplier, size, quantized):
+    # type: (str, int, bool) -> Backbone
+    archive = "mobilenet_{}_{}".format(multiplier, size)
+    return Backbone(
+        name=archive + ("_quantized" if quantized else ""),
+        title="MobileNet v1 {} {}{} (original)".format(multiplier, size, ", quantized" if quantized else ""),
+        asset=archive,
+        weights="{}/files/{}_graph.pb".format(archive, "quantized" if quantized else "frozen"),
+        size=size,
+        width=1001,
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+        input_layer="input",
+        bottleneck_layer="MobilenetV1/Predictions/Reshape",
+        answer_layer="MobilenetV1/Predictions/Softmax",
+        labels=archive + "/files/labels.txt",
+        megabytes=ORIGINAL_MEGABYTES[multiplier] / (4 if quantized else 1),
+        source=(
+            "Howard et al. 2017, the frozen graph mobilenet_v1_{}_{} of June 2017; bottlenecks are its 1,001 class "
+            "outputs".format(multiplier, size)
+        ),
+        **_ORIGINAL,
+    )
+
+
+# Four bytes for each of the parameters that the paper's table lists (millions: 4.2, 2.6, 1.3, 0.5), rounded.
+ORIGINAL_MEGABYTES = {"1.0": 17.0, "0.75": 10.4, "0.50": 5.4, "0.25": 2.0}
+
+ORIGINALS = [
+    Backbone(
+        name="inception_v3",
+        title="Inception v3 (original, 2015-12-05)",
+        asset="inception_v3",
+        weights="inception_v3/files/classify_image_graph_def.pb",
+        size=299,
+        width=2048,
+        mean=(128.0, 128.0, 128.0),
+        std=(128.0, 128.0, 128.0),
+        input_layer="Mul",
+        bottleneck_layer="pool_3/_reshape",
+        answer_layer="softmax",
+        labels="",
+        megabytes=95.7,
+        source="Szegedy et al. 2015, the frozen graph inception-2015-12-05",
+        **_ORIGINAL,
+    )
+] + [
+    _original_mobilenet(multiplier, size, quantized)
+    for multiplier in ORIGINAL_MEGABYTES
+    for size in (224, 192, 160, 128)
+    for quantized in (False, True)
+]
+
+ADDED_NAME = r"hub_[a-z0-9_]{1,60}$"  # of a TensorFlow Hub module that a visitor added
+
+# The original's name -> what stands in where its archive cannot be had: the same architecture, other weights.
+STAND_INS = {"inception_v3": "inception_v3_keras", "mobilenet_1.0_224": "mobilenet_v1_keras"}
 
 CONSTANT, ONE_CYCLE = "constant", "one_cycle"
 ADAM, SGD = "adam", "sgd"
@@ -176,13 +308,25 @@ DIGIT_SETS = [
 ]
 
 
-def backbone(name):
-    # type: (str) -> Backbone
-    """The row of that name. Raises KeyError."""
-    for row in BACKBONES:
+def backbone(name, home=None):
+    # type: (str, Optional[LabHome]) -> Backbone
+    """The row of that name: of the tables above, or of what a visitor added to that home. Raises KeyError."""
+    for row in BACKBONES + ORIGINALS + (added_backbones(home) if home else []):
         if row.name == name:
             return row
     raise KeyError(name)
+
+
+def added_backbones(home):
+    # type: (LabHome) -> List[Backbone]
+    """What a visitor added, TensorFlow Hub modules: rows that LAB_HOME/backbones/<name>/row.json holds, by name."""
+    found = []
+    for name in sorted(os.listdir(home.backbones)) if os.path.isdir(home.backbones) else []:
+        path = os.path.join(home.backbones, name, "row.json")
+        if not name.startswith(".") and os.path.isfile(path):
+            value = read_json(path)
+            found.append(Backbone(**dict(value, name=name, mean=tuple(value["mean"]), std=tuple(value["std"]))))
+    return found
 
 
 def network(name):

@@ -109,6 +109,18 @@ Kept = NamedTuple(  # the choice between the lanes, made before its files are ex
         ("lane", str),  # chosen by validation alone
     ],
 )
+Exported = NamedTuple(  # a file of the kept lane was written, loaded again in a fresh process and tested
+    "Exported",
+    [
+        ("t", float),
+        ("file", str),  # its name in artifacts/
+        ("bytes", int),  # on disk
+        ("accuracy", float),  # 0..1, on the photos compared
+        ("photos", int),  # of the testing split that were compared
+        ("difference", float),  # of a probability from what was trained, the largest
+        ("seconds", float),  # of one photo, the median, resizing left out where it is inside
+    ],
+)
 Result = NamedTuple(  # the final figures of the run
     "Result",
     [
@@ -212,6 +224,7 @@ _KINDS = {
     "diverged": Diverged,
     "lane_result": LaneResult,
     "kept": Kept,
+    "exported": Exported,
     "result": Result,
     "lane_started": LaneStarted,
     "lane_ended": LaneEnded,

@@ -3,6 +3,7 @@
     LAB_HOME/
       runs/<id>/           one run, see RunFolder
       datasets/            what visitors uploaded
+      backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       queue/               who is next, see engine/contract/tickets.py
       bottlenecks.sqlite   backbone outputs, see engine/worker/bottlenecks.py
@@ -24,6 +25,7 @@ class LabHome(object):
         self.path = os.path.abspath(str(path))
         self.runs = os.path.join(self.path, "runs")
         self.datasets = os.path.join(self.path, "datasets")
+        self.backbones = os.path.join(self.path, "backbones")
         self.assets = os.path.join(self.path, "assets")
         self.derived = os.path.join(self.assets, "derived")
         self.queue = os.path.join(self.path, "queue")
@@ -47,12 +49,16 @@ class RunFolder(object):
         self.log = os.path.join(self.path, "log.txt")
         self.lock = os.path.join(self.path, "lock")
         self.cancel = os.path.join(self.path, "cancel")
+        self.summaries = os.path.join(self.path, "summaries")  # <lane>/train, <lane>/validation: TensorBoard's files
         self.artifacts = os.path.join(self.path, "artifacts")
         # In artifacts/:
         self.labels = os.path.join(self.artifacts, "labels.txt")
         self.lanes = os.path.join(self.artifacts, "lanes")  # <lane>.npz: weights (width, classes), bias (classes,)
         self.saved_model = os.path.join(self.artifacts, "saved_model")
         self.tflite = os.path.join(self.artifacts, "model.tflite")
+        self.tflite_8bit = os.path.join(self.artifacts, "model-8bit.tflite")
+        self.graph = os.path.join(self.artifacts, "retrained_graph.pb")  # frozen, as retrain.py wrote it
+        self.intermediate = os.path.join(self.artifacts, "intermediate")  # intermediate_<step>.pb, likewise
         self.contract = os.path.join(self.artifacts, "contract.json")
         self.predictions = os.path.join(self.artifacts, "predictions.json")
         self.networks = os.path.join(self.artifacts, "networks")  # <lane>.tflite and <lane>/, a SavedModel

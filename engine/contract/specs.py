@@ -18,7 +18,7 @@ LANE_LIMIT = 8
 RetrainSpec = NamedTuple(
     "RetrainSpec",
     [
-        ("backbone", str),  # a name of catalog.BACKBONES
+        ("backbone", str),  # a name of catalog.BACKBONES or ORIGINALS, or of one that was added
         ("learning_rates", Tuple[float, ...]),  # one lane each, 1 to 8 different ones, 0.0001 to 10
         ("steps", int),  # how_many_training_steps of retrain.py
         ("train_batch_size", int),  # photos; -1: every training photo once
@@ -29,6 +29,15 @@ RetrainSpec = NamedTuple(
         ("testing_percentage", int),  # of the photos
         ("seed", int),  # of the first weights and of every batch
         ("device", str),  # "cpu" or "gpu"
+        # Distortions, each time a photo is learned from; any of them switches the cache off for the training photos
+        ("flip_left_right", bool),  # half of the time
+        ("random_crop", int),  # 0..90 %: how much larger than the crop the photo is
+        ("random_scale", int),  # 0..100 %: how much larger, at random, at most
+        ("random_brightness", int),  # 0..100 %: the pixels are multiplied by up to so much more or less than 1
+        ("bottleneck_dir", str),  # absolute: a folder of retrain.py's text files, read and written; "" for none
+        ("summaries_dir", str),  # absolute: event files go there too, into a folder named as the run; "" for none
+        ("intermediate_store_frequency", int),  # steps between two intermediate graphs; 0: none
+        ("final_tensor_name", str),  # of the frozen graph's output
     ],
 )
 
@@ -45,6 +54,14 @@ DEFAULT_RETRAIN = RetrainSpec(
     testing_percentage=10,
     seed=0,
     device=CPU,
+    flip_left_right=False,
+    random_crop=0,
+    random_scale=0,
+    random_brightness=0,
+    bottleneck_dir="",
+    summaries_dir="",
+    intermediate_store_frequency=0,
+    final_tensor_name="final_result",
 )
 
 NETWORK_LIMIT = 6  # the palette has six colours that stay apart
@@ -190,9 +207,13 @@ def network_faults(network):
 def _faults_of_retrain(spec):
     # type: (RetrainSpec) -> List[str]
     found = []  # type: List[str]
-    names = [backbone.name for backbone in catalog.BACKBONES]
-    if spec.backbone not in names:
-        found.append("Backbone is {!r}; choose one of {}.".format(spec.backbone, ", ".join(names)))
+    known = [row.name for row in catalog.BACKBONES + catalog.ORIGINALS]
+    if spec.backbone not in known and not re.match(catalog.ADDED_NAME, spec.backbone):
+        found.append(
+            "Backbone is {!r}; choose one of {}, or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized].".format(
+                spec.backbone, ", ".join([row.name for row in catalog.BACKBONES] + ["inception_v3"])
+            )
+        )
     rates = spec.learning_rates
     if not 1 <= len(rates) <= LANE_LIMIT:
         found.append("{} learning rates; choose 1 to {}.".format(len(rates), LANE_LIMIT))
@@ -215,7 +236,19 @@ def _faults_of_retrain(spec):
                 spec.validation_percentage + spec.testing_percentage
             )
         )
+    _within(found, "Random crop", spec.random_crop, 0, 90, " percent")
+    _within(found, "Random scale", spec.random_scale, 0, 100, " percent")
+    _within(found, "Random brightness", spec.random_brightness, 0, 100, " percent")
+    _within(found, "Intermediate store frequency", spec.intermediate_store_frequency, 0, 1000000, " steps; 0 for none")
+    if not re.match(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$", spec.final_tensor_name):  # TensorFlow's rule for names
+        found.append("Final tensor name is {!r}; use letters, digits, _ . / and -.".format(spec.final_tensor_name))
     return found
+
+
+def is_distorted(spec):
+    # type: (RetrainSpec) -> bool
+    """Whether photos are changed at random each time they are learned from."""
+    return bool(spec.flip_left_right or spec.random_crop or spec.random_scale or spec.random_brightness)
 
 
 def _within(found, name, value, low, high, otherwise=""):

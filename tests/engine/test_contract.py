@@ -45,7 +45,13 @@ def test_the_defaults_have_no_faults() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"backbone": "vgg"}, "Backbone is 'vgg'; choose one of mobilenet_v2, efficientnet_lite0."),
+        (
+            {"backbone": "vgg"},
+            "Backbone is 'vgg'; choose one of mobilenet_v2, efficientnet_lite0, inception_v3_keras, mobilenet_v1_keras, "
+            "inception_v3, or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized].",
+        ),
+        ({"random_crop": 91}, "Random crop is 91; choose 0 to 90 percent."),
+        ({"final_tensor_name": "a b"}, "Final tensor name is 'a b'; use letters, digits, _ . / and -."),
         ({"learning_rates": ()}, "0 learning rates; choose 1 to 8."),
         ({"learning_rates": tuple(n / 10 for n in range(1, 10))}, "9 learning rates; choose 1 to 8."),
         ({"learning_rates": (0.5, 0.5)}, "A learning rate is listed twice; each lane needs its own."),
@@ -255,7 +261,7 @@ def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
 # --- catalogue -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backbone", catalog.BACKBONES, ids=lambda backbone: backbone.name)
+@pytest.mark.parametrize("backbone", catalog.BACKBONES + catalog.ORIGINALS, ids=lambda backbone: backbone.name)
 def test_every_backbone_of_the_catalogue_can_be_named(backbone: catalog.Backbone) -> None:
     assert catalog.backbone(backbone.name) is backbone
     assert len(backbone.mean) == len(backbone.std) == 3
