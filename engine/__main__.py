@@ -1,4 +1,4 @@
-"""python -m engine COMMAND: the lab without a browser, see engine/cli.py."""
+"""python -m engine COMMAND: the lab without a browser, see engine/cli/."""
 
 import sys
 

@@ -1,0 +1,48 @@
+"""python -m engine retrain | mnist | label_image | runs | assets: what the pages do, without a browser.
+
+Exit codes: 0 done, 1 failed, 2 bad arguments (nothing was started), 130 cancelled. Answers go to stdout, progress and
+failures to stderr. With --json every command prints one JSON object on stdout, last and alone. One module per command;
+each imports the rest of the engine in its functions, so that `assets` with nothing to do ends at once.
+"""
+
+import argparse
+import sys
+
+from engine import settings
+from engine.cli import assets, label_image, mnist, retrain, runs
+from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
+from engine.errors import EngineError, PhotosError, RunNotFound, SpecError
+
+# name, module, help
+COMMANDS = [
+    ("retrain", retrain, "learn from photos, one lane per learning rate"),
+    ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
+    ("label_image", label_image, "what a model says about a picture"),
+    ("runs", runs, "list, cancel or delete runs"),
+    ("assets", assets, "fetch weights, digits and photos, or list them"),
+]
+
+
+def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
+    """Run one command and return its exit code; argparse itself exits with 2."""
+    options = _parser().parse_args(arguments)
+    options.worker_module = worker_module
+    try:
+        return options.command(options, settings.load())
+    except KeyboardInterrupt:
+        print("Cancelled.", file=sys.stderr)
+        return CANCELLED
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        if options.json:
+            print_json({"error": str(error)})
+        return BAD_ARGUMENTS if isinstance(error, (SpecError, PhotosError, RunNotFound)) else FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine", description="Bottleneck Lab without a browser.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, module, text in COMMANDS:
+        # Abbreviations are refused: --test would come to mean something else with the next flag.
+        module.add_arguments(commands.add_parser(name, help=text, allow_abbrev=False))
+    return parser

@@ -1,0 +1,26 @@
+"""How a command answers: its exit code, a sentence, or one JSON object."""
+
+import argparse
+import json
+from typing import Any
+
+from engine.contract import events
+
+DONE, FAILED, BAD_ARGUMENTS, CANCELLED = 0, 1, 2, 130
+EXIT_CODES = {events.DONE: DONE, events.FAILED: FAILED, events.LOST: FAILED, events.CANCELLED: CANCELLED}
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def said(options: argparse.Namespace, record: dict[str, Any], sentence: str) -> int:
+    if options.json:
+        print_json(record)
+    else:
+        print(sentence)
+    return DONE

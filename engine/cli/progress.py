@@ -1,0 +1,60 @@
+"""Progress on stderr, and what is fetched behind it."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine import assets, settings
+
+
+def need(lab: settings.Settings, name: str) -> Path:
+    """Where the asset lies, fetched behind a bar where it is missing. Raises AssetError."""
+    row = assets.asset(name)
+    with progress_bar() as bar:
+        return assets.fetch_asset(
+            lab.home,
+            row,
+            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
+        )
+
+
+class Bar:
+    """One line that redraws itself on a terminal; elsewhere a plain line whenever a quarter is done."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.said = ("", -1)
+        self.title = ""
+        self.width = 0
+
+    def draw(self, title: str, done: int, total: int, rest: str = "") -> None:
+        """`total` 0: it cannot be counted."""
+        share = min(done / total, 1.0) if total else 0.0
+        if self.live:
+            if title != self.title:
+                self.close()
+                self.title = title
+            filled = int(share * 24)
+            bar = f"{'█' * filled}{'░' * (24 - filled)} {share:4.0%}  " if total else ""
+            line = f"{title:12} {bar}{rest}"[: shutil.get_terminal_size().columns - 1]
+            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(line)
+        elif (title, int(share * 4)) != self.said:
+            self.said = (title, int(share * 4))
+            print(f"{title} {f'{share:.0%} ' if total else ''}{rest}".rstrip(), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.live and self.width:
+            print(file=sys.stderr)
+            self.width = 0
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Bar]:
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()

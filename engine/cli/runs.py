@@ -1,0 +1,62 @@
+"""python -m engine runs: list, cancel or delete them."""
+
+import argparse
+import sys
+import time
+
+from engine import settings
+from engine.cli.answers import DONE, add_json, print_json, said
+from engine.errors import EngineError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+    parser.set_defaults(command=_list_runs)
+    actions = parser.add_subparsers(metavar="ACTION")
+    for name, action, text in (
+        ("delete", _delete_run, "remove a run and its files"),
+        ("cancel", _cancel_run, "stop a run; what it has is kept"),
+    ):
+        one = actions.add_parser(name, help=text)
+        one.add_argument("id", help="as `runs` lists it")
+        # Not set to False here, or `runs --json delete` would forget what was said before.
+        one.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout"
+        )
+        one.set_defaults(command=action)
+
+
+def _list_runs(options: argparse.Namespace, lab: settings.Settings) -> int:
+    from engine.runs import list_runs
+
+    found = list_runs(lab.home)
+    if options.json:
+        keys = ("id", "title", "state", "started", "seconds")
+        print_json({"runs": [{key: getattr(run, key) for key in keys} for run in found]})
+        return DONE
+    for run in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+        print(f"{run.id}  {run.state:9}  {when}  {run.title}")
+    if not found:
+        print("No runs yet. Start one with: python -m engine retrain --image_dir traffic_lights", file=sys.stderr)
+    return DONE
+
+
+def _delete_run(options: argparse.Namespace, lab: settings.Settings) -> int:
+    from engine import runs
+
+    runs.delete(lab.home, options.id)
+    return said(options, {"id": options.id, "deleted": True}, f"Deleted {options.id}.")
+
+
+def _cancel_run(options: argparse.Namespace, lab: settings.Settings) -> int:
+    from engine.queue import Queue
+    from engine.runs import open_run
+
+    run = open_run(lab.home, options.id)
+    if not run.is_active:
+        raise EngineError(f"Run {run.id} is {run.state} already; only a waiting or running one can be cancelled.")
+    Queue(lab.home, lab.worker_python).cancel(run.id)
+    while run.refresh().is_active:  # stay, because after a grace period this process is the one that kills it
+        time.sleep(0.1)
+    return said(options, {"id": run.id, "state": run.state}, f"{run.id} is {run.state}.")
