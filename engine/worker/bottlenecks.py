@@ -46,8 +46,8 @@ def key(network):
             "size": row.size,
             "mean": row.mean,
             "std": row.std,
-            "decoder": images.DECODER,
-            "resize": images.KERNEL,
+            "decoder": images.DECODER[row.preprocessing],
+            "resize": images.KERNEL[row.preprocessing],
             "arithmetic": "float32",
         },
         sort_keys=True,
@@ -84,13 +84,15 @@ def extract(runtime, photos, cache, progress, stop):
     progress(cached)
     spent = {"decode": 0.0, "backbone": 0.0}
     lock = threading.Lock()
+    row = runtime.network.row
 
     def prepare(sha256):
         # type: (str) -> Any
         began = time.perf_counter()
         try:
             with open(photos[sha256], "rb") as file:
-                pixels = images.resize(images.decode(file.read()), runtime.network.row.size)  # (size, size, 3) uint8
+                image = images.decode(file.read(), row.preprocessing)
+            pixels = images.resize(image, row.size, row.preprocessing)  # (size, size, 3) uint8 or float32
         except images.ImageError as error:
             return str(error)
         except OSError as error:

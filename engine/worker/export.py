@@ -21,6 +21,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
+from engine.contract import catalog
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, bottlenecks, images
 
@@ -83,9 +84,9 @@ def write_contract(folder, network, labels, learning_rate):
             "mean": list(row.mean),
             "std": list(row.std),
             "normalised_inside_the_model": True,
-            "resize": images.KERNEL,
-            "decoder": images.DECODER,
-            "exif_orientation": "applied",
+            "resize": images.KERNEL[row.preprocessing],
+            "decoder": images.DECODER[row.preprocessing],
+            "exif_orientation": "applied" if row.preprocessing == catalog.PILLOW else "ignored",
             "labels": list(labels),
             "backbone": row.name,
             "backbone_source": row.source,
