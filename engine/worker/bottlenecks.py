@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def fingerprints(paths, threads, progress, stop):
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(_reported(pool.map(fingerprint, paths), progress, stop))
+        return list(reported(pool.map(fingerprint, paths), progress, stop))
 
 
 def extract(runtime, photos, cache, progress, stop):
@@ -110,7 +110,7 @@ def extract(runtime, photos, cache, progress, stop):
 
     unsaved = {}  # type: Dict[str, np.ndarray]
     try:
-        for sha256, value in _reported(answered(), lambda done: progress(cached + done), stop):
+        for sha256, value in reported(answered(), lambda done: progress(cached + done), stop):
             found[sha256] = value
             if not isinstance(value, str):
                 unsaved[sha256] = value
@@ -139,11 +139,15 @@ class TfliteThreads(object):
         self._own = threading.local()
 
     def run(self, items, prepare):
-        # type: (List[str], Callable[[str], Any]) -> Iterator[Tuple[str, Any, float]]
-        """(item, vector or the text that `prepare` refused it with, seconds in the backbone), in any order."""
+        # type: (Iterable[Any], Callable[[Any], Any]) -> Iterator[Tuple[Any, Any, float]]
+        """(item, vector or the text that `prepare` refused it with, seconds in the backbone), in the items' order.
+
+        `prepare` makes (size, size, 3) uint8 or float32, 0..255, of an item; no more than a few items are asked for
+        ahead.
+        """
 
         def vector(item):
-            # type: (str) -> Tuple[str, Any, float]
+            # type: (Any) -> Tuple[Any, Any, float]
             pixels = prepare(item)
             if isinstance(pixels, str):
                 return item, pixels, 0.0
@@ -165,7 +169,7 @@ class TfliteThreads(object):
 
     def __call__(self, pixels):
         # type: (np.ndarray) -> np.ndarray
-        """(size, size, 3) uint8 -> (width,) float32."""
+        """(size, size, 3) uint8 or float32, 0..255 -> (width,) float32."""
         if not hasattr(self._own, "interpreter"):
             interpreter = self._interpreter_class(model_path=self._model, num_threads=1)
             interpreter.allocate_tensors()
@@ -191,29 +195,36 @@ class FrozenBatches(object):
         row = network.row
         devices = tf.config.list_physical_devices("GPU")
         self.title = "TensorFlow {} on {}".format(tf.__version__, "GPU" if devices else "CPU")
-        shape = tf.TensorSpec([None, row.size, row.size, 3], tf.uint8)
-        self._graph = tf.function(
-            lambda rgb: backbones.features(network, tf.cast(rgb, tf.float32)), input_signature=[shape]
-        )
+        # By what a photo is prepared to: whole levels, or numbers where it was resized or distorted in float32.
+        self._graphs = {
+            kind.as_numpy_dtype: tf.function(
+                lambda rgb: backbones.features(network, tf.cast(rgb, tf.float32)),
+                input_signature=[tf.TensorSpec([None, row.size, row.size, 3], kind)],
+            )
+            for kind in (tf.uint8, tf.float32)
+        }
 
     def run(self, items, prepare):
-        # type: (List[str], Callable[[str], Any]) -> Iterator[Tuple[str, Any, float]]
+        # type: (Iterable[Any], Callable[[Any], Any]) -> Iterator[Tuple[Any, Any, float]]
         """As TfliteThreads.run."""
-        batches = [items[at : at + self.BATCH] for at in range(0, len(items), self.BATCH)]
+        pending = iter(items)
         with ThreadPoolExecutor(self.threads) as pool:
-            coming = [pool.submit(prepare, item) for item in (batches[0] if batches else [])]
-            for number, batch in enumerate(batches):
+            batch = list(itertools.islice(pending, self.BATCH))
+            coming = [pool.submit(prepare, item) for item in batch]
+            while batch:
                 prepared = [future.result() for future in coming]
-                following = batches[number + 1] if number + 1 < len(batches) else []
+                following = list(itertools.islice(pending, self.BATCH))
                 coming = [pool.submit(prepare, item) for item in following]  # decoded while the graph computes
                 good = [at for at, pixels in enumerate(prepared) if not isinstance(pixels, str)]
                 vectors, seconds = {}, 0.0  # type: Dict[int, np.ndarray], float
                 if good:
                     began = time.perf_counter()
-                    vectors = dict(zip(good, self._graph(np.stack([prepared[at] for at in good])).numpy()))
+                    pixels = np.stack([prepared[at] for at in good])
+                    vectors = dict(zip(good, self._graphs[pixels.dtype.type](pixels).numpy()))
                     seconds = time.perf_counter() - began
                 for at, item in enumerate(batch):
                     yield item, vectors.get(at, prepared[at]), seconds / len(batch)
+                batch = following
 
 
 def tflite_interpreter():
@@ -351,16 +362,16 @@ def _open(path, key, describes):
     return database
 
 
-def _reported(values, progress, stop):
+def reported(values, progress, stop):
     # type: (Any, Callable[[int], None], Callable[[], bool]) -> Iterator[Any]
     """Hands the values on; reports and asks for the end about four times a second."""
-    reported, done = time.perf_counter(), 0
+    last, done = time.perf_counter(), 0
     for value in values:
         yield value
         done += 1
-        if time.perf_counter() - reported >= 0.25:
+        if time.perf_counter() - last >= 0.25:
             progress(done)
-            reported = time.perf_counter()
+            last = time.perf_counter()
             if stop():
                 raise Cancelled()
     progress(done)
