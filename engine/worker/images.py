@@ -73,26 +73,26 @@ def resize(image, size, preprocessing=catalog.PILLOW):
     # type: (Image.Image, int, str) -> np.ndarray
     """The whole picture squashed to a square: (size, size, 3), 0..255; uint8, with TENSORFLOW's kernel float32."""
     if preprocessing == catalog.TENSORFLOW:
-        return _resize_as_tensorflow_1(np.asarray(image), size)
+        return resize_as_tensorflow_1(image, size, size)
     # In two calls: in one, newer Pillows choose the order of the passes by cost, and the order shows in the rounding.
     wide = image.resize((size, image.height), Image.BILINEAR)
     return np.asarray(wide.resize((size, size), Image.BILINEAR))
 
 
-def _resize_as_tensorflow_1(pixels, size):
-    # type: (np.ndarray, int) -> np.ndarray
-    """(height, width, 3) uint8 -> (size, size, 3) float32, as tf.compat.v1.image.resize_bilinear without options.
+def resize_as_tensorflow_1(image, height, width):
+    # type: (Image.Image, int, int) -> np.ndarray
+    """8-bit RGB -> (height, width, 3) float32, 0..255, as tf.compat.v1.image.resize_bilinear without options.
 
     Source: tensorflow/core/kernels/image/resize_bilinear_op.cc with LegacyScaler; in float32 and in its order.
     """
-    places = []
-    for length in pixels.shape[:2]:
+    pixels, places = np.asarray(image), []
+    for length, size in zip(pixels.shape[:2], (height, width)):
         at = np.arange(size, dtype=np.float32) * (np.float32(length) / np.float32(size))
         lower = at.astype(np.int64)
         places.append((lower, np.minimum(lower + 1, length - 1), at - lower.astype(np.float32)))
     (top, bottom, down), (left, right, across) = places
     rows = []
-    for row in (pixels[top], pixels[bottom]):  # (size, width, 3)
+    for row in (pixels[top], pixels[bottom]):  # (height, the photo's width, 3)
         from_left = row[:, left].astype(np.float32)
         rows.append(from_left + (row[:, right].astype(np.float32) - from_left) * across[None, :, None])
     return rows[0] + (rows[1] - rows[0]) * down[:, None, None]
