@@ -11,7 +11,7 @@ Python 3.6.
 """
 
 import time
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -66,11 +66,12 @@ Heads = NamedTuple(
 )
 
 
-def race(training, validation, settings, report, stop=lambda: False, clock=time.perf_counter):
-    # type: (Split, Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float]) -> Heads
+def race(training, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None):
+    # type: (Split, Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]]) -> Heads
     """Train every lane and return the last weights.
 
-    `report` gets the evaluations in blocks of at most 0.25 s; `stop` is asked as often and ends the race early.
+    `report` gets the evaluations in blocks of at most 0.25 s; `look` is then shown the weights, which go on changing
+    afterwards; `stop` is asked as often and ends the race early.
     """
     lanes, classes = len(settings.learning_rates), settings.classes
     width = training.features.shape[1]
@@ -86,6 +87,8 @@ def race(training, validation, settings, report, stop=lambda: False, clock=time.
     weights = np.zeros((rows, width), np.float32)
     weights[:used] = np.repeat(first, lanes, axis=1).reshape(used, width)
     bias = np.zeros((used, 1), np.float32)
+    by_lane = weights[:used].reshape(classes, lanes, width).transpose(1, 2, 0)  # views, as Heads has them
+    bias_by_lane = bias.reshape(classes, lanes).T
     rates = np.tile(np.asarray(settings.learning_rates, np.float32), classes)[:, None]  # (used, 1)
 
     diverged = {}  # type: Dict[int, int]
@@ -111,13 +114,16 @@ def race(training, validation, settings, report, stop=lambda: False, clock=time.
             diverged.setdefault(int(lane), step)
         if clock() - reported >= BLOCK_SECONDS:
             report(block)
+            if look:
+                look(Heads(by_lane, bias_by_lane, diverged, step))
             block, reported = [], clock()
             if stop():
                 break
     if block:
         report(block)
-    by_lane = weights[:used].reshape(classes, lanes, width).transpose(1, 2, 0)
-    return Heads(by_lane.copy(), bias.reshape(classes, lanes).T.copy(), diverged, step)
+        if look:
+            look(Heads(by_lane, bias_by_lane, diverged, step))
+    return Heads(by_lane.copy(), bias_by_lane.copy(), diverged, step)
 
 
 def probabilities(features, weights, bias):

@@ -11,8 +11,10 @@ from engine.contract import catalog, events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, bottlenecks, export, heads
+from engine.worker.bottleneck_files import BottleneckFiles
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+from engine.worker.summaries import Summaries
 
 # Photos of the testing split on which the exported files are compared with what was trained.
 EXPORT_PHOTOS = 16
@@ -136,12 +138,13 @@ def _extract(spec, network, dataset, photos, folder, report):
     home = folder.home
     path_of = OrderedDict((photo.sha256, photo.path) for photo in photos)  # the same bytes are computed once
     report.stage(events.BOTTLENECKS, len(path_of))
+    files = BottleneckFiles(spec.bottleneck_dir, network.row)
+    read = files.read_all(photos)
+    for sha256 in read:
+        del path_of[sha256]
     cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
-        if spec.device == specs.GPU:
-            runtime = bottlenecks.FrozenBatches(network, cores())  # type: Any
-        else:
-            runtime = bottlenecks.TfliteThreads(network, home, cores())
+        runtime = bottlenecks.choose_runtime(network, home, spec.device, cores())
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
     except bottlenecks.Cancelled:
         raise RunCancelled()
@@ -152,6 +155,11 @@ def _extract(spec, network, dataset, photos, folder, report):
             report.tell(events.Warning, message=message)
         if cache.trouble:
             report.tell(events.Warning, message=cache.trouble)
+    vectors.update(read)
+    files.write_missing(photos, vectors)
+    for message in files.remarks():
+        report.tell(events.Warning, message=message)
+    figures = figures._replace(cached=figures.cached + len(read))
     usable = []
     for photo in photos:
         vector = vectors[photo.sha256]
@@ -207,7 +215,21 @@ def _race(spec, dataset, splits, folder, report):
                     accuracy=[round(float(getattr(e, split + "_accuracy")[at]), 6) for e in block],
                     cross_entropy=[_number(getattr(e, split + "_cross_entropy")[at]) for e in block],
                 )
+                summaries.scalars(
+                    name,
+                    split,
+                    [
+                        (e.step, getattr(e, split + "_accuracy")[at], getattr(e, split + "_cross_entropy")[at])
+                        for e in block
+                    ],
+                )
         report.progress(block[-1].step)
+
+    def look(at_work):
+        # type: (heads.Heads) -> None
+        for at, name in enumerate(names):
+            summaries.variables(name, at_work.steps, at_work.weights[at], at_work.bias[at])
+        summaries.flush()
 
     settings = heads.Settings(
         spec.learning_rates,
@@ -218,8 +240,12 @@ def _race(spec, dataset, splits, folder, report):
         spec.eval_step_interval,
         spec.seed,
     )
+    summaries = Summaries(folder, names, report, spec.summaries_dir)
     began = time.perf_counter()
-    trained = heads.race(splits[TRAINING], splits[VALIDATION], settings, tell, report.stop)
+    try:
+        trained = heads.race(splits[TRAINING], splits[VALIDATION], settings, tell, report.stop, look=look)
+    finally:
+        summaries.close()
     seconds = time.perf_counter() - began
     last = heads.last_cross_entropy(history)
     for at, name in enumerate(names):
