@@ -172,11 +172,15 @@ def give(home: LabHome, row: Asset, given: Path) -> Path:
     """
     if not given.exists():
         raise AssetError(f"There is no {given}. Give a file or a folder with {row.title}.")
+    file = given
     if row.kind == GRAPHS and given.is_dir():
-        inner = given / row.folder  # the folder that holds the unpacked archive, or that folder itself
-        folder = inner if inner.is_dir() else given
-        return _keep_graphs(home, row, lambda made: archives.copy_graphs(folder, row, made), f"the folder {given}")
-    file = given / row.file if given.is_dir() else given
+        # The folder that holds the unpacked archive, or the archive, or that is the unpacked archive itself.
+        inner, file = given / row.folder, given / row.archive
+        if inner.is_dir() or not file.is_file():
+            folder = inner if inner.is_dir() else given
+            return _keep_graphs(home, row, lambda made: archives.copy_graphs(folder, row, made), f"the folder {given}")
+    elif given.is_dir():
+        file = given / row.file
     try:
         with open(file, "rb") as content:
             if row.kind == GRAPHS:

@@ -32,20 +32,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabHome]:
     monkeypatch.setenv("FAKE_SECONDS", "0.5")
     monkeypatch.delenv("WORKER_PYTHON", raising=False)
     for name in assets.EMBEDDED:
-        row = assets.asset(name)
-        path = Path(home.assets, name, row.file)
-        if row.kind == assets.PHOTOS:
-            draw_lights(path, 8)
-            extent = 24
-        else:
-            path.parent.mkdir(parents=True)
-            path.write_bytes(b"weights")
-            extent = 7
-        (path.parent / ".verified").write_text(json.dumps({"sha256": row.sha256, "extent": extent, "source": "a test"}))
+        as_good_as_fetched(home, name)
     yield home
     for run in list_runs(home):
         if pid := holder_of(run.folder):
             os.killpg(pid, signal.SIGKILL)
+
+
+def as_good_as_fetched(home: LabHome, name: str) -> None:
+    row = assets.asset(name)
+    path = Path(home.assets, name, row.file)
+    if row.kind == assets.PHOTOS:
+        draw_lights(path, 8)
+        extent = 24
+    else:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"weights")
+        extent = 7
+    (path.parent / ".verified").write_text(json.dumps({"sha256": row.sha256, "extent": extent, "source": "a test"}))
 
 
 @pytest.fixture
@@ -53,34 +57,83 @@ def lights(tmp_path: Path) -> Path:
     return draw_lights(tmp_path / "My Lights", 12)
 
 
+def with_original(home: LabHome, name: str, folder: Path) -> None:
+    """As good as fetched, too."""
+    row = assets.asset(name)
+    folder.mkdir()
+    for file in ("classify_image_graph_def.pb", "frozen_graph.pb"):
+        (folder / file).write_bytes(b"a graph")
+    assets.give(home, row, folder)
+
+
 def engine(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MAIN, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 RATES = ("--learning_rate", "0.005,0.5,1.0")
+MOBILENET = ("--architecture", "mobilenet_v2")
 
 
 # --- retrain ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_retraining_prints_progress_on_stderr_and_the_result_on_stdout(home: LabHome, lights: Path) -> None:
-    ended = engine("retrain", "--image_dir", lights, *RATES)
+def test_a_retraining_prints_retrain_pys_lines_on_stdout_and_progress_on_stderr(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, "--how_many_training_steps", "25")
     assert ended.returncode == 0
     (run,) = list_runs(home)
-    assert run.title == "My Lights · MobileNet v2 · 3 learning rates"
+    assert run.title == "My Lights · MobileNet v2 · lr 0.01"
     assert f"Run {run.id} in {run.folder.path}" in ended.stderr
     assert "Looking 100% 36 of 36 photos" in ended.stderr
     assert "Done 100%" in ended.stderr
     assert "\r" not in ended.stderr
+    training, validation = (run.story.curves["0.01", split] for split in ("training", "validation"))
+    expected = []
+    for at, step in enumerate((10, 20, 25)):
+        expected += [
+            f"Step {step}: Train accuracy = {100 * training.accuracy[at]:.1f}%",
+            f"Step {step}: Cross entropy = {training.cross_entropy[at]:.6f}",
+            f"Step {step}: Validation accuracy = {100 * validation.accuracy[at]:.1f}% (N=100)",
+        ]
+    kept = run.story.lane_results["0.01"]
+    expected.append(f"Final test accuracy = {100 * kept.test_accuracy:.1f}% (N={kept.test_n})")
+    assert ended.stdout.splitlines() == expected
+
+
+def test_with_several_rates_each_line_names_its_own_and_a_table_compares_them(home: LabHome, lights: Path) -> None:
+    flags = "--how_many_training_steps 20 --validation_batch_size -1 --seed 903"  # in which the last lane diverges
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, *RATES, *flags.split())
+    (run,) = list_runs(home)
     lines = ended.stdout.splitlines()
-    assert sum("learning rate" in line for line in lines) == 3
-    kept = run.story.lane_results[run.story.result.kept]
-    assert lines[-1] == f"Final test accuracy = {kept.test_accuracy:.1%} (N={kept.test_n})"
-    assert lines[0].startswith(f"* learning rate {run.story.result.kept}")
+    told = [line.partition(": Train")[0] for line in lines if "Train accuracy" in line]
+    assert told == [f"lr {lane}: Step {step}" for step in (10, 20) for lane in run.lanes]
+    validating = sum(photo.split == "validation" for photo in run.dataset.photos)
+    assert sum(line.endswith(f"(N={validating})") for line in lines) == 6
+    assert "lr 1.0: Step 20: Cross entropy = nan" in lines
+    table = [line for line in lines if "learning rate" in line]
+    assert len(table) == 3
+    assert table[0].startswith(f"* learning rate {run.story.kept}")
+    assert table[-1].endswith("diverged")
+    kept = run.story.lane_results[run.story.kept]
+    assert lines[-1] == f"Final test accuracy = {100 * kept.test_accuracy:.1f}% (N={kept.test_n})"
+
+
+def test_what_came_out_wrong_is_listed_as_retrain_py_does(home: LabHome, lights: Path) -> None:
+    flags = "--how_many_training_steps 10 --testing_percentage 50 --print_misclassified_test_images"
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, *flags.split())
+    (run,) = list_runs(home)
+    said = run.predictions()
+    predicted = said["lanes"]["0.01"]["predicted"]
+    wrong = [
+        f"{lights}/{file}".rjust(70) + "  " + run.dataset.labels[given]
+        for file, truth, given in zip(said["files"], said["truth"], predicted, strict=True)
+        if truth != given
+    ]
+    assert wrong, "the fake worker makes mistakes"
+    assert ended.stdout.splitlines()[-len(wrong) - 1 :] == ["=== MISCLASSIFIED TEST IMAGES ===", *wrong]
 
 
 def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: Path) -> None:
-    ended = engine("retrain", "--image_dir", lights, *RATES, "--seed", "903", "--json")
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, *RATES, "--seed", "903", "--json")
     assert ended.returncode == 0
     assert ended.stdout.count("\n") == 1
     said = json.loads(ended.stdout)
@@ -109,27 +162,116 @@ def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: P
     assert [lane["plateau_step"] is None for lane in said["lanes"]] == [False, False, True]
 
 
-def test_every_flag_reaches_the_spec(home: LabHome, lights: Path) -> None:
+def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path) -> None:
     flags = (
-        "--learning_rate 0.5 --how_many_training_steps 30 --testing_percentage 20 --validation_percentage 15 "
+        "--learning_rate=0.5 --how_many_training_steps=30 --testing_percentage 20 --validation_percentage 15 "
         "--eval_step_interval 7 --train_batch_size 9 --test_batch_size 8 --validation_batch_size -1 "
-        "--architecture efficientnet_lite0 --device gpu --seed 3"
+        "--architecture=efficientnet_lite0 --device gpu --seed 3 --flip_left_right --random_crop=5 --random_scale=6 "
+        f"--random_brightness=7 --bottleneck_dir={tmp_path}/bottlenecks --summaries_dir=.summaries "
+        "--intermediate_store_frequency=10 --final_tensor_name=answer --model_dir=nowhere"
     )
-    assert engine("retrain", "--image_dir", lights, *flags.split()).returncode == 0
+    assert engine("retrain", f"--image_dir={lights}", *flags.split()).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec[:11] == ("efficientnet_lite0", (0.5,), 30, 9, -1, 8, 7, 15, 20, 3, "gpu")
+    assert run.spec == specs.RetrainSpec(
+        backbone="efficientnet_lite0",
+        learning_rates=(0.5,),
+        steps=30,
+        train_batch_size=9,
+        validation_batch_size=-1,
+        test_batch_size=8,
+        eval_step_interval=7,
+        validation_percentage=15,
+        testing_percentage=20,
+        seed=3,
+        device="gpu",
+        flip_left_right=True,
+        random_crop=5,
+        random_scale=6,
+        random_brightness=7,
+        bottleneck_dir=f"{tmp_path}/bottlenecks",
+        summaries_dir=str(ROOT / ".summaries"),
+        intermediate_store_frequency=10,
+        final_tensor_name="answer",
+    )
 
 
-def test_without_flags_a_retraining_is_retrain_pys(home: LabHome, lights: Path) -> None:
+def test_without_flags_a_retraining_is_retrain_pys(home: LabHome, lights: Path, tmp_path: Path) -> None:
+    with_original(home, "inception_v3", tmp_path / "inception")
     assert engine("retrain", "--image_dir", lights).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,))
+    assert run.spec == specs.DEFAULT_RETRAIN._replace(backbone="inception_v3", learning_rates=(0.01,))
     assert run.dataset == photos.split(photos.scan(lights, "My Lights"), 10, 10)
+
+
+NO_NETWORK = "http://127.0.0.1:9"  # nobody listens there
+
+
+def test_an_original_is_taken_from_the_folder_that_holds_it(home: LabHome, lights: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "classify_image_graph_def.pb").write_bytes(b"a graph")
+    ended = engine("retrain", f"--image_dir={lights}", f"--model_dir={tmp_path}/models")
+    assert ended.returncode == 0, ended.stderr
+    assert "stands in" not in ended.stderr
+    assert list_runs(home)[0].spec.backbone == "inception_v3"
+
+
+def test_where_an_original_cannot_be_had_its_stand_in_is_taken_and_named(
+    home: LabHome, lights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", NO_NETWORK)
+    as_good_as_fetched(home, "inception_v3_keras")
+    ended = engine("retrain", "--image_dir", lights)
+    assert ended.returncode == 0
+    (told,) = [line for line in ended.stderr.splitlines() if "stands in" in line]
+    assert "Inception v3 (Keras, 8-bit weights) stands in for Inception v3 (original, 2015-12-05)" in told
+    assert "dequantised from 8 bits" in told
+    assert list_runs(home)[0].spec.backbone == "inception_v3_keras"
+
+
+def test_an_original_without_a_stand_in_fails_and_says_where_to_put_its_archive(
+    home: LabHome, lights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", NO_NETWORK)
+    ended = engine("retrain", "--image_dir", lights, "--architecture=mobilenet_0.25_128", "--model_dir=nowhere")
+    assert ended.returncode == 1
+    assert "Put mobilenet_v1_0.25_128_frozen.tgz into " in ended.stderr
+    assert list_runs(home) == []
+
+
+def test_the_files_are_copied_where_the_flags_say_once_the_run_is_done(
+    home: LabHome, lights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tf_files"
+    flags = [
+        f"--output_graph={out}/graphs/retrained_graph.pb",
+        f"--output_labels={out}/retrained_labels.txt",
+        f"--intermediate_output_graphs_dir={out}/intermediate",
+        "--intermediate_store_frequency=10",
+        "--how_many_training_steps=30",
+    ]
+    assert engine("retrain", "--image_dir", lights, *MOBILENET, *flags).returncode == 0
+    (run,) = list_runs(home)
+    assert (out / "graphs" / "retrained_graph.pb").read_bytes() == Path(run.folder.graph).read_bytes()
+    assert (out / "retrained_labels.txt").read_text() == "green\nred\nyellow\n"
+    kept = sorted(path.name for path in Path(run.folder.intermediate).iterdir())
+    assert sorted(path.name for path in (out / "intermediate").iterdir()) == kept
+    assert not [path for path in out.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_place_that_cannot_be_written_to_in_the_end_fails_but_loses_nothing(
+    home: LabHome, lights: Path, tmp_path: Path
+) -> None:
+    flags = ["--output_labels", f"{tmp_path}/{'long' * 100}/labels.txt", "--how_many_training_steps=10"]
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, *flags)
+    assert ended.returncode == 1
+    assert "labels.txt cannot be written: File name too long. The run is done; its files are in " in ended.stderr
+    assert ended.stdout.splitlines()[-1].startswith("Final test accuracy = ")
+    assert list_runs(home)[0].state == events.DONE
 
 
 def test_the_split_can_be_keyed_by_the_path_as_typed(home: LabHome, lights: Path) -> None:
     typed = os.path.relpath(lights, ROOT)
-    assert engine("retrain", "--image_dir", typed, "--split_key", "typed_path").returncode == 0
+    assert engine("retrain", "--image_dir", typed, *MOBILENET, "--split_key", "typed_path").returncode == 0
     (run,) = list_runs(home)
     scan = photos.scan(lights, "My Lights", typed=typed)
     assert run.dataset.photos == photos.split(scan, 10, 10, photos.TYPED_PATH).photos
@@ -137,14 +279,14 @@ def test_the_split_can_be_keyed_by_the_path_as_typed(home: LabHome, lights: Path
 
 
 def test_a_built_in_set_is_named_by_its_word(home: LabHome) -> None:
-    assert engine("retrain", "--image_dir", "traffic_lights").returncode == 0
+    assert engine("retrain", "--image_dir", "traffic_lights", *MOBILENET).returncode == 0
     (run,) = list_runs(home)
     assert run.title.startswith("Traffic lights · ")
     assert len(run.dataset.photos) == 24
 
 
 def test_a_failed_run_ends_with_1_its_error_and_its_hint(home: LabHome, lights: Path) -> None:
-    ended = engine("retrain", "--image_dir", lights, "--seed", "901", "--json")  # runs out of memory
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, "--seed", "901", "--json")  # runs out of memory
     assert ended.returncode == 1
     message = "Out of memory while computing bottlenecks."
     assert ended.stderr.endswith(f"{message} Close other programs, or choose something smaller.\n")
@@ -154,7 +296,7 @@ def test_a_failed_run_ends_with_1_its_error_and_its_hint(home: LabHome, lights: 
 
 
 def test_a_run_that_was_killed_ends_with_1_and_the_last_of_its_log(home: LabHome, lights: Path) -> None:
-    ended = engine("retrain", "--image_dir", lights, "--seed", "907")
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, "--seed", "907")
     assert ended.returncode == 1
     assert "The worker ended without a word" in ended.stderr
 
@@ -169,7 +311,14 @@ def test_a_run_that_was_killed_ends_with_1_and_the_last_of_its_log(home: LabHome
         ("--image_dir {lights} --learning_rate 0.1,0.1", "A learning rate is listed twice"),
         ("--image_dir {lights} --architecture vgg", "Backbone is 'vgg'; choose one of mobilenet_v2"),
         ("--image_dir {lights}/red", "holds 12 photos directly and no folders. Make one folder per class"),
+        ("--image_dir {lights} --architecture hub_x", "There is no module hub_x; added are: none so far."),
         ("--image_dir {lights} --how_many_training_steps many", "invalid int value: 'many'"),
+        ("--image_dir {lights} --random_crop 95", "Random crop is 95; choose 0 to 90 percent."),
+        ("--image_dir {lights} --final_tensor_name a:0", "Final tensor name is 'a:0'; use letters"),
+        ("--image_dir {lights} --output_graph {lights}", "My Lights; give a file's path."),
+        ("--image_dir {lights} --summaries_dir {lights}/red/red-0.jpg", "red-0.jpg is a file; give another path."),
+        ("--image_dir {lights} --how_many 3", "unrecognized arguments: --how_many"),  # abbreviations could come to mean
+        ("--image_dir {lights} --test_batch 3", "unrecognized arguments: --test_batch"),  # something else
     ],
 )
 def test_bad_arguments_end_with_2_and_start_nothing(home: LabHome, lights: Path, arguments: str, sentence: str) -> None:
@@ -189,7 +338,7 @@ def test_with_json_bad_arguments_are_said_in_json_too(home: LabHome) -> None:
 
 def test_a_python_that_cannot_be_run_ends_with_1(home: LabHome, lights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_PYTHON", "python-of-nowhere")
-    ended = engine("retrain", "--image_dir", lights)
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET)
     assert ended.returncode == 1
     assert "Cannot run WORKER_PYTHON=python-of-nowhere" in ended.stderr
 
@@ -201,7 +350,7 @@ def hear_ctrl_c() -> None:
 
 
 def test_ctrl_c_cancels_the_run_and_ends_with_130(home: LabHome, lights: Path) -> None:
-    arguments = ["retrain", "--image_dir", str(lights), "--seed", "905", "--json"]  # takes a minute
+    arguments = ["retrain", "--image_dir", str(lights), *MOBILENET, "--seed", "905", "--json"]  # takes a minute
     command = subprocess.Popen(
         [*MAIN, *arguments],
         cwd=ROOT,
@@ -231,7 +380,7 @@ def test_a_run_waits_in_line_and_says_so(home: LabHome, lights: Path) -> None:
     dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
     first = Queue(home, sys.executable, FAKE).start(specs.DEFAULT_RETRAIN._replace(seed=905), dataset)
     command = subprocess.Popen(
-        [*MAIN, "retrain", "--image_dir", str(lights)],
+        [*MAIN, "retrain", "--image_dir", str(lights), *MOBILENET],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -251,7 +400,7 @@ def test_a_run_waits_in_line_and_says_so(home: LabHome, lights: Path) -> None:
 def test_on_a_terminal_the_progress_is_one_line_that_redraws_itself(home: LabHome, lights: Path) -> None:
     ours, theirs = pty.openpty()
     command = subprocess.Popen(
-        [*MAIN, "retrain", "--image_dir", str(lights)],
+        [*MAIN, "retrain", "--image_dir", str(lights), *MOBILENET],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
@@ -419,11 +568,38 @@ def test_with_everything_there_assets_is_silent_and_loads_nothing_heavy(home: La
 
 def test_assets_are_listed_without_being_fetched(home: LabHome) -> None:
     listed = engine("assets", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in listed if "from" not in line] == [row.name for row in assets.ASSETS]
+    assert [line.split()[0] for line in listed[:-1] if "from" not in line] == [row.name for row in assets.ASSETS]
     assert listed[1].strip() == "from a test"
-    assert "not here" in listed[-1]
+    assert "not here" in listed[-2]
     said = json.loads(engine("assets", "--list", "--json").stdout)["assets"]
-    assert [row["path"] is None for row in said] == [row.name not in assets.EMBEDDED for row in assets.ASSETS]
+    every = assets.ASSETS + assets.ORIGINALS
+    assert [row["path"] is None for row in said] == [row.name not in assets.EMBEDDED for row in every]
+
+
+def test_the_originals_are_listed_in_one_line_until_they_are_here(home: LabHome, tmp_path: Path) -> None:
+    last = engine("assets", "--list").stdout.splitlines()[-1]
+    assert last.startswith("17 more backbones of retrain.py can be had by name, 2.6 MB to 89.0 MB: inception_v3, ")
+    assert "mobilenet_0.50_224|192|160|128" in last
+    (tmp_path / "frozen_graph.pb").write_bytes(b"a graph")
+    given = engine("assets", "mobilenet_0.50_160", "--from", str(tmp_path))
+    assert given.returncode == 0, given.stderr
+    listed = engine("assets", "--list").stdout.splitlines()
+    (at,) = [number for number, line in enumerate(listed) if line.startswith("mobilenet_0.50_160")]
+    assert " here " in listed[at]
+    assert f"from the folder {tmp_path}; its sum was not known beforehand, it is " in listed[at + 1]
+    assert listed[-1].startswith("16 more")
+
+
+def test_what_is_given_in_place_of_an_asset_is_refused_by_its_sum(home: LabHome, tmp_path: Path) -> None:
+    (tmp_path / "graph.lite").write_bytes(b"something else")
+    ended = engine("assets", "inception_v3_keras", "--from", str(tmp_path))
+    assert ended.returncode == 1
+    assert f"Inception v3, ImageNet weights in 8 bits from {tmp_path}/graph.lite was refused" in ended.stderr
+    ended = engine("assets", "--from", str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "--from takes one NAME: python -m engine assets inception_v3 --from PATH\n",
+    )
 
 
 def test_assets_that_cannot_be_fetched_end_with_1(home: LabHome, monkeypatch: pytest.MonkeyPatch) -> None:
