@@ -2,11 +2,13 @@
 
 Starts the pages of streamlit_app.py in this process and decides who may come in: requests that name this machine
 by a loopback name, from pages that this server sent. Everything it answers forbids the browser to reach any other host.
-GET /healthz answers 200 as soon as the pages can be served. SIGINT and SIGTERM end it; runs go on.
+GET /healthz answers 200 as soon as the pages can be served. /tensorboard/ is the TensorBoard that a page has started
+(engine/tensorboard.py), behind the same door. SIGINT and SIGTERM end it; runs go on.
 """
 
 import argparse
 import errno
+import functools
 import importlib
 import ipaddress
 import os
@@ -17,16 +19,24 @@ import webbrowser
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.starlette import App
+
+from engine import settings, tensorboard
+
+if TYPE_CHECKING:
+    import httpx
 
 PAGES = Path(__file__).resolve().parent / "streamlit_app.py"
 NEEDED_BY_EVERY_PAGE = ("pandas", "streamlit.elements.vega_charts", "streamlit.elements.arrow")
@@ -61,6 +71,21 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
+# TensorBoard stands in a frame of our own page, and builds functions from text as it goes.
+TENSORBOARD_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
+        "frame-ancestors 'none'", "frame-ancestors 'self'"
+    ).replace("script-src 'self' 'unsafe-inline' blob:", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:"),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+# What is handed on to TensorBoard, and what is not handed back: cookies of the lab are none of its, and what HTTP says
+# of one connection holds for that one alone.
+ASKED_WITH = {"accept", "accept-encoding", "accept-language", "content-type", "if-modified-since", "if-none-match"}
+ASKED_WITH |= {"range", "x-xsrf-protected"}
+NOT_HANDED_BACK = {"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"}
+NOT_HANDED_BACK |= {"server", "date", "set-cookie", "location"}
+QUESTION_LIMIT = 1_000_000  # bytes; TensorBoard's own questions are lists of names
 
 
 class Door:
@@ -74,9 +99,11 @@ class Door:
             await self.app(scope, receive, send)
             return
 
+        more = TENSORBOARD_HEADERS if is_tensorboards(scope["path"]) else {}
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(HEADERS | more)
             await send(message)
 
         if refusal := why_refused(Headers(scope=scope)):
@@ -149,6 +176,58 @@ async def health(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok\n")
 
 
+def is_tensorboards(path: str) -> bool:
+    return path == tensorboard.PREFIX or path.startswith(tensorboard.PREFIX + "/")
+
+
+async def ask_tensorboard(request: Request) -> Response:
+    """Hand a question on to the TensorBoard that this lab has started, and its answer back as it comes."""
+    import httpx  # 0.2 s, for those who look at TensorBoard
+
+    home = settings.load().home
+    where = await run_in_threadpool(tensorboard.address, home)
+    if where is None:
+        return PlainTextResponse(f"{tensorboard.NOT_RUNNING}\n", status_code=502)
+    if request.url.path.endswith("/data/runs"):
+        await run_in_threadpool(tensorboard.link_runs, home)  # runs that began since
+    question = b""
+    async for part in request.stream():
+        question += part
+        if len(question) > QUESTION_LIMIT:
+            return PlainTextResponse("TensorBoard is asked with at most 1 MB.\n", status_code=413)
+    # The path as it came, and host and port from us alone: no question can lead elsewhere.
+    raw_path = request.scope["raw_path"] + (
+        b"?" + request.scope["query_string"] if request.scope["query_string"] else b""
+    )
+    client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(60, connect=2))
+    try:
+        answer = await client.send(
+            client.build_request(
+                request.method,
+                httpx.URL(scheme="http", host=where[0], port=where[1], raw_path=raw_path),
+                headers={"accept-encoding": "identity"}
+                | {name: value for name, value in request.headers.items() if name in ASKED_WITH},
+                content=question or None,
+            ),
+            stream=True,
+        )
+    except (httpx.HTTPError, httpx.InvalidURL):
+        await client.aclose()
+        return PlainTextResponse(f"{tensorboard.NOT_RUNNING}\n", status_code=502)
+    dropped = NOT_HANDED_BACK | {name.strip().lower() for name in answer.headers.get("connection", "").split(",")}
+    headers = {name: value for name, value in answer.headers.items() if name not in dropped}
+    done = BackgroundTask(answer.aclose)
+    return StreamingResponse(answer.aiter_raw(), answer.status_code, headers, background=done)
+
+
+@functools.cache
+def client() -> "httpx.AsyncClient":
+    import httpx
+
+    # No TLS on the way to 127.0.0.1: its certificates would be read for nothing. No proxy either.
+    return httpx.AsyncClient(verify=False, trust_env=False, timeout=httpx.Timeout(60, connect=2))
+
+
 def make_app(url: str, open_browser: bool) -> App:
     @asynccontextmanager
     async def ready(_app: App) -> AsyncGenerator[None, None]:
@@ -159,7 +238,12 @@ def make_app(url: str, open_browser: bool) -> App:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         yield None
 
-    return App(PAGES, middleware=[Middleware(Door)], routes=[Route("/healthz", health)], lifespan=ready)
+    routes = [
+        Route("/healthz", health),
+        Route(tensorboard.PREFIX, lambda _request: RedirectResponse(tensorboard.PREFIX + "/")),
+        Route(tensorboard.PREFIX + "/{path:path}", ask_tensorboard, methods=["GET", "POST"]),
+    ]
+    return App(PAGES, middleware=[Middleware(Door)], routes=routes, lifespan=ready)
 
 
 def has_display() -> bool:

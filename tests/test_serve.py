@@ -1,6 +1,7 @@
 """The door, as a process of its own in front of a small page."""
 
 import http.client
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import ConsoleMessage, expect
+
+from engine import settings, tensorboard
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = """
@@ -49,6 +52,7 @@ class Running(NamedTuple):
     url: str
     host: str  # "127.0.0.1:41234"
     stderr: Path
+    home: Path  # LAB_HOME
 
 
 def start(folder: Path) -> Running:
@@ -61,6 +65,7 @@ def start(folder: Path) -> Running:
         process = subprocess.Popen(
             [sys.executable, folder / "serve.py", "--port", "0", "--no-browser"],
             cwd=folder.parent,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "LAB_HOME": str(folder / "lab")},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -68,7 +73,7 @@ def start(folder: Path) -> Running:
     assert process.stdout
     url = re.search(r"http://\S+", process.stdout.readline())
     assert url, stderr.read_text()
-    return Running(process, url[0], url[0].removeprefix("http://"), stderr)
+    return Running(process, url[0], url[0].removeprefix("http://"), stderr, folder / "lab")
 
 
 def stop(running: Running) -> None:
@@ -154,6 +159,57 @@ def test_every_answer_forbids_the_browser_to_go_elsewhere(door, path):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "same-origin"
     assert get(door, path, Host="evil.example").headers["Content-Security-Policy"] == policy
+
+
+@pytest.fixture
+def tensorboards(door) -> Iterator[settings.Settings]:
+    """The settings of the door's lab, whose TensorBoard runs."""
+    lab = settings.load({"LAB_HOME": str(door.home)})
+    tensorboard.start(lab)
+    deadline = time.monotonic() + 60
+    while (state := tensorboard.state(lab.home)).state != tensorboard.READY:
+        assert state.state == tensorboard.STARTING, state
+        assert time.monotonic() < deadline, "it has not come up in time"
+        time.sleep(0.1)
+    yield lab
+    tensorboard.stop(lab.home)
+
+
+def test_where_no_tensorboard_runs_the_door_says_so(door):
+    answer = get(door, "/tensorboard/")
+    assert (answer.status, answer.body) == (502, f"{tensorboard.NOT_RUNNING}\n")
+
+
+def test_tensorboard_is_reached_through_the_door_and_may_be_framed_by_our_own_pages_only(door, tensorboards):
+    answer = get(door, "/tensorboard/")
+    assert answer.status == 200
+    assert "TensorBoard" in answer.body
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self'" in policy
+    assert "http" not in policy
+    assert "*" not in policy
+    assert get(door, "/tensorboard").headers["Location"] == "/tensorboard/"
+    assert get(door, "/tensorboard/data/runs?experiment=").body == "[]"
+    assert get(door, "/tensorboard/no/such").status == 404
+    assert get(door, "/tensorboards").headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_question_to_tensorboard_comes_with_its_body_and_is_none_of_a_stranger(door, tensorboards):
+    connection = http.client.HTTPConnection(door.host, timeout=10)
+    asked = "/tensorboard/experiment//data/plugin/scalars/scalars_multirun"
+    connection.request("POST", asked, "tag=accuracy_1", {"Content-Type": "application/x-www-form-urlencoded"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b"{}")
+    connection.request("POST", asked, b"0" * 1_500_000)
+    assert connection.getresponse().status == 413
+    connection.close()
+    for stranger in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        assert get(door, "/tensorboard/", **stranger).status == 403
+    connection = http.client.HTTPConnection(door.host, timeout=10)
+    connection.request("DELETE", "/tensorboard/data/runs")
+    assert connection.getresponse().status == 405
+    connection.close()
 
 
 def test_a_page_works_in_a_browser_and_reaches_no_other_host(door, browser):
