@@ -20,6 +20,7 @@ from engine.worker import batches, export, network_files
 from engine.worker.fitting import Block, Fitting
 from engine.worker.machine import choose_device, cores, peak_memory
 from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
+from engine.worker.summaries import Summaries
 
 # Points of a training curve that are written down, at most; beyond, each is the mean of equally many batches.
 CURVE_LIMIT = 20000
@@ -149,17 +150,22 @@ def _train(lanes, folder, report):
     # type: (List[Lane], RunFolder, Reporter) -> None
     """In turns of a quarter of a second each, so that all curves move at once and the quick ones end early."""
     report.stage(events.TRAINING, sum(lane.fitting.steps for lane in lanes))
-    while any(lane.learns for lane in lanes):
-        for lane in [lane for lane in lanes if lane.learns]:
-            if os.path.exists(folder.stop(lane.name)):
-                lane.stopped = True
-            else:
-                with batches.memory_of(lane.network):
-                    _learn(lane, report)
-            _go_on(report)
-            if not lane.learns:
-                report.tell(events.LaneEnded, lane=lane.name, stopped=lane.stopped)
-        report.progress(sum(lane.fitting.step for lane in lanes))
+    summaries = Summaries(folder, [lane.name for lane in lanes], report)
+    try:
+        while any(lane.learns for lane in lanes):
+            for lane in [lane for lane in lanes if lane.learns]:
+                if os.path.exists(folder.stop(lane.name)):
+                    lane.stopped = True
+                else:
+                    with batches.memory_of(lane.network):
+                        _learn(lane, report, summaries)
+                _go_on(report)
+                if not lane.learns:
+                    report.tell(events.LaneEnded, lane=lane.name, stopped=lane.stopped)
+            report.progress(sum(lane.fitting.step for lane in lanes))
+            summaries.flush()
+    finally:
+        summaries.close()
 
 
 def _go_on(report):
@@ -168,10 +174,14 @@ def _go_on(report):
         raise RunCancelled()
 
 
-def _learn(lane, report):
-    # type: (Lane, Reporter) -> None
+def _learn(lane, report, summaries):
+    # type: (Lane, Reporter, Summaries) -> None
     before = lane.fitting.epoch
-    _tell(report, lane, "training", lane.points(lane.fitting.train()))
+    points = lane.points(lane.fitting.train())
+    _tell(report, lane, "training", points)
+    if points:  # one point for the whole turn: a batch each would be thousands
+        cross_entropy, accuracy = np.mean([row[2:] for row in points], axis=0)
+        summaries.scalars(lane.name, "training", [(points[-1][0], accuracy, cross_entropy)])
     if lane.fitting.epoch == before or not len(lane.truth):
         return
     probabilities = lane.fitting.probabilities(lane.held_out, lambda: _go_on(report))
@@ -180,6 +190,7 @@ def _learn(lane, report):
     cross_entropy = -np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean()
     lane.validation[lane.fitting.epoch] = float(right.mean())
     _tell(report, lane, "validation", [(lane.fitting.step, lane.fitting.seconds, cross_entropy, right.mean())])
+    summaries.scalars(lane.name, "validation", [(lane.fitting.step, right.mean(), cross_entropy)])
 
 
 def _tell(report, lane, split, points):

@@ -16,6 +16,7 @@ from engine.contract.run_folder import is_locked, read_json
 from engine.worker import batches, network_files, networks
 from engine.worker.reporter import Reporter, RunFailed
 from tests.worker.test_run import ROOT, Worker, only, read_text, told, wait_for
+from tests.worker.test_summaries import read
 
 BEGINNER = catalog.network("beginner")
 TINY = catalog.network("small")._replace(
@@ -78,6 +79,8 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
     assert order.index("tiny") < len(order) - 1 - order[::-1].index("beginner")
     ended = {each.lane: each.stopped for each in only(story, events.LaneEnded)}
     assert ended == {"beginner": False, "tiny": False, "stopped": True}
+    assert [step for step, _ in read(folder.summaries, "tiny", "validation")["accuracy_1"]] == [17, 34]
+    assert read(folder.summaries, "tiny", "train")["cross_entropy_1"][-1][0] == 34
 
     said = read_json(folder.predictions)
     truth = np.array(said["truth"])
