@@ -18,8 +18,8 @@ Backbone = NamedTuple(
     [
         ("name", str),  # the word of specs and command lines
         ("title", str),  # for people
-        # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become a Keras
-        # Applications network
+        # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become those
+        # of a Keras Applications network
         ("format", str),
         ("asset", str),  # the name in engine/assets.py of what holds its weights; "" for a visitor's own
         ("weights", str),  # the file, relative to LAB_HOME/assets
@@ -27,8 +27,8 @@ Backbone = NamedTuple(
         ("width", int),  # length of a bottleneck
         ("mean", Tuple[float, float, float]),  # subtracted from RGB 0..255
         ("std", Tuple[float, float, float]),  # then divided by
-        # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as retrain.py, TensorFlow's
-        # fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
+        # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as in retrain.py, with
+        # TensorFlow's fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
         ("preprocessing", str),
         ("input_layer", str),  # GRAPH: the tensor that takes the normalised picture; else ""
         ("bottleneck_layer", str),  # GRAPH: the tensor that is the bottleneck; else ""
@@ -97,8 +97,8 @@ BACKBONES = [
         parameters=21768352,
         megabytes=23.9,
         source=(
-            "Szegedy et al. 2015, Keras Applications' InceptionV3 with weights dequantised from 8 bits; bottlenecks are "
-            "its pooled features"
+            "Szegedy et al. 2015, Keras Applications' InceptionV3 with weights dequantised from 8 bits; bottlenecks "
+            "are its pooled features"
         ),
         licence="Apache-2.0 (weights by the TensorFlow Authors)",
         **dict(_PILLOW_CHECKPOINT, format=KERAS),

@@ -95,6 +95,20 @@ def write_json(path, value):
     os.replace(part, path)
 
 
+def write_bytes(path, data):
+    # type: (str, bytes) -> None
+    """Write a file whole or not at all; its folder is made where there is none."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = "{}.{}.part".format(path, os.getpid())
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError:
+        os.remove(part)
+        raise
+
+
 def read_json(path):
     # type: (str) -> Any
     with open(path, encoding="utf-8") as file:

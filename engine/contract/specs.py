@@ -209,11 +209,9 @@ def _faults_of_retrain(spec):
     found = []  # type: List[str]
     known = [row.name for row in catalog.BACKBONES + catalog.ORIGINALS]
     if spec.backbone not in known and not re.match(catalog.ADDED_NAME, spec.backbone):
-        found.append(
-            "Backbone is {!r}; choose one of {}, or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized].".format(
-                spec.backbone, ", ".join([row.name for row in catalog.BACKBONES] + ["inception_v3"])
-            )
-        )
+        names = ", ".join([row.name for row in catalog.BACKBONES] + ["inception_v3"])
+        originals = "mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]"
+        found.append("Backbone is {!r}; choose one of {}, or {}.".format(spec.backbone, names, originals))
     rates = spec.learning_rates
     if not 1 <= len(rates) <= LANE_LIMIT:
         found.append("{} learning rates; choose 1 to {}.".format(len(rates), LANE_LIMIT))

@@ -1,49 +1,36 @@
 """Catalogue rows to networks with their real ImageNet weights.
 
-The networks are chains of convolutions whose batch normalisation is folded into kernel and bias, so that one small
-description serves TensorFlow 2.6 and 2.21, needs no Keras, and becomes a graph of nothing but constants. The tests
-hold it against Keras' own layers with batch normalisation in place. Python 3.6.
+Each format has its reader: checkpoints.py for PyTorch files, keras_weights.py for TFLite files that become a Keras
+Applications network, and frozen graphs as they are. A reader gives an object with
+
+    features(rgb)   RGB (N, size, size, 3) float32, 0..255 -> bottlenecks (N, width) float32
+    answers(rgb)    likewise -> ImageNet's probabilities (N, classes), where the network still has its last layer
+    parameters()    how many numbers the frozen part consists of
+    takes_batches   False where the graph was frozen for one picture at a time
+
+both in TensorFlow's words: for a tf.function, where weights become constants. Python 3.6.
 """
 
 import hashlib
+import json
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
-from engine.worker import torch_file
+from engine.worker import graphs
+from engine.worker.checkpoints import Chain
 
-Conv = NamedTuple(
-    "Conv",
-    [
-        ("kernel", Any),  # (height, width, in, out) float32; depthwise: (height, width, channels, 1)
-        ("bias", Any),  # (out,) float32
-        ("stride", int),
-        ("depthwise", bool),
-        ("symmetric", bool),  # PyTorch's padding, equal on both sides; otherwise TensorFlow's "SAME"
-        ("relu6", bool),
-    ],
-)
-Block = NamedTuple(
-    "Block",
-    [
-        ("convs", List[Conv]),
-        ("residual", bool),  # whether the block's input is added to its output
-    ],
-)
 Network = NamedTuple(
     "Network",
     [
         ("row", catalog.Backbone),
         ("digest", str),  # sha256 of the weights' file
-        ("blocks", List[Block]),
-        ("imagenet_weights", Any),  # (width, 1000) float32: ImageNet's own last layer
-        ("imagenet_bias", Any),  # (1000,) float32
+        ("body", Any),  # what its format's reader gave
     ],
 )
-
 
 # Part of the names of converted files: raised whenever `features` builds another graph, so that old ones are not used.
 FORM = 2
@@ -58,18 +45,17 @@ def load(home, row):
     """The network of a catalogue row. Raises MissingWeights: random weights are never taken instead."""
     path = weights_path(home, row)
     try:
-        tensors = torch_file.read(path)
-        blocks, weights, bias = _BUILDERS[row.name](tensors)
-        return Network(row, digest(path), _scaled(blocks, row), weights, bias)
+        sha256 = digest(path)
+        return Network(row, sha256, _READERS[row.format](home, row, path, sha256))
     except FileNotFoundError:
         raise MissingWeights("The weights of {} are not on this machine.".format(row.title))
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise MissingWeights("The weights of {} cannot be read: {}.".format(row.title, error))
+        raise MissingWeights("The weights of {} cannot be read: {}.".format(row.title, str(error).rstrip(".")))
 
 
 def weights_path(home, row):
     # type: (LabHome, catalog.Backbone) -> str
-    return os.path.join(home.assets, row.weights)
+    return os.path.normpath(os.path.join(home.assets, row.weights))
 
 
 def digest(path):
@@ -82,137 +68,107 @@ def digest(path):
 def features(network, rgb):
     # type: (Network, Any) -> Any
     """TensorFlow's description of the frozen part: RGB (N, size, size, 3) float32, 0..255 -> (N, width) float32."""
-    import tensorflow as tf
-
-    x = rgb - np.array(network.row.mean, np.float32)  # the division by std is in the first kernel, see _scaled
-    for block in network.blocks:
-        y = x
-        for conv in block.convs:
-            y = _convolve(tf, y, conv)
-        x = x + y if block.residual else y
-    return tf.reduce_mean(x, axis=[1, 2])
+    return network.body.features(rgb)
 
 
 def parameters(network):
     # type: (Network) -> int
     """How many numbers the frozen part consists of."""
-    return sum(conv.kernel.size + conv.bias.size for block in network.blocks for conv in block.convs)
+    return network.body.parameters()
 
 
-def _convolve(tf, x, conv):
-    # type: (Any, Any, Conv) -> Any
-    padding = "SAME"
-    if conv.symmetric and conv.stride > 1:  # at stride 1 and odd kernels the two paddings are the same
-        margin = conv.kernel.shape[0] // 2
-        x = tf.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
-        padding = "VALID"
-    strides = [1, conv.stride, conv.stride, 1]
-    if conv.depthwise:
-        y = tf.nn.depthwise_conv2d(x, conv.kernel, strides, padding)
-    else:
-        y = tf.nn.conv2d(x, conv.kernel, strides, padding)
-    y = tf.nn.bias_add(y, conv.bias)
-    return tf.nn.relu6(y) if conv.relu6 else y
+def labels(home, row):
+    # type: (LabHome, catalog.Backbone) -> List[str]
+    """The names of a network's own answers, output index = position. Raises FileNotFoundError where they are not here.
 
-
-def _scaled(blocks, row):
-    # type: (List[Block], catalog.Backbone) -> List[Block]
-    """Divides the first kernel by std, channel by channel: 150,000 multiplications fewer for each photo.
-
-    The subtraction of the mean must stay in front, because the network pads with zeros behind it.
+    Networks that TensorFlow's authors trained have one output more than ImageNet has classes, the first: background.
     """
-    stem = blocks[0].convs[0]
-    kernel = stem.kernel / np.array(row.std)[None, None, :, None]
-    return [Block([stem._replace(kernel=kernel.astype(np.float32))], blocks[0].residual)] + blocks[1:]
+    path = os.path.join(home.assets, row.labels)
+    with open(path, encoding="utf-8") as file:
+        if path.endswith(".json"):
+            names = json.load(file)
+            return (["background"] if row.format == catalog.KERAS else []) + names
+        return [line.strip().split(":", 1)[-1] for line in file if line.strip()]  # "1:tench, Tinca tinca"
 
 
-class _Checkpoint(object):
-    """Reads convolutions out of a PyTorch state dictionary and folds the batch normalisation behind them."""
+class Graph(object):
+    """A frozen graph, fed with pictures as its authors normalised them.
 
-    def __init__(self, tensors, epsilon, symmetric):
-        # type: (Dict[str, np.ndarray], float, bool) -> None
-        self.tensors, self.epsilon, self.symmetric = tensors, epsilon, symmetric
+    Read when it is first needed, because that takes TensorFlow, which a run with cached bottlenecks does without.
+    """
 
-    def conv(self, name, norm, stride=1, depthwise=False, relu6=True):
-        # type: (str, str, int, bool, bool) -> Conv
-        # y = (conv(x) - mean) / sqrt(variance + epsilon) * gamma + beta, in float64 and rounded once
-        kernel = self.tensors[name + ".weight"].astype(np.float64)  # (out, in, height, width)
-        gamma, beta, mean, variance = [
-            self.tensors[norm + "." + part].astype(np.float64)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        ]
-        scale = gamma / np.sqrt(variance + self.epsilon)
-        kernel = kernel * scale[:, None, None, None]
-        kernel = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
-        bias = beta - mean * scale
-        return Conv(kernel.astype(np.float32), bias.astype(np.float32), stride, depthwise, self.symmetric, relu6)
+    def __init__(self, row, path, input_layer, bottleneck_layer, answer_layer):
+        # type: (catalog.Backbone, str, str, str, str) -> None
+        self.row, self.path = row, path
+        self.input_layer, self.bottleneck_layer, self.answer_layer = input_layer, bottleneck_layer, answer_layer
+        self._graph_def = None  # type: Any
+        self._takes_batches = None  # type: Optional[bool]
 
-    def last_layer(self, name):
-        # type: (str) -> Tuple[np.ndarray, np.ndarray]
-        return self.tensors[name + ".weight"].T.copy(), self.tensors[name + ".bias"]
+    @property
+    def graph_def(self):
+        # type: () -> Any
+        """Raises MissingWeights where the file is no graph, or one that the lab does not run."""
+        if self._graph_def is None:
+            try:
+                self._graph_def = graphs.read(self.path)
+            except graphs.GraphRefused as error:
+                raise MissingWeights("The graph of {} cannot be used. {}".format(self.row.title, error))
+        return self._graph_def
 
+    @property
+    def takes_batches(self):
+        # type: () -> bool
+        if self._takes_batches is None:
+            self._takes_batches = graphs.takes_batches(
+                self.graph_def, self.input_layer, self.bottleneck_layer, self.row.size
+            )
+        return self._takes_batches
 
-def _mobilenet_v2(tensors):
-    # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
-    """Sandler et al. 2018, table 2, with the names of torchvision's checkpoint."""
-    read = _Checkpoint(tensors, epsilon=1e-5, symmetric=True)
-    blocks = [Block([read.conv("features.0.0", "features.0.1", stride=2)], False)]
-    number, channels = 1, 32
-    # expansion, output channels, repeats, stride of the first
-    for expansion, out, repeats, first_stride in [
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    ]:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            at = "features.{}.conv.".format(number)
-            convs, next_index = [], 0
-            if expansion != 1:
-                convs.append(read.conv(at + "0.0", at + "0.1"))
-                next_index = 1
-            depthwise = at + str(next_index)
-            convs.append(read.conv(depthwise + ".0", depthwise + ".1", stride, depthwise=True))
-            convs.append(read.conv(at + str(next_index + 1), at + str(next_index + 2), relu6=False))
-            blocks.append(Block(convs, stride == 1 and channels == out))
-            number, channels = number + 1, out
-    blocks.append(Block([read.conv("features.18.0", "features.18.1")], False))
-    return (blocks,) + read.last_layer("classifier.1")
+    def features(self, rgb):
+        # type: (Any) -> Any
+        import tensorflow as tf
 
+        return tf.reshape(self._call(rgb, self.bottleneck_layer), [-1, self.row.width])
 
-def _efficientnet_lite0(tensors):
-    # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
-    """Tan and Le 2019, table 1, in the Lite form: ReLU6, no squeeze-and-excitation."""
-    read = _Checkpoint(tensors, epsilon=1e-3, symmetric=False)
-    blocks = [Block([read.conv("_conv_stem", "_bn0", stride=2)], False)]
-    number, channels = 0, 32
-    # expansion, output channels, repeats, stride of the first (the kernels' sizes are the checkpoint's)
-    for expansion, out, repeats, first_stride in [
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 40, 2, 2),
-        (6, 80, 3, 2),
-        (6, 112, 3, 1),
-        (6, 192, 4, 2),
-        (6, 320, 1, 1),
-    ]:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            at = "_blocks.{}.".format(number)
-            convs = [] if expansion == 1 else [read.conv(at + "_expand_conv", at + "_bn0")]
-            convs.append(read.conv(at + "_depthwise_conv", at + "_bn1", stride, depthwise=True))
-            convs.append(read.conv(at + "_project_conv", at + "_bn2", relu6=False))
-            blocks.append(Block(convs, stride == 1 and channels == out))
-            number, channels = number + 1, out
-    blocks.append(Block([read.conv("_conv_head", "_bn1")], False))
-    return (blocks,) + read.last_layer("_fc")
+    def answers(self, rgb):
+        # type: (Any) -> Any
+        return self._call(rgb, self.answer_layer)
+
+    def parameters(self):
+        # type: () -> int
+        part = graphs.between(self.graph_def, self.input_layer, self.bottleneck_layer)
+        shapes = [node.attr["value"].tensor.tensor_shape.dim for node in part.node if node.op == "Const"]
+        return sum(int(np.prod([dim.size for dim in shape])) for shape in shapes if len(shape) > 0)
+
+    def _call(self, rgb, layer):
+        # type: (Any, str) -> Any
+        import tensorflow as tf
+
+        normalised = (rgb - np.array(self.row.mean, np.float32)) * (1 / np.array(self.row.std, np.float32))
+        if normalised.shape[0] == 1 or self.takes_batches:
+            return graphs.call(self.graph_def, self.input_layer, normalised, layer)
+        return tf.map_fn(lambda one: graphs.call(self.graph_def, self.input_layer, one[None], layer)[0], normalised)
 
 
-_BUILDERS = {
-    "mobilenet_v2": _mobilenet_v2,
-    "efficientnet_lite0": _efficientnet_lite0,
-}  # type: Dict[str, Callable[[Dict[str, np.ndarray]], Tuple[List[Block], np.ndarray, np.ndarray]]]
+def _checkpoint(_home, row, path, _sha256):
+    # type: (LabHome, catalog.Backbone, str, str) -> Chain
+    return Chain(path, row)
+
+
+def _graph(_home, row, path, _sha256):
+    # type: (LabHome, catalog.Backbone, str, str) -> Graph
+    return Graph(row, path, row.input_layer, row.bottleneck_layer, row.answer_layer)
+
+
+def _keras(home, row, path, sha256):
+    # type: (LabHome, catalog.Backbone, str, str) -> Graph
+    """Through Keras once; the graph that comes of it is kept and is a frozen graph like any other from then on."""
+    from engine.worker import keras_weights
+
+    frozen = os.path.join(home.derived, "{}-{}-{}.pb".format(row.name, sha256[:16], keras_weights.FORM))
+    if not os.path.exists(frozen):
+        keras_weights.freeze(path, row, frozen)
+    return Graph(row, frozen, keras_weights.INPUT, keras_weights.FEATURES, keras_weights.ANSWERS)
+
+
+_READERS = {catalog.CHECKPOINT: _checkpoint, catalog.GRAPH: _graph, catalog.KERAS: _keras}

@@ -17,7 +17,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 import numpy as np
 
-from engine.contract.run_folder import LabHome
+from engine.contract import catalog, specs
+from engine.contract.run_folder import LabHome, write_bytes
 from engine.worker import backbones, images
 
 Figures = NamedTuple(
@@ -30,6 +31,10 @@ Figures = NamedTuple(
         ("runtime", str),  # what computed, for people
     ],
 )
+
+
+class NotConvertible(Exception):
+    """TFLite has no words for this network."""
 
 
 class Cancelled(Exception):
@@ -122,6 +127,21 @@ def extract(runtime, photos, cache, progress, stop):
     return found, Figures(cached, len(missing), spent["decode"], spent["backbone"], runtime.title)
 
 
+def choose_runtime(network, home, device, threads):
+    # type: (backbones.Network, LabHome, str, int) -> Any
+    """What computes bottlenecks best on that device: an object with `run` and `title`.
+
+    The original graphs run in TensorFlow everywhere: there TFLite is faster, and its rounding twice as far from the
+    bottlenecks that their users have from earlier.
+    """
+    if device == specs.CPU and network.row.preprocessing == catalog.PILLOW:
+        try:
+            return TfliteThreads(network, home, threads)
+        except NotConvertible:  # an old graph with operations that TFLite does not have
+            pass
+    return FrozenBatches(network, threads)
+
+
 class TfliteThreads(object):
     """A TFLite interpreter of one thread for each core: batch 1, float32. The way for a CPU.
 
@@ -195,11 +215,13 @@ class FrozenBatches(object):
         row = network.row
         devices = tf.config.list_physical_devices("GPU")
         self.title = "TensorFlow {} on {}".format(tf.__version__, "GPU" if devices else "CPU")
+        self.batch = self.BATCH if network.body.takes_batches else 1
         # By what a photo is prepared to: whole levels, or numbers where it was resized or distorted in float32.
         self._graphs = {
             kind.as_numpy_dtype: tf.function(
                 lambda rgb: backbones.features(network, tf.cast(rgb, tf.float32)),
-                input_signature=[tf.TensorSpec([None, row.size, row.size, 3], kind)],
+                input_signature=[tf.TensorSpec([None if self.batch > 1 else 1, row.size, row.size, 3], kind)],
+                autograph=False,  # which would rewrite the reader of graphs too
             )
             for kind in (tf.uint8, tf.float32)
         }
@@ -209,11 +231,11 @@ class FrozenBatches(object):
         """As TfliteThreads.run."""
         pending = iter(items)
         with ThreadPoolExecutor(self.threads) as pool:
-            batch = list(itertools.islice(pending, self.BATCH))
+            batch = list(itertools.islice(pending, self.batch))
             coming = [pool.submit(prepare, item) for item in batch]
             while batch:
                 prepared = [future.result() for future in coming]
-                following = list(itertools.islice(pending, self.BATCH))
+                following = list(itertools.islice(pending, self.batch))
                 coming = [pool.submit(prepare, item) for item in following]  # decoded while the graph computes
                 good = [at for at, pixels in enumerate(prepared) if not isinstance(pixels, str)]
                 vectors, seconds = {}, 0.0  # type: Dict[int, np.ndarray], float
@@ -259,18 +281,13 @@ def keep_tflite(path, function, shape):
     """Convert a function of float32 of that shape and write it, whole or not at all."""
     import tensorflow as tf
 
-    graph = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)])
+    graph = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
-    model = converter.convert()
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = "{}.{}.part".format(path, os.getpid())
     try:
-        with open(part, "wb") as file:
-            file.write(model)
-        os.replace(part, path)
-    except OSError:
-        os.remove(part)
-        raise
+        model = converter.convert()
+    except Exception as error:  # the converter's own error class has moved between the versions
+        raise NotConvertible(str(error))
+    write_bytes(path, model)
 
 
 class Cache(object):

@@ -3,15 +3,20 @@
 
 One JSON object a line on stdin, one on stdout:
 
-    {"model": "<run id or backbone>", "image": "<base64>", "top": 5}
-    {"top": [["daisy", 0.998], ...], "runtime": ..., "device": ..., "..._seconds": ..., "seen": "<base64 PNG>"}
+    {"model": "<run id or backbone>", "image": "<base64>", "top": 5, "repeats": 0}
+    {"top": [["daisy", 0.998], ...], "runtime": ..., "device": ..., "..._seconds": ..., "seen": "<base64 PNG>", ...}
     {"error": "<a sentence for people>"}
+
+    {"graph": "<path>", "labels": "<path>", "image": ..., "top": ..., "repeats": ...}: a frozen graph of TensorFlow
+        with any of "input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std"; what is
+        left out, or None, is found in the graph, and "found" says why. "labels": None calls outputs by their numbers
 
     {"model": "<run id>", "digit": "<base64 of 28 x 28 gray bytes>"}: every network of a comparison
     {"networks": [{"lane": "beginner", "probabilities": [0.01, ...], "seconds": ...}, ...], "runtime": ..., ...}
 
-The exported TFLite file answers, through LiteRT where it is installed: then TensorFlow is never loaded and the first
-answer takes a second. Python 3.6.
+Of a run or a backbone the TFLite file answers, through LiteRT where it is installed: then TensorFlow is never loaded
+and the first answer takes a second. Graph files go through TensorFlow, with label_image.py's decoding and resizing.
+Python 3.6.
 """
 
 import base64
@@ -22,29 +27,38 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome, read_json
-from engine.worker import backbones, bottlenecks, export, images
+from engine.worker import backbones, bottlenecks, graphs, images
 
 # Models kept in memory; the one not used for longest leaves. One takes about 40 MB.
 MODEL_LIMIT = 4
 NETWORK_LIMIT = 24  # networks for digits, which take up to 10 MB each
 
+# What can be said of a graph file; the rest is found in it.
+GRAPH_FIELDS = ("input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std")
+
 Model = NamedTuple(
     "Model",
     [
-        ("name", str),
-        ("changed", float),  # mtime of its file: a model of that name that was replaced is loaded again
+        ("changed", Any),  # mtimes of its files: a model that was replaced is loaded again
         ("labels", List[str]),
-        ("size", int),  # input height and width, pixels
-        ("run", Any),  # (1, size, size, 3) float32 -> (1, classes) float32
+        ("preprocessing", str),  # who decodes and resizes, see engine/contract/catalog.py
+        ("run", Any),  # (1, height, width, 3) float32, normalised -> (1, classes) float32
         ("runtime", str),
         ("device", str),
+        ("input_layer", str),
+        ("output_layer", str),
+        ("input_height", int),  # pixels
+        ("input_width", int),
+        ("input_mean", float),  # subtracted from RGB 0..255; 0 where the model does that itself
+        ("input_std", float),  # then divided by; 1 likewise
+        ("found", str),  # why these, for people; "" where nothing had to be found
         ("load_seconds", float),
         ("first_seconds", float),  # of the first call, which is slower than the others
     ],
@@ -67,31 +81,39 @@ class Classifier(object):
         """Raises Refused."""
         if "digit" in question:
             return self._networks(question["model"], base64.b64decode(question["digit"]))
-        model = self._model(question["model"])
+        model = self._graph(question) if "graph" in question else self._model(question["model"])
         began = time.perf_counter()
         try:
-            image = images.decode(base64.b64decode(question["image"]))
+            image = images.decode(base64.b64decode(question["image"]), model.preprocessing)
         except images.ImageError as error:
             raise Refused("This picture cannot be used: {}.".format(error))
         decoded = time.perf_counter()
-        pixels = images.resize(image, model.size)  # (size, size, 3) uint8
+        pixels = _resized(image, model)  # (height, width, 3), 0..255
         resized = time.perf_counter()
-        probabilities = model.run(pixels[None].astype(np.float32))[0]  # (classes,)
-        answered = time.perf_counter()
+        value = _normalised(pixels, model.input_mean, model.input_std)
+        seconds = []
+        for _ in range(1 + int(question.get("repeats", 0))):
+            asked = time.perf_counter()
+            answer = model.run(value)
+            seconds.append(time.perf_counter() - asked)
+        probabilities = answer[0]  # (classes,)
+        if not np.isfinite(probabilities).all():
+            raise Refused("The model answers with values that are no numbers. Check the input's mean and std.")
         order = np.argsort(-probabilities, kind="stable")[: int(question["top"])]
-        return {
-            "top": [[model.labels[at], float(probabilities[at])] for at in order],
-            "runtime": model.runtime,
-            "device": model.device,
-            "load_seconds": model.load_seconds,
-            "first_seconds": model.first_seconds,
-            "decode_seconds": decoded - began,
-            "resize_seconds": resized - decoded,
-            "seconds": answered - resized,
-            "width": image.width,
-            "height": image.height,
-            "seen": _png(pixels),
-        }
+        said = {name: getattr(model, name) for name in model._fields if name not in ("changed", "labels", "run")}
+        said.pop("preprocessing")
+        return dict(
+            said,
+            top=[[model.labels[at], float(probabilities[at])] for at in order],
+            classes=len(model.labels),
+            decode_seconds=decoded - began,
+            resize_seconds=resized - decoded,
+            seconds=seconds[0],
+            p50_seconds=float(np.median(seconds[1:])) if seconds[1:] else None,
+            width=image.width,
+            height=image.height,
+            seen=_png(np.clip(pixels + 0.5, 0, 255).astype(np.uint8) if pixels.dtype == np.float32 else pixels),
+        )
 
     def _networks(self, name, gray):
         # type: (str, bytes) -> Dict[str, Any]
@@ -119,19 +141,26 @@ class Classifier(object):
 
     def _model(self, name):
         # type: (str) -> Model
-        path, labels, size = self._files(name)
-        changed = os.path.getmtime(path)
+        path, labels, size, preprocessing = self._files(name)
+        return self._kept(name, os.path.getmtime(path), lambda: _load_tflite(path, labels, size, preprocessing))
+
+    def _graph(self, asked):
+        # type: (Dict[str, Any]) -> Model
+        given = {name: asked[name] for name in GRAPH_FIELDS if asked.get(name) is not None}
+        path, labels = asked["graph"], asked.get("labels")
+        try:
+            changed = [os.path.getmtime(path), os.path.getmtime(labels) if labels else 0]
+        except OSError as error:
+            raise Refused("{} cannot be read: {}.".format(error.filename, error.strerror))
+        name = json.dumps([path, labels, given], sort_keys=True)
+        return self._kept(name, changed, lambda: _load_graph(path, labels, given))
+
+    def _kept(self, name, changed, load):
+        # type: (str, Any, Any) -> Model
+        """The model of that name, loaded where it is not in memory or its files have changed since."""
         model = self._models.pop(name, None)
         if model is None or model.changed != changed:
-            began = time.perf_counter()
-            interpreter_class, runtime = bottlenecks.tflite_interpreter()
-            run = _runner(interpreter_class(model_path=path, num_threads=_threads()))
-            loaded = time.perf_counter()
-            outputs = run(np.zeros((1, size, size, 3), np.float32)).shape[1]
-            first = time.perf_counter()
-            if outputs != len(labels):
-                raise Refused("The model has {} outputs but {} labels.".format(outputs, len(labels)))
-            model = Model(name, changed, labels, size, run, runtime, "CPU", loaded - began, first - loaded)
+            model = load()._replace(changed=changed)
         self._models[name] = model  # now the one used last
         while len(self._models) > MODEL_LIMIT:
             self._models.popitem(last=False)
@@ -139,44 +168,166 @@ class Classifier(object):
 
     def _files(self, name):
         # type: (str) -> Any
-        """(path of the TFLite file, labels, input size)"""
-        rows = [row for row in catalog.BACKBONES if row.name == name]
-        if rows:
-            return self._pretrained(rows[0])
+        """(path of the TFLite file, labels, input size, preprocessing)"""
+        try:
+            return self._pretrained(catalog.backbone(name, self.home))
+        except KeyError:
+            pass
         folder = self.home.run(name)
         if name != folder.id or not (os.path.isfile(folder.tflite) and os.path.isfile(folder.contract)):
             raise Refused("There is no finished model {!r}. It may have been deleted.".format(name))
         contract = read_json(folder.contract)
-        return folder.tflite, contract["labels"], contract["input"]["height"]
+        kernels = [name for name, kernel in images.KERNEL.items() if kernel == contract.get("resize")]
+        preprocessing = kernels[0] if kernels else catalog.PILLOW
+        return folder.tflite, contract["labels"], contract["input"]["height"], preprocessing
 
     def _pretrained(self, row):
         # type: (catalog.Backbone) -> Any
-        """A backbone with ImageNet's own last layer, converted the first time (which needs TensorFlow)."""
-        names_path = os.path.join(self.home.assets, catalog.IMAGENET_NAMES)
-        if not os.path.isfile(names_path):
-            raise Refused("ImageNet's names are not on this machine: run `python -m engine assets`.")
+        """A backbone with its own last layer, converted the first time (which needs TensorFlow)."""
+        if not row.labels:
+            raise Refused("{} has no names for what it was trained on; retrain it on photos first.".format(row.title))
+        try:
+            labels = backbones.labels(self.home, row)
+        except FileNotFoundError:
+            raise Refused(
+                "The names of {}'s classes are not on this machine: run `python -m engine assets`.".format(row.title)
+            )
         try:
             digest = backbones.digest(backbones.weights_path(self.home, row))
-            path = os.path.join(
-                self.home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM)
-            )
         except FileNotFoundError:
-            raise Refused("The weights of {} are not on this machine: run `python -m engine assets`.".format(row.title))
+            command = "python -m engine assets {}".format(row.asset)
+            raise Refused("The weights of {} are not on this machine: run `{}`.".format(row.title, command))
+        path = os.path.join(self.home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM))
         if not os.path.isfile(path):
             # In a process of its own, so that TensorFlow's memory goes when the network is converted.
             command = [sys.executable, "-m", "engine.worker.classify", self.home.path, row.name, path]
             if subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
                 raise Refused("{} could not be converted; its weights may be damaged.".format(row.title))
-        return path, read_json(names_path), row.size
+        return path, labels, row.size, row.preprocessing
 
 
 def convert(home, row, path):
     # type: (LabHome, catalog.Backbone, str) -> None
     """Write a backbone with ImageNet's own last layer as TFLite. Raises backbones.MissingWeights."""
     network = backbones.load(home, row)
-    weights, bias = network.imagenet_weights, network.imagenet_bias
-    shape = [1, row.size, row.size, 3]
-    bottlenecks.keep_tflite(path, lambda rgb: export.classify(network, weights, bias, rgb), shape)
+    bottlenecks.keep_tflite(path, network.body.answers, [1, row.size, row.size, 3])
+
+
+def _load_tflite(path, labels, size, preprocessing):
+    # type: (str, List[str], int, str) -> Model
+    began = time.perf_counter()
+    interpreter_class, runtime = bottlenecks.tflite_interpreter()
+    interpreter = interpreter_class(model_path=path, num_threads=_threads())
+    run = _runner(interpreter)
+    loaded = time.perf_counter()
+    outputs = run(np.zeros((1, size, size, 3), np.float32)).shape[1]
+    first = time.perf_counter()
+    if outputs != len(labels):
+        raise Refused("The model has {:,} outputs but {:,} labels.".format(outputs, len(labels)))
+    return Model(
+        changed=None,
+        labels=labels,
+        preprocessing=preprocessing,
+        run=run,
+        runtime=runtime,
+        device="CPU",
+        input_layer=interpreter.get_input_details()[0]["name"],
+        output_layer=interpreter.get_output_details()[0]["name"],
+        input_height=size,
+        input_width=size,
+        input_mean=0.0,
+        input_std=1.0,
+        found="",
+        load_seconds=loaded - began,
+        first_seconds=first - loaded,
+    )
+
+
+def _load_graph(path, labels_path, given):
+    # type: (str, Optional[str], Dict[str, Any]) -> Model
+    """Raises Refused."""
+    import tensorflow as tf
+
+    began = time.perf_counter()
+    try:
+        labels = _read_labels(labels_path) if labels_path else None
+        graph_def, found = graphs.read(path), ""
+        if len(given) < len(GRAPH_FIELDS):
+            facts = graphs.facts(path)
+            missing = [name for name in GRAPH_FIELDS if name not in given and facts[name] in (None, "")]
+            if missing:
+                raise Refused("{} does not tell its {}; say it.".format(os.path.basename(path), " and ".join(missing)))
+            given, found = dict({name: facts[name] for name in GRAPH_FIELDS}, **given), facts["guess"]
+        height, width = given["input_height"], given["input_width"]
+        entry, result = given["input_layer"], given["output_layer"]
+        call = tf.function(
+            lambda value: graphs.call(graph_def, entry, value, result),
+            input_signature=[tf.TensorSpec([1, height, width, 3], tf.float32)],
+            autograph=False,  # which would hide what it raises behind its own
+        ).get_concrete_function()
+        loaded = time.perf_counter()
+        outputs = _call(call, np.zeros((1, height, width, 3), np.float32)).shape[1]
+        first = time.perf_counter()
+    except graphs.GraphRefused as error:
+        raise Refused(str(error))
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise Refused("The graph cannot take a picture of {} x {} at {!r}: {}.".format(height, width, entry, reason))
+    if labels is None:
+        labels = ["class {}".format(number) for number in range(outputs)]
+    if outputs != len(labels):
+        raise Refused(
+            "{!r} of {} has {:,} outputs, but {} has {:,} labels. Give the labels that were written with this "
+            "graph.".format(result, os.path.basename(path), outputs, os.path.basename(labels_path or ""), len(labels))
+        )
+    return Model(
+        changed=None,
+        labels=labels,
+        preprocessing=catalog.TENSORFLOW,
+        run=lambda value: _call(call, value),
+        runtime="TensorFlow {}".format(tf.__version__),
+        device="CPU",
+        found=found,
+        load_seconds=loaded - began,
+        first_seconds=first - loaded,
+        **given,
+    )
+
+
+def _call(function, value):
+    # type: (Any, np.ndarray) -> np.ndarray
+    """(1, height, width, 3) float32 -> (1, classes) float32, whatever shape the graph gives its output."""
+    import tensorflow as tf
+
+    return function(tf.constant(value)).numpy().astype(np.float32).reshape(1, -1)
+
+
+def _read_labels(path):
+    # type: (str) -> List[str]
+    """One label a line, as label_image.py reads them. Raises Refused."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            labels = [line.rstrip() for line in file]
+    except UnicodeDecodeError:
+        raise Refused("{} is no text; a labels file has one label a line.".format(os.path.basename(path)))
+    except OSError as error:
+        raise Refused("{} cannot be read: {}.".format(path, error.strerror))
+    while labels and not labels[-1]:
+        labels.pop()
+    return labels
+
+
+def _resized(image, model):
+    # type: (Image.Image, Model) -> np.ndarray
+    if model.preprocessing == catalog.TENSORFLOW:
+        return images.resize_as_tensorflow_1(image, model.input_height, model.input_width)
+    return images.resize(image, model.input_height)
+
+
+def _normalised(pixels, mean, std):
+    # type: (np.ndarray, float, float) -> np.ndarray
+    """(height, width, 3) -> (1, height, width, 3) float32."""
+    return ((pixels[None].astype(np.float32) - np.float32(mean)) / np.float32(std)).astype(np.float32)
 
 
 def _runner(interpreter):

@@ -48,7 +48,24 @@ Lane = NamedTuple(
 
 def retrain(spec, dataset, folder, report):
     # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
-    network = _load_backbone(spec, folder)
+    try:
+        _tell_the_story(spec, dataset, folder, report)
+    except backbones.MissingWeights as error:
+        row = catalog.backbone(spec.backbone, folder.home)
+        fetch = "Run `python -m engine assets {}`.".format(row.asset) if row.asset else "Add the module again."
+        raise RunFailed("missing_weights", str(error), fetch)
+
+
+def _tell_the_story(spec, dataset, folder, report):
+    # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
+    try:
+        network = backbones.load(folder.home, catalog.backbone(spec.backbone, folder.home))
+    except KeyError:
+        raise RunFailed(
+            "unknown_backbone",
+            "There is no backbone {!r} on this machine any more.".format(spec.backbone),
+            "Add the module again, or choose another backbone.",
+        )
     photos = _scan(dataset, report)
     photos, figures = _extract(spec, network, dataset, photos, folder, report)
     splits = {name: _split(photos, name) for name in SPLITS}
@@ -97,15 +114,6 @@ def choose(results, photos):
         return float("inf") if value is None else value
 
     return min(equals, key=cross_entropy).lane
-
-
-def _load_backbone(spec, folder):
-    # type: (specs.RetrainSpec, RunFolder) -> backbones.Network
-    row = catalog.backbone(spec.backbone)
-    try:
-        return backbones.load(folder.home, row)
-    except backbones.MissingWeights as error:
-        raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
 
 
 def _scan(dataset, report):

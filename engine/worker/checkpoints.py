@@ -1,0 +1,187 @@
+"""PyTorch checkpoints to networks: chains of convolutions with their batch normalisation folded away.
+
+Folded into kernel and bias, one small description serves TensorFlow 2.6 and 2.21, needs no Keras, and becomes a graph
+of nothing but constants. The tests hold it against Keras' own layers with batch normalisation in place. Python 3.6.
+"""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+
+from engine.contract import catalog
+from engine.worker import torch_file
+
+Conv = NamedTuple(
+    "Conv",
+    [
+        ("kernel", Any),  # (height, width, in, out) float32; depthwise: (height, width, channels, 1)
+        ("bias", Any),  # (out,) float32
+        ("stride", int),
+        ("depthwise", bool),
+        ("symmetric", bool),  # PyTorch's padding, equal on both sides; otherwise TensorFlow's "SAME"
+        ("relu6", bool),
+    ],
+)
+Block = NamedTuple(
+    "Block",
+    [
+        ("convs", List[Conv]),
+        ("residual", bool),  # whether the block's input is added to its output
+    ],
+)
+
+
+class Chain(object):
+    """Blocks of convolutions one after another, and ImageNet's own last layer."""
+
+    takes_batches = True
+
+    def __init__(self, path, row):
+        # type: (str, catalog.Backbone) -> None
+        """Raises what a missing or damaged file makes Python raise."""
+        blocks, weights, bias = _BUILDERS[row.name](torch_file.read(path))
+        self.mean = np.array(row.mean, np.float32)
+        self.blocks = _scaled(blocks, row)
+        self.imagenet_weights = weights  # (width, 1000) float32
+        self.imagenet_bias = bias  # (1000,) float32
+
+    def features(self, rgb):
+        # type: (Any) -> Any
+        import tensorflow as tf
+
+        x = rgb - self.mean  # the division by std is in the first kernel, see _scaled
+        for block in self.blocks:
+            y = x
+            for conv in block.convs:
+                y = _convolve(tf, y, conv)
+            x = x + y if block.residual else y
+        return tf.reduce_mean(x, axis=[1, 2])
+
+    def answers(self, rgb):
+        # type: (Any) -> Any
+        import tensorflow as tf
+
+        return tf.nn.softmax(tf.matmul(self.features(rgb), self.imagenet_weights) + self.imagenet_bias)
+
+    def parameters(self):
+        # type: () -> int
+        return sum(conv.kernel.size + conv.bias.size for block in self.blocks for conv in block.convs)
+
+
+def _convolve(tf, x, conv):
+    # type: (Any, Any, Conv) -> Any
+    padding = "SAME"
+    if conv.symmetric and conv.stride > 1:  # at stride 1 and odd kernels the two paddings are the same
+        margin = conv.kernel.shape[0] // 2
+        x = tf.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+        padding = "VALID"
+    strides = [1, conv.stride, conv.stride, 1]
+    if conv.depthwise:
+        y = tf.nn.depthwise_conv2d(x, conv.kernel, strides, padding)
+    else:
+        y = tf.nn.conv2d(x, conv.kernel, strides, padding)
+    y = tf.nn.bias_add(y, conv.bias)
+    return tf.nn.relu6(y) if conv.relu6 else y
+
+
+def _scaled(blocks, row):
+    # type: (List[Block], catalog.Backbone) -> List[Block]
+    """Divides the first kernel by std, channel by channel: 150,000 multiplications fewer for each photo.
+
+    The subtraction of the mean must stay in front, because the network pads with zeros behind it.
+    """
+    stem = blocks[0].convs[0]
+    kernel = stem.kernel / np.array(row.std)[None, None, :, None]
+    return [Block([stem._replace(kernel=kernel.astype(np.float32))], blocks[0].residual)] + blocks[1:]
+
+
+class _Checkpoint(object):
+    """Reads convolutions out of a PyTorch state dictionary and folds the batch normalisation behind them."""
+
+    def __init__(self, tensors, epsilon, symmetric):
+        # type: (Dict[str, np.ndarray], float, bool) -> None
+        self.tensors, self.epsilon, self.symmetric = tensors, epsilon, symmetric
+
+    def conv(self, name, norm, stride=1, depthwise=False, relu6=True):
+        # type: (str, str, int, bool, bool) -> Conv
+        # y = (conv(x) - mean) / sqrt(variance + epsilon) * gamma + beta, in float64 and rounded once
+        kernel = self.tensors[name + ".weight"].astype(np.float64)  # (out, in, height, width)
+        gamma, beta, mean, variance = [
+            self.tensors[norm + "." + part].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        ]
+        scale = gamma / np.sqrt(variance + self.epsilon)
+        kernel = kernel * scale[:, None, None, None]
+        kernel = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
+        bias = beta - mean * scale
+        return Conv(kernel.astype(np.float32), bias.astype(np.float32), stride, depthwise, self.symmetric, relu6)
+
+    def last_layer(self, name):
+        # type: (str) -> Tuple[np.ndarray, np.ndarray]
+        return self.tensors[name + ".weight"].T.copy(), self.tensors[name + ".bias"]
+
+
+def _mobilenet_v2(tensors):
+    # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
+    """Sandler et al. 2018, table 2, with the names of torchvision's checkpoint."""
+    read = _Checkpoint(tensors, epsilon=1e-5, symmetric=True)
+    blocks = [Block([read.conv("features.0.0", "features.0.1", stride=2)], False)]
+    number, channels = 1, 32
+    # expansion, output channels, repeats, stride of the first
+    for expansion, out, repeats, first_stride in [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            at = "features.{}.conv.".format(number)
+            convs, next_index = [], 0
+            if expansion != 1:
+                convs.append(read.conv(at + "0.0", at + "0.1"))
+                next_index = 1
+            depthwise = at + str(next_index)
+            convs.append(read.conv(depthwise + ".0", depthwise + ".1", stride, depthwise=True))
+            convs.append(read.conv(at + str(next_index + 1), at + str(next_index + 2), relu6=False))
+            blocks.append(Block(convs, stride == 1 and channels == out))
+            number, channels = number + 1, out
+    blocks.append(Block([read.conv("features.18.0", "features.18.1")], False))
+    return (blocks,) + read.last_layer("classifier.1")
+
+
+def _efficientnet_lite0(tensors):
+    # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
+    """Tan and Le 2019, table 1, in the Lite form: ReLU6, no squeeze-and-excitation."""
+    read = _Checkpoint(tensors, epsilon=1e-3, symmetric=False)
+    blocks = [Block([read.conv("_conv_stem", "_bn0", stride=2)], False)]
+    number, channels = 0, 32
+    # expansion, output channels, repeats, stride of the first (the kernels' sizes are the checkpoint's)
+    for expansion, out, repeats, first_stride in [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 40, 2, 2),
+        (6, 80, 3, 2),
+        (6, 112, 3, 1),
+        (6, 192, 4, 2),
+        (6, 320, 1, 1),
+    ]:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            at = "_blocks.{}.".format(number)
+            convs = [] if expansion == 1 else [read.conv(at + "_expand_conv", at + "_bn0")]
+            convs.append(read.conv(at + "_depthwise_conv", at + "_bn1", stride, depthwise=True))
+            convs.append(read.conv(at + "_project_conv", at + "_bn2", relu6=False))
+            blocks.append(Block(convs, stride == 1 and channels == out))
+            number, channels = number + 1, out
+    blocks.append(Block([read.conv("_conv_head", "_bn1")], False))
+    return (blocks,) + read.last_layer("_fc")
+
+
+_BUILDERS = {
+    "mobilenet_v2": _mobilenet_v2,
+    "efficientnet_lite0": _efficientnet_lite0,
+}  # type: Dict[str, Callable[[Dict[str, np.ndarray]], Tuple[List[Block], np.ndarray, np.ndarray]]]
