@@ -174,10 +174,10 @@ def give(home: LabHome, row: Asset, given: Path) -> Path:
         raise AssetError(f"There is no {given}. Give a file or a folder with {row.title}.")
     file = given
     if row.kind == GRAPHS and given.is_dir():
-        # The folder that holds the unpacked archive, or the archive, or that is the unpacked archive itself.
+        # The folder that holds the unpacked archive, or that is the unpacked archive itself, or that holds the archive.
         inner, file = given / row.folder, given / row.archive
-        if inner.is_dir() or not file.is_file():
-            folder = inner if inner.is_dir() else given
+        folder = inner if inner.is_dir() else given
+        if any((folder / name).is_file() for name in row.files) or not file.is_file():
             return _keep_graphs(home, row, lambda made: archives.copy_graphs(folder, row, made), f"the folder {given}")
     elif given.is_dir():
         file = given / row.file
