@@ -3,22 +3,54 @@
 import base64
 import contextlib
 import json
+import math
 import os
 import queue
 import subprocess
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.contract.run_folder import LabHome
-from engine.errors import ClassifierError
+from engine.errors import ClassifierError, SpecError
 from engine.queue import worker_environment
 from engine.settings import APP_ROOT
 
 # Seconds for one answer: the first one of a pretrained backbone loads TensorFlow and converts the network.
 PATIENCE = 120.0
+
+
+SIZE_LIMIT = 2048  # pixels
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A frozen graph of TensorFlow and how a picture goes into it. What is None is found in the graph."""
+
+    graph: Path
+    labels: Path | None = None  # a file with one label a line; None: outputs are called by their numbers
+    input_layer: str | None = None
+    output_layer: str | None = None
+    input_height: int | None = None  # pixels
+    input_width: int | None = None
+    input_mean: float | None = None  # subtracted from RGB 0..255
+    input_std: float | None = None  # then divided by
+
+    def faults(self) -> list[str]:
+        """Sentences about what cannot be; empty if nothing."""
+        found = []
+        for name in ("input_height", "input_width"):
+            size = getattr(self, name)
+            if size is not None and not 1 <= size <= SIZE_LIMIT:
+                found.append(f"{name} is {size:,}; choose 1 to {SIZE_LIMIT:,} pixels.")
+        if self.input_mean is not None and not math.isfinite(self.input_mean):
+            found.append(f"input_mean is {self.input_mean}; give a number, like 127.5 or 0.")
+        if self.input_std is not None and not (math.isfinite(self.input_std) and self.input_std > 0):
+            found.append(f"input_std is {self.input_std:g}, and pixels are divided by it; give a number above 0.")
+        return found
 
 
 @dataclass(frozen=True)
@@ -36,6 +68,15 @@ class Answer:
     width: int  # of the picture, pixels, upright
     height: int
     seen_png: bytes  # the picture exactly as the model sees it
+    p50_seconds: float | None = None  # a call of the network, the median of the repeats; None without
+    classes: int = 0  # how many outputs the model has
+    input_layer: str = ""
+    output_layer: str = ""
+    input_height: int = 0  # pixels
+    input_width: int = 0
+    input_mean: float = 0.0  # subtracted from RGB 0..255; 0 and 1 where the model normalises by itself
+    input_std: float = 1.0
+    found: str = ""  # of a graph file: why these and no others, a sentence for people
 
 
 @dataclass(frozen=True)
@@ -58,13 +99,25 @@ class Classifier:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def classify(self, model: str, image: bytes, top: int = 5) -> Answer:
-        """The `top` most probable labels of an encoded picture.
+    def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0) -> Answer:
+        """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
 
         `model` is the id of a finished run, or the name of a backbone for ImageNet's own labels. Raises
         ClassifierError with a sentence: no such model, no picture, or a process that cannot run.
         """
-        answer = self._answer({"model": model, "image": base64.b64encode(image).decode(), "top": top})
+        return self._classify({"model": model}, image, top, repeats)
+
+    def classify_with(self, graph: GraphFile, image: bytes, top: int = 5, repeats: int = 0) -> Answer:
+        """The same of a graph file. Raises SpecError for values that cannot be, and ClassifierError."""
+        if faults := graph.faults():
+            raise SpecError(" ".join(faults))
+        # Absolute, because the process has another current folder.
+        paths = {name: os.path.abspath(path) for name in ("graph", "labels") if (path := getattr(graph, name))}
+        return self._classify(asdict(graph) | paths, image, top, repeats)
+
+    def _classify(self, model: dict[str, Any], image: bytes, top: int, repeats: int) -> Answer:
+        asked = model | {"image": base64.b64encode(image).decode(), "top": top, "repeats": repeats}
+        answer = self._answer(asked)
         seen = base64.b64decode(answer.pop("seen"))
         labels = [(label, score) for label, score in answer.pop("top")]
         return Answer(top=labels, seen_png=seen, **answer)

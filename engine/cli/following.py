@@ -3,13 +3,14 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine import settings
-from engine.cli.answers import EXIT_CODES, print_json
+from engine.cli.answers import EXIT_CODES, FAILED, print_json
 from engine.cli.progress import Bar, progress_bar
 from engine.contract import events, specs
+from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
@@ -22,31 +23,50 @@ def carry_out(
     lab: settings.Settings,
     spec: specs.Spec,
     dataset: "Dataset | None",
+    *,
     report: Callable[["Run"], dict[str, Any]],
-    show: Callable[["Run"], None],
+    last_lines: Callable[["Run"], Iterable[str]],
+    new_lines: Callable[["Run"], Iterable[str]] = lambda run: (),
+    finish: Callable[["Run"], None] = lambda run: None,
 ) -> int:
-    """Start a run, follow it to its end, and say what came of it: as a report in JSON, or shown as lines."""
+    """Start a run, follow it to its end, and say what came of it; the exit code.
+
+    With --json that is `report`; else `new_lines` while it goes on, what came since the last call, and `last_lines`.
+    `finish` is called once it is done, and may raise EngineError.
+    """
     from engine.queue import Queue
     from engine.runs import open_run
 
     queue = Queue(lab.home, lab.worker_python, options.worker_module)
     run = open_run(lab.home, queue.start(spec, dataset))
     print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
-    _follow(run, queue)
+    _follow(run, queue, (lambda run: ()) if options.json else new_lines)
+    code = EXIT_CODES[run.state]
+    if run.state == events.DONE:
+        try:
+            finish(run)
+        except EngineError as error:
+            print(error, file=sys.stderr)
+            code = FAILED
     if options.json:
         print_json(report(run))
     else:
-        show(run)
+        for line in last_lines(run):
+            print(line)
     _print_failure(run)
-    return EXIT_CODES[run.state]
+    return code
 
 
-def _follow(run: "Run", queue: "Queue") -> None:
+def _follow(run: "Run", queue: "Queue", new_lines: Callable[["Run"], Iterable[str]]) -> None:
     """Draw the run's progress until it ends. Ctrl-C cancels it and waits on; a second one leaves it to its end."""
     with progress_bar() as bar:
         while True:
             try:
-                if not run.refresh().is_active:
+                is_active = run.refresh().is_active
+                if lines := list(new_lines(run)):
+                    bar.clear()
+                    print("\n".join(lines), flush=True)
+                if not is_active:
                     break
                 _draw(bar, run, queue)
                 time.sleep(0.2)

@@ -51,7 +51,7 @@ def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
         raise SpecError(" ".join(faults))
     if spec.data in [row.name for row in catalog.DIGIT_SETS]:
         need(lab, spec.data)
-    return carry_out(options, lab, spec, None, _report_mnist, _print_networks)
+    return carry_out(options, lab, spec, None, report=_report, last_lines=_lines)
 
 
 def _networks(options: argparse.Namespace) -> Iterator[catalog.Network]:
@@ -72,7 +72,7 @@ def _networks(options: argparse.Namespace) -> Iterator[catalog.Network]:
         yield usual._replace(name=name, title=name, layers=layers, source="The command line", **changes)
 
 
-def _report_mnist(run: "Run") -> dict[str, Any]:
+def _report(run: "Run") -> dict[str, Any]:
     """A comparison as one record for programs; a network is listed once it was tested."""
     story = run.story
     networks = []
@@ -108,14 +108,14 @@ def _report_mnist(run: "Run") -> dict[str, Any]:
     }
 
 
-def _print_networks(run: "Run") -> None:
+def _lines(run: "Run") -> Iterator[str]:
     from engine.metrics import wilson
 
     titles = run.titles
     width = max(map(len, titles.values()))
     for result in sorted(run.story.network_results.values(), key=lambda each: -each.test_accuracy):
         low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)
-        print(
+        yield (
             f"{titles[result.lane]:{width}}  test accuracy {result.test_accuracy:.2%} ({low:.2%} to {high:.2%}, "
             f"N={result.test_n:,}), {result.train_seconds:.1f} s for {result.epochs:g} epochs, "
             f"{result.parameters:,} parameters"

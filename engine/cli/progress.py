@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine import assets, settings
+from engine.contract import catalog
 
 
 def need(lab: settings.Settings, name: str) -> Path:
@@ -16,6 +17,17 @@ def need(lab: settings.Settings, name: str) -> Path:
         return assets.fetch_asset(
             lab.home,
             row,
+            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
+        )
+
+
+def fetch_backbone(lab: settings.Settings, row: catalog.Backbone, model_dir: str | None = None) -> None:
+    """Its weights, from `model_dir` or fetched where they are missing. Raises AssetError."""
+    with progress_bar() as bar:
+        assets.fetch_backbone(
+            lab.home,
+            row,
+            Path(model_dir).expanduser() if model_dir else None,
             lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
         )
 
@@ -44,6 +56,12 @@ class Bar:
         elif (title, int(share * 4)) != self.said:
             self.said = (title, int(share * 4))
             print(f"{title} {f'{share:.0%} ' if total else ''}{rest}".rstrip(), file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be printed on the terminal."""
+        if self.live and self.width:
+            print("\r" + " " * self.width, end="\r", file=sys.stderr, flush=True)
+            self.width = 0
 
     def close(self) -> None:
         if self.live and self.width:

@@ -1,36 +1,75 @@
-"""python -m engine retrain: learn from photos, one lane per learning rate."""
+"""python -m engine retrain: learn from photos, one lane per learning rate.
+
+The flags are those of TensorFlow for Poets' retrain.py, with its meanings and defaults, so that its commands run as
+they were typed. Where it wrote to the system's temporary folder, the run's own folder holds the files.
+"""
 
 import argparse
+import os.path
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine import settings
+from engine.cli import retrain_files, retrain_lines
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.progress import need, progress_bar
-from engine.contract import catalog, events, specs
-from engine.errors import PhotosError, SpecError
+from engine.cli.progress import fetch_backbone, need, progress_bar
+from engine.contract import catalog, specs
+from engine.errors import AssetError, PhotosError, SpecError
 
 if TYPE_CHECKING:
     from engine.photos import Scan
-    from engine.runs import Run
+
+ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.DEFAULT_RETRAIN's
+LEARNING_RATES = (0.01,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = specs.DEFAULT_RETRAIN
-    add = parser.add_argument
+    default, add = specs.DEFAULT_RETRAIN, parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
-    add("--learning_rate", type=_learning_rates, default=(0.01,), help="one, or several with commas: 0.005,0.5,1.0")
+    add("--output_graph", help="a file: the trained graph is copied there")
+    add("--intermediate_output_graphs_dir", help="a folder: the intermediate graphs are copied there")
+    add(
+        "--intermediate_store_frequency",
+        type=int,
+        default=default.intermediate_store_frequency,
+        help="steps between two intermediate graphs; 0, the default: none",
+    )
+    add("--output_labels", help="a file: the labels are copied there, one a line")
+    add("--summaries_dir", default="", help="a folder: TensorBoard's event files go there too")
     add("--how_many_training_steps", type=int, default=default.steps)
+    add(
+        "--learning_rate",
+        type=_learning_rates,
+        default=LEARNING_RATES,
+        help="0.01 by default; or several with commas, a lane each: 0.005,0.5,1.0",
+    )
     add("--testing_percentage", type=int, default=default.testing_percentage)
     add("--validation_percentage", type=int, default=default.validation_percentage)
     add("--eval_step_interval", type=int, default=default.eval_step_interval)
     add("--train_batch_size", type=int, default=default.train_batch_size)
-    add("--test_batch_size", type=int, default=default.test_batch_size)
-    add("--validation_batch_size", type=int, default=default.validation_batch_size)
-    backbones = [row.name for row in catalog.BACKBONES]
-    add("--architecture", default=default.backbone, help=f"the backbone: {', '.join(backbones)}")
+    add("--test_batch_size", type=int, default=default.test_batch_size, help="-1, the default: every testing photo")
+    add("--validation_batch_size", type=int, default=default.validation_batch_size, help="-1: every validation photo")
+    add("--print_misclassified_test_images", action="store_true", help="list the testing photos that came out wrong")
+    add("--model_dir", help="a folder that holds the backbone's archive, or what was in it")
+    add("--bottleneck_dir", default="", help="a folder of retrain.py's bottleneck files, read and written")
+    add("--final_tensor_name", default=default.final_tensor_name, help="of the trained graph's output")
+    add("--flip_left_right", action="store_true", help="mirror half of the training photos, anew at each step")
+    add("--random_crop", type=int, default=default.random_crop, help="percent: how much of a photo's margin to crop")
+    add("--random_scale", type=int, default=default.random_scale, help="percent: how much to enlarge at most")
+    add("--random_brightness", type=int, default=default.random_brightness, help="percent: how much to multiply by")
+    others = ", ".join(row.name for row in catalog.BACKBONES)
+    add(
+        "--architecture",
+        default=ARCHITECTURE,
+        help=(
+            f"the backbone: {ARCHITECTURE} (the default), "
+            f"mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], {others}, or a TensorFlow Hub module: its "
+            "handle, address, folder or archive, or hub_<name> once it was added"
+        ),
+    )
+    add("--module_size", type=int, help="pixels: of a TensorFlow Hub module that takes pictures of any size")
     add("--device", choices=specs.DEVICES, default=default.device)
     add("--seed", type=int, default=default.seed)
     add(
@@ -53,8 +92,33 @@ def _learning_rates(text: str) -> tuple[float, ...]:
 def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     from engine import photos
 
-    spec = specs.DEFAULT_RETRAIN._replace(
-        backbone=options.architecture,
+    known = _known_backbone(options, lab)
+    spec = _spec(options, known.name if known else "hub_module")  # a module gets its name when it is added
+    if faults := specs.faults(spec) + retrain_files.faults(options):
+        raise SpecError(" ".join(faults))
+    scan = _scan(options.image_dir, lab)
+    if faults := photos.faults(scan):
+        raise PhotosError(" ".join(faults))
+    dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage, options.split_key)
+    for remark in photos.remarks(scan, dataset):
+        print(remark, file=sys.stderr)
+    row = _fetch(options, lab, known) if known else _add_module(options, lab)
+    lines = retrain_lines.Lines(options.image_dir, options.print_misclassified_test_images)
+    return carry_out(
+        options,
+        lab,
+        spec._replace(backbone=row.name),
+        dataset,
+        report=retrain_lines.report,
+        new_lines=lines.new,
+        last_lines=lines.last,
+        finish=lambda run: retrain_files.copy(run.folder, options),
+    )
+
+
+def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:
+    return specs.RetrainSpec(
+        backbone=backbone,
         learning_rates=options.learning_rate,
         steps=options.how_many_training_steps,
         train_batch_size=options.train_batch_size,
@@ -65,17 +129,61 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
         testing_percentage=options.testing_percentage,
         seed=options.seed,
         device=options.device,
+        flip_left_right=options.flip_left_right,
+        random_crop=options.random_crop,
+        random_scale=options.random_scale,
+        random_brightness=options.random_brightness,
+        bottleneck_dir=_absolute(options.bottleneck_dir),
+        summaries_dir=_absolute(options.summaries_dir),
+        intermediate_store_frequency=options.intermediate_store_frequency,
+        final_tensor_name=options.final_tensor_name,
     )
-    if faults := specs.faults(spec):
-        raise SpecError(" ".join(faults))
-    scan = _scan(options.image_dir, lab)
-    if faults := photos.faults(scan):
-        raise PhotosError(" ".join(faults))
-    dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage, options.split_key)
-    for remark in photos.remarks(scan, dataset):
-        print(remark, file=sys.stderr)
-    need(lab, catalog.backbone(spec.backbone).asset)
-    return carry_out(options, lab, spec, dataset, _report, _print_results)
+
+
+def _absolute(folder: str) -> str:
+    """As a worker, which has another current folder, can use it; "" stays ""."""
+    return os.path.abspath(os.path.expanduser(folder)) if folder else ""
+
+
+def _known_backbone(options: argparse.Namespace, lab: settings.Settings) -> catalog.Backbone | None:
+    """The row that --architecture names; None where it leads to a module. Raises SpecError."""
+    name = options.architecture
+    try:
+        return catalog.backbone(name, lab.home)
+    except KeyError:
+        if "/" in name or name.endswith((".tar.gz", ".tgz")) or os.path.isdir(name):
+            return None
+        if name.startswith("hub_"):
+            added = ", ".join(row.name for row in catalog.added_backbones(lab.home)) or "none so far"
+            raise SpecError(f"There is no module {name}; added are: {added}. Give its handle to add it.") from None
+        raise SpecError(" ".join(specs.faults(_spec(options, name)))) from None
+
+
+def _fetch(options: argparse.Namespace, lab: settings.Settings, row: catalog.Backbone) -> catalog.Backbone:
+    """The row, its weights on this machine now; or what stands in where they cannot be had. Raises AssetError."""
+    try:
+        fetch_backbone(lab, row, options.model_dir)
+        return row
+    except AssetError as error:
+        if row.name not in catalog.STAND_INS:
+            raise
+        stand_in = catalog.backbone(catalog.STAND_INS[row.name])
+        fetch_backbone(lab, stand_in)
+        print(
+            f"{error} {stand_in.title} stands in for {row.title}: the same architecture with other weights, and its "
+            f"figures are not the original's. {stand_in.source}.",
+            file=sys.stderr,
+        )
+        return stand_in
+
+
+def _add_module(options: argparse.Namespace, lab: settings.Settings) -> catalog.Backbone:
+    from engine import hub
+
+    try:
+        return hub.add(lab.home, lab.worker_python, options.architecture, options.module_size)
+    except hub.NeedsSize as error:
+        raise SpecError(f"{error} Say it with --module_size, in pixels: --module_size 224.") from error
 
 
 def _scan(image_dir: str, lab: settings.Settings) -> "Scan":
@@ -99,59 +207,3 @@ def _scan(image_dir: str, lab: settings.Settings) -> "Scan":
             typed=image_dir,
             roots=(Path("/"),),
         )
-
-
-def _report(run: "Run") -> dict[str, Any]:
-    """A run as one flat-ish record for programs; None where something is not known (yet)."""
-    from engine import curves
-
-    story, result = run.story, run.story.result
-    rows = {row.lane: row for row in curves.lane_rows(story, run.lanes)}
-    lanes = []
-    for lane in run.lanes:
-        row = rows.get(lane)
-        plateau = row.plateau if row else None
-        lanes.append(
-            {
-                "learning_rate": float(lane),
-                "test_accuracy": row.test_accuracy if row else None,
-                "test_n": row.test_n if row else None,
-                "best_validation_accuracy": row.best_validation_accuracy if row else None,
-                "best_step": row.best_step if row else None,
-                "plateau_step": plateau.step if plateau else None,
-                "plateau_seconds": plateau.seconds if plateau else None,
-                "diverged": lane in story.diverged or (row is not None and row.diverged),
-            }
-        )
-    planned = [photo.split for photo in run.dataset.photos]
-    return {
-        "run": run.folder.path,
-        "state": run.state,
-        "seconds": {stage.name: round((stage.ended or story.last_t) - stage.began, 3) for stage in story.stages},
-        "images": result.images if result else len(planned),
-        "splits": {
-            split: getattr(result, split) if result else planned.count(split)
-            for split in ("training", "validation", "testing")
-        },
-        "backbone": run.spec.backbone,
-        "lanes": lanes,
-        "race_seconds": result.race_seconds if result else None,
-        "kept": float(result.kept) if result else None,
-        "error": story.error.message if story.error else None,
-    }
-
-
-def _print_results(run: "Run") -> None:
-    from engine import curves
-
-    for row in curves.lane_rows(run.story, run.lanes):
-        plateau = f"flat from step {row.plateau.step:,}, {row.plateau.seconds:.1f} s" if row.plateau else "never flat"
-        print(
-            f"{'*' if row.kept else ' '} learning rate {row.lane:<8} test accuracy {row.test_accuracy:.1%}, "
-            f"best validation {row.best_validation_accuracy:.1%} at step {row.best_step:,}, "
-            f"{'diverged' if row.diverged else plateau}"
-        )
-        if row.kept:
-            final = f"Final test accuracy = {row.test_accuracy:.1%} (N={row.test_n})"
-    if run.state == events.DONE:
-        print(final)

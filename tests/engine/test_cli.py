@@ -520,9 +520,15 @@ for line in sys.stdin:
     asked = json.loads(line)
     top = [["military uniform", 0.671804], ["bow tie", 0.1]][: asked["top"]]
     answer = dict(top=top, runtime="LiteRT", device="CPU", load_seconds=0.1, first_seconds=0.0456, seconds=0.01)
-    answer.update(decode_seconds=0.001, resize_seconds=0.001, width=24, height=48, seen="")
+    answer.update(decode_seconds=0.001, resize_seconds=0.001, width=24, height=48, seen="", p50_seconds=0.009)
+    if "graph" in asked:
+        found = dict(input_layer="input", output_layer="final_result", input_height=128, input_width=128)
+        found.update(input_mean=127.5, input_std=127.5)
+        found.update((name, asked[name]) for name in list(found) if asked[name] is not None)
+        answer.update(found, found="A reason.", runtime="TensorFlow 2.21.0")
     print(json.dumps(answer), flush=True)
 """
+SAID = "Evaluation time (1-image): {}s\n\nmilitary uniform (score=0.67180)\nbow tie (score=0.10000)\n"
 
 
 @pytest.fixture
@@ -534,24 +540,108 @@ def classifier(home: LabHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WORKER_PYTHON", str(script))
 
 
+@pytest.fixture
+def graph(tmp_path: Path) -> list[str]:
+    """The flags that name a graph and its labels."""
+    (tmp_path / "graph.pb").write_bytes(b"a graph")
+    (tmp_path / "labels.txt").write_text("bow tie\nmilitary uniform\n")
+    return [f"--graph={tmp_path}/graph.pb", f"--labels={tmp_path}/labels.txt"]
+
+
 @pytest.mark.usefixtures("classifier")
 def test_a_label_is_printed_as_label_image_py_does(home: LabHome, lights: Path) -> None:
     photo = lights / "red" / "red-0.jpg"
     ended = engine("label_image", "--model", "mobilenet_v2", "--image", photo)
     assert ended.returncode == 0
-    assert ended.stdout == (
-        "\nEvaluation time (1-image): 0.046s\n\nmilitary uniform (score=0.67180)\nbow tie (score=0.10000)\n"
-    )
+    assert ended.stdout == "\n" + SAID.format("0.046")
     said = json.loads(engine("label_image", "--model", "mobilenet_v2", "--image", photo, "--top", "1", "--json").stdout)
-    assert said["top"] == [{"label": "military uniform", "probability": 0.671804}]
-    assert said["runtime"] == "LiteRT"
+    assert said["top"] == [{"label": "military uniform", "score": 0.671804}]
+    assert (said["image"], said["model"], said["runtime"]) == (str(photo), "mobilenet_v2", "LiteRT")
+    assert (said["load_seconds"], said["first_seconds"], said["p50_seconds"]) == (0.1, 0.0456, 0.009)
 
 
-def test_a_model_or_an_image_that_is_not_there_ends_with_2(home: LabHome, lights: Path) -> None:
-    for model, image in (("nothing", lights / "red" / "red-0.jpg"), ("mobilenet_v2", lights / "missing.jpg")):
-        ended = engine("label_image", "--model", model, "--image", image)
-        assert ended.returncode == 2
-        assert ended.stderr.startswith(("There is no run 'nothing'", f"{lights}/missing.jpg cannot be read"))
+@pytest.mark.usefixtures("classifier")
+def test_a_graph_is_asked_as_the_flags_say(home: LabHome, lights: Path, graph: list[str]) -> None:
+    flags = (
+        "--input_layer=Mul --output_layer=final_result --input_height=299 --input_width=298 --input_mean=0 "
+        "--input_std=128"
+    )
+    ended = engine("label_image", *graph, *flags.split(), f"--image={lights}/red/red-0.jpg", "--json")
+    said = json.loads(ended.stdout)
+    given = {name: said[name] for name in said if name.startswith(("input_", "output_"))}
+    assert given == {
+        "input_layer": "Mul",
+        "output_layer": "final_result",
+        "input_height": 299,
+        "input_width": 298,
+        "input_mean": 0,
+        "input_std": 128,
+    }
+    assert ended.stderr == ""  # nothing had to be found
+
+
+@pytest.mark.usefixtures("classifier")
+def test_several_photos_and_folders_become_blocks_or_a_table(
+    home: LabHome, lights: Path, graph: list[str], tmp_path: Path
+) -> None:
+    (lights / "red" / "notes.txt").write_text("no photo, and no word about it")
+    first = lights / "green" / "green-1.jpg"
+    photos_there = [first, *sorted((lights / "red").glob("*.jpg"))]
+    given = ["--model=mobilenet_v2", "--image", first, lights / "red", f"--csv={tmp_path}/answers.csv"]
+    ended = engine("label_image", *given)
+    assert ended.returncode == 0, ended.stderr
+    times = ["0.046"] + ["0.010"] * (len(photos_there) - 1)  # the first call alone is slow
+    assert ended.stdout == "".join(
+        f"\n{photo}\n{SAID.format(seconds)}" for photo, seconds in zip(photos_there, times, strict=True)
+    )
+    table = (tmp_path / "answers.csv").read_text().splitlines()
+    assert table[:2] == ["image,rank,label,score", f"{first},1,military uniform,0.671804"]
+    assert len(table) == 1 + 2 * len(photos_there)
+    said = json.loads(engine("label_image", *given, "--json").stdout)
+    assert [each["image"] for each in said["images"]] == list(map(str, photos_there))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--model=nothing --image={photo}", "There is no run 'nothing'"),
+        ("--model=mobilenet_v2 --image={lights}/missing.jpg", "missing.jpg cannot be read: No such file or directory."),
+        ("--model=mobilenet_v2 --image={lights}/empty", "The folder {lights}/empty holds no photo."),
+        ("--model=mobilenet_v2 --image={photo} --input_std=128", "--model is no graph file, but --input_std speaks"),
+        ("--image={photo}", "There is no file tf_files/retrained_graph.pb. Give a frozen graph with --graph, or a run"),
+        ("--image={photo} {graph} --labels=none.txt", "There is no file none.txt. Give a file with one label a line"),
+        (
+            "--image={photo} {graph} --input_std=0",
+            "--input_std is 0, and pixels are divided by it; give a number above",
+        ),
+        ("--image={photo} {graph} --input_mean=nan", "--input_mean is nan; give a number, like 127.5 or 0."),
+        ("--image={photo} {graph} --input_height=0", "--input_height is 0; choose 1 to 2,048 pixels."),
+        ("--image={photo} {graph} --top=0", "--top is 0; give 1 or more."),
+    ],
+)
+def test_bad_arguments_of_label_image_end_with_2(
+    home: LabHome, lights: Path, graph: list[str], arguments: str, sentence: str
+) -> None:
+    (lights / "empty").mkdir()
+    names = {"lights": lights, "photo": lights / "red" / "red-0.jpg"}
+    words = [word.format(**names, graph="{graph}") for word in arguments.split()]
+    words = [part for word in words for part in (graph if word == "{graph}" else [word])]
+    ended = engine("label_image", *words)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(sentence.format(**names)) or sentence in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.usefixtures("classifier")
+def test_labels_in_another_order_are_warned_of(home: LabHome, lights: Path, graph: list[str], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("military uniform\nbow tie\n")
+    ended = engine("label_image", *graph, "--image", lights / "red" / "red-0.jpg")
+    assert ended.returncode == 0
+    warning, found = ended.stderr.splitlines()
+    assert "labels.txt are not in alphabetical order, in which retrain.py writes them." in warning
+    assert found == (
+        "The picture goes into input as 128 x 128 pixels, mean 127.5, std 127.5; final_result answers. A reason."
+    )
 
 
 # --- assets ----------------------------------------------------------------------------------------------------------

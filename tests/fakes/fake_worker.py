@@ -1,7 +1,8 @@
 """python -m tests.fakes.fake_worker RUN_FOLDER LOCK_FD: a worker without TensorFlow.
 
 Takes the spec, the lock and the line of a real one, reports the same events and leaves the same small files; its
-figures are invented and the same for the same spec. There is no exported model: `Run.can_classify` stays False.
+figures are invented and the same for the same spec. There is no exported model: `Run.can_classify` stays False, and
+its graphs are no graphs.
 
 FAKE_WORKER (words separated by commas) or the seed of the spec tells it to misbehave:
 
@@ -254,6 +255,14 @@ class FakeRetraining(Fake):
         backbone = catalog.backbone(self.spec.backbone)
         contract = {"input_size": backbone.size, "mean": backbone.mean, "std": backbone.std}
         write_json(self.folder.contract, contract | {"labels": self.dataset.labels})
+        graphs = [self.folder.graph]
+        if every := self.spec.intermediate_store_frequency:
+            os.makedirs(self.folder.intermediate)
+            for step in range(every, self.spec.steps, every):
+                graphs.append(os.path.join(self.folder.intermediate, f"intermediate_{step}.pb"))
+        for path in graphs:
+            with open(path, "wb") as file:
+                file.write(f"a graph for {self.spec.final_tensor_name}".encode())
 
 
 class FakeMnist(Fake):
