@@ -63,7 +63,10 @@ ALLOWED = _words(
     "QuantizedBatchNormWithGlobalNormalization QuantizedInstanceNorm QuantizeDownAndShrinkRange RequantizationRange",
     "Requantize",
 )
-VARIABLES = _words("Variable VariableV2 VarHandleOp ReadVariableOp TemporaryVariable Assign AssignVariableOp")
+VARIABLES = _words(
+    "Variable VariableV2 VarHandleOp ReadVariableOp TemporaryVariable Assign AssignVariableOp VarIsInitializedOp",
+    "IsVariableInitialized",
+)
 LOOPS = _words("While StatelessWhile For Enter RefEnter Exit NextIteration RefNextIteration LoopCond")
 
 FILE_LIMIT = 256 << 20  # bytes; Inception v3 of 2015 has 96 million
@@ -81,9 +84,6 @@ class GraphRefused(Exception):
 def read(path):
     # type: (str) -> Any
     """The GraphDef of a file, checked from end to end. Raises GraphRefused."""
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-
     name = os.path.basename(path)
     try:
         size = os.path.getsize(path)
@@ -96,10 +96,13 @@ def read(path):
     except OSError as error:
         raise GraphRefused("{} cannot be read: {}.".format(name, error.strerror))
     _scan(name, data)
+
+    import tensorflow as tf  # takes seconds: not for a file that is no graph
+
     graph_def = tf.compat.v1.GraphDef()
     try:
         graph_def.ParseFromString(data)
-    except DecodeError:
+    except Exception:  # protobuf's own DecodeError; importing it by name would be a dependency more
         raise GraphRefused("{} is no TensorFlow graph, or a damaged one.".format(name))
     check(graph_def, name)
     return graph_def
@@ -108,7 +111,12 @@ def read(path):
 def check(graph_def, name):
     # type: (Any, str) -> None
     """Raise GraphRefused where something in the graph is not pure computation, or is too large. `name`: for people."""
+    from tensorflow.python.framework import op_def_registry
+
     functions = {function.signature.name: function for function in graph_def.library.function}
+    for function in functions:
+        if op_def_registry.get(function):
+            raise GraphRefused("{} is not run: it calls a function of its own {!r}.".format(name, function))
     bodies = [graph_def.node] + [function.node_def for function in functions.values()]
     if sum(len(body) for body in bodies) > NODE_LIMIT:
         raise GraphRefused("{} has more than {:,} nodes.".format(name, NODE_LIMIT))
@@ -220,8 +228,7 @@ def between(graph_def, input_layer, output_layer):
     for node in graph_def.node:
         if node.name in needed:
             _modern(part, node, nodes, _node_of(entry))
-    if part.versions.producer < 9 and not any(n.op.startswith("BatchNormWithGlobal") for n in part.node):
-        part.versions.producer = 9  # the last that knew it was 8, and TFLite's converter asks for more
+    _modern_version(part)
     return part
 
 
@@ -236,23 +243,163 @@ def takes_batches(graph_def, input_layer, output_layer, size):
         autograph=False,
     )
     pictures = np.random.RandomState(0).uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
+    shape = answer.get_concrete_function().outputs[0].shape
+    if shape.rank is not None and (shape.rank == 0 or shape[0] is not None):
+        return False
     try:
         both = answer(pictures).numpy()
     except (tf.errors.OpError, ValueError):
         return False
-    alone = np.concatenate([np.atleast_1d(answer(picture[None]).numpy()) for picture in pictures])
+    alone = np.concatenate([answer(picture[None]).numpy() for picture in pictures])
     return both.shape == alone.shape and bool(np.allclose(both, alone, rtol=1e-3, atol=1e-3 * np.abs(alone).max()))
+
+
+def facts(path):
+    # type: (str) -> Dict[str, Any]
+    """What can be said of a graph's file without running it, as JSON values. Raises GraphRefused.
+
+    input_layer, output_layer, input_height, input_width, input_mean and input_std are what label_image wants to know;
+    `guess` says in a sentence where they come from. A layer that was not found is "", a shape or a number that the
+    graph leaves open is null.
+    """
+    name = os.path.basename(path)
+    graph_def = read(path)
+
+    import tensorflow as tf
+
+    nodes = {node.name: node for node in graph_def.node}
+    whole = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    for node in graph_def.node:
+        _modern(whole, node, nodes, "")
+    _modern_version(whole)
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.graph_util.import_graph_def(whole, name="")
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise GraphRefused("{} cannot be used: {}".format(name, _sentence(error)))
+    tensors = {node: graph.get_operation_by_name(node).outputs[:1] for node in nodes}
+    pictures = [node.name for node in graph_def.node if _takes_pictures(node, tensors)]
+    last = [node for node in last_layers(graph_def) if tensors[node] and tensors[node][0].dtype.is_floating]
+    input_layer = pictures[0] if pictures else _in_front_of_the_first_convolution(graph_def, nodes)
+    output_layer = _answer_among(last, nodes, input_layer)
+    answer = _shape(tensors[output_layer]) if output_layer else None
+    shape = _shape(tensors[input_layer]) if input_layer else None
+    height, width = shape[1:3] if shape and len(shape) == 4 else (None, None)
+    mean, std, guess = _range_of_values(graph_def, input_layer)
+    if not input_layer:
+        guess = "The graph has no layer that takes pictures."
+    elif height is None or width is None:
+        guess += " The graph takes pictures of any size; 224 x 224 is a guess."
+        height, width = height or 224, width or 224
+    return {
+        "bytes": os.path.getsize(path),
+        "nodes": len(graph_def.node),
+        "operations": dict(collections.Counter(node.op for node in graph_def.node).most_common()),
+        "parameters": _parameters(graph_def),
+        "inputs": [
+            {"name": node.name, "dtype": tensors[node.name][0].dtype.name, "shape": _shape(tensors[node.name])}
+            for node in graph_def.node
+            if node.op.startswith("Placeholder")
+        ],
+        "outputs": [{"name": node, "shape": _shape(tensors[node])} for node in last],
+        "input_layer": input_layer,
+        "output_layer": output_layer,
+        "input_height": height,
+        "input_width": width,
+        "classes": answer[-1] if answer else None,
+        "input_mean": mean,
+        "input_std": std,
+        "guess": guess,
+    }
+
+
+def _takes_pictures(node, tensors):
+    # type: (Any, Dict[str, Any]) -> bool
+    if not node.op.startswith("Placeholder") or not tensors[node.name][0].dtype.is_floating:
+        return False
+    shape = _shape(tensors[node.name])
+    return shape is None or (len(shape) == 4 and shape[3] in (None, 3))
+
+
+def _in_front_of_the_first_convolution(graph_def, nodes):
+    # type: (Any, Dict[str, Any]) -> str
+    """Inception v3 of 2015 decodes and resizes in the graph; what its first convolution takes is `Mul`."""
+    for node in graph_def.node:
+        if node.op in ("Conv2D", "DepthwiseConv2dNative") and nodes[_node_of(node.input[0])].op != "Const":
+            return _node_of(node.input[0])
+    return ""
+
+
+def _answer_among(last, nodes, input_layer):
+    # type: (List[str], Dict[str, Any], str) -> str
+    """The layer that answers: retrain.py's, or the last one with probabilities, or the last one of all."""
+    behind = [node for node in last if input_layer and input_layer in _needed_by(node, nodes)]
+    probable = [node for node in behind if any("softmax" in name.lower() for name in [node] + list(nodes[node].input))]
+    return (["final_result"] if "final_result" in behind else probable or behind or [""])[-1]
+
+
+def _needed_by(name, nodes):
+    # type: (str, Dict[str, Any]) -> Set[str]
+    needed, waiting = set(), [name]  # type: Set[str], List[str]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += [_node_of(source) for source in nodes[name].input]
+    return needed
+
+
+def _range_of_values(graph_def, input_layer):
+    # type: (Any, str) -> Tuple[float, float, str]
+    """(mean, std, where they come from): a graph does not say what was done to the pictures it learned from."""
+    names = [node.name for node in graph_def.node]
+    if any(name.startswith(OWN) for name in names):
+        return 128.0, 128.0, "The lab exported this graph, and its graphs take mean 128 and std 128."
+    if input_layer == "Mul":
+        return 128.0, 128.0, "It takes pictures at `Mul`, as Inception v3 of 2015, with mean 128 and std 128."
+    if any("mobilenet" in name.lower() for name in names):
+        return 127.5, 127.5, "It is a MobileNet, and those learn with mean 127.5 and std 127.5."
+    return 127.5, 127.5, "Mean 127.5 and std 127.5 are a guess: the graph does not say what it learned with."
+
+
+def _parameters(graph_def):
+    # type: (Any) -> int
+    """How many numbers its constants hold; shapes and single numbers left out."""
+    import tensorflow as tf
+
+    count = 0
+    for node in graph_def.node:
+        if node.op == "Const" and node.attr["value"].tensor.tensor_shape.dim:
+            dtype = tf.as_dtype(node.attr["value"].tensor.dtype)
+            if dtype.is_floating or dtype.is_quantized:
+                count += int(np.prod([dim.size for dim in node.attr["value"].tensor.tensor_shape.dim], dtype=np.int64))
+    return count
+
+
+def _shape(tensors):
+    # type: (Any) -> Optional[List[Optional[int]]]
+    return tensors[0].shape.as_list() if tensors and tensors[0].shape.rank is not None else None
+
+
+def _modern_version(part):
+    # type: (Any) -> None
+    part.versions.producer = max(part.versions.producer, 9)  # 8 knew the operation that _batch_norm replaces; see there
 
 
 def _modern(part, node, nodes, entry):
     # type: (Any, Any, Dict[str, Any], str) -> None
     """Append a node to the graph, in today's words and free of the machine that it was made on."""
-    if node.op == "BatchNormWithGlobalNormalization":
-        _batch_norm(part, node, nodes)
-        return
-    if node.op == "Dequantize" and all(nodes[_node_of(source)].op == "Const" for source in node.input):
-        _add_constant(part, node.name, _dequantized(node, nodes))
-        return
+    import tensorflow as tf
+
+    try:
+        if node.op == "BatchNormWithGlobalNormalization":
+            _batch_norm(part, node, nodes)
+            return
+        if node.op == "Dequantize" and all(nodes[_node_of(source)].op == "Const" for source in node.input):
+            _add_constant(part, node.name, _dequantized(node, nodes))
+            return
+    except (ValueError, TypeError, IndexError, tf.errors.OpError) as error:
+        raise GraphRefused("The graph is damaged at {!r}: {}".format(node.name, _sentence(error)))
     copy = part.node.add()
     copy.CopyFrom(node)
     if node.op == "CheckNumerics":  # TFLite has no such operation
@@ -288,8 +435,9 @@ def _batch_norm(part, node, nodes):
         (product, "Mul", [node.input[0]] + after, scale),
         (node.name, "Add", [product], beta - mean * scale),
     ):
-        constant = _add_constant(part, name + "/constant", other.astype(np.float32))
-        added = part.node.add(name=name, op=op, input=[inputs[0], constant] + inputs[1:])
+        number = name + "/bottleneck_lab_constant"
+        _add_constant(part, number, other.astype(np.float32))
+        added = part.node.add(name=name, op=op, input=[inputs[0], number] + inputs[1:])
         added.attr["T"].CopyFrom(node.attr["T"])
 
 
@@ -308,13 +456,12 @@ def _dequantized(node, nodes):
 
 
 def _add_constant(part, name, value):
-    # type: (Any, str, np.ndarray) -> str
+    # type: (Any, str, np.ndarray) -> None
     import tensorflow as tf
 
     added = part.node.add(name=name, op="Const")
     added.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
     added.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
-    return name
 
 
 def _constant(source, nodes):
@@ -455,3 +602,10 @@ def _sentence(error):
 def _mb(size):
     # type: (int) -> str
     return "{:,.0f} MB".format(size / 1e6)
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(facts(sys.argv[1])))
+    except GraphRefused as error:
+        print(json.dumps({"error": str(error)}))
