@@ -311,7 +311,10 @@ DIGIT_SETS = [
 def backbone(name, home=None):
     # type: (str, Optional[LabHome]) -> Backbone
     """The row of that name: of the tables above, or of what a visitor added to that home. Raises KeyError."""
-    for row in BACKBONES + ORIGINALS + (added_backbones(home) if home else []):
+    for row in BACKBONES + ORIGINALS:
+        if row.name == name:
+            return row
+    for row in added_backbones(home) if home else []:
         if row.name == name:
             return row
     raise KeyError(name)
@@ -319,13 +322,19 @@ def backbone(name, home=None):
 
 def added_backbones(home):
     # type: (LabHome) -> List[Backbone]
-    """What a visitor added, TensorFlow Hub modules: rows that LAB_HOME/backbones/<name>/row.json holds, by name."""
+    """What a visitor added, TensorFlow Hub modules: rows that LAB_HOME/backbones/<name>/row.json holds, by name.
+
+    One that cannot be read is left out: the others are still of use.
+    """
     found = []
     for name in sorted(os.listdir(home.backbones)) if os.path.isdir(home.backbones) else []:
         path = os.path.join(home.backbones, name, "row.json")
         if not name.startswith(".") and os.path.isfile(path):
-            value = read_json(path)
-            found.append(Backbone(**dict(value, name=name, mean=tuple(value["mean"]), std=tuple(value["std"]))))
+            try:
+                value = read_json(path)
+                found.append(Backbone(**dict(value, name=name, mean=tuple(value["mean"]), std=tuple(value["std"]))))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
     return found
 
 
