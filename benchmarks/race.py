@@ -19,8 +19,9 @@ def run() -> None:
     training, validation = _clusters(2936, 0), _clusters(368, 1)
     asked = heads.Settings((), CLASSES, STEPS, BATCH, BATCH, INTERVAL, 0)
 
-    def race(lanes: int):
-        return heads.race(training, validation, asked._replace(learning_rates=RATES[:lanes]), lambda block: None)
+    def race(*rates: float):
+        settings = asked._replace(learning_rates=rates)
+        return heads.race(heads.batches(training, settings), validation, settings, lambda block: None)
 
     def keras() -> None:
         model = tf.keras.Sequential([tf.keras.layers.Dense(CLASSES)])
@@ -36,22 +37,16 @@ def run() -> None:
         original = OriginalTraining(WIDTH, CLASSES, 0.05)
         times = in_turn(
             {
-                "1": lambda: race(1),
-                "3": lambda: race(3),
-                "8": lambda: race(8),
+                "1": lambda: race(*RATES[:1]),
+                "3": lambda: race(*RATES[:3]),
+                "8": lambda: race(*RATES[:8]),
                 "keras": keras,
                 "original": lambda: original.train(files, ORIGINAL_STEPS, BATCH, INTERVAL),
             }
         )
-    together = race(3)
+    together = race(*RATES[:3])
     difference = max(
-        float(
-            np.abs(
-                heads.race(training, validation, asked._replace(learning_rates=(rate,)), _nothing).weights[0]
-                - together.weights[lane]
-            ).max()
-        )
-        for lane, rate in enumerate(RATES[:3])
+        float(np.abs(race(rate).weights[0] - together.weights[lane]).max()) for lane, rate in enumerate(RATES[:3])
     )
     scale = STEPS / ORIGINAL_STEPS
     extra = [(eight - one) / 7 / one for one, eight in zip(times.seconds["1"], times.seconds["8"], strict=True)]
@@ -90,7 +85,3 @@ def _text_files(split: heads.Split, folder: str) -> list[list[str]]:
             file.write(",".join(str(value) for value in split.features[number]))
         files[split.labels[number]].append(path)
     return files
-
-
-def _nothing(block: list) -> None:
-    pass

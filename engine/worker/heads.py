@@ -66,19 +66,25 @@ Heads = NamedTuple(
 )
 
 
-def race(training, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None):
-    # type: (Split, Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]]) -> Heads
-    """Train every lane and return the last weights.
+def batches(training, settings):
+    # type: (Split, Settings) -> Iterator[Tuple[np.ndarray, np.ndarray]]
+    """What a race learns from, for ever: (batch, width) and (batch,); a batch is overwritten by the next one."""
+    random = np.random.RandomState([settings.seed, 1])
+    return _sampler(training, settings.train_batch_size, settings.classes, random)
+
+
+def race(learned_from, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None):
+    # type: (Iterator[Tuple[np.ndarray, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]]) -> Heads
+    """Train every lane on the same batches, one for each step, and return the last weights.
 
     `report` gets the evaluations in blocks of at most 0.25 s; `look` is then shown the weights, which go on changing
-    afterwards; `stop` is asked as often and ends the race early.
+    afterwards; `stop` is asked as often and ends the race early, and so does the end of the batches.
     """
     lanes, classes = len(settings.learning_rates), settings.classes
-    width = training.features.shape[1]
-    # Three independent streams: another validation batch size must not change what is learned. RandomState's
-    # numbers are the same in every version of numpy.
+    width = validation.features.shape[1]
+    # Independent streams, with that of the batches: another validation batch size must not change what is learned.
+    # RandomState's numbers are the same in every version of numpy.
     start = np.random.RandomState([settings.seed, 0])
-    batches = _sampler(training, settings.train_batch_size, classes, np.random.RandomState([settings.seed, 1]))
     checks = _sampler(validation, settings.validation_batch_size, classes, np.random.RandomState([settings.seed, 2]))
 
     first = _truncated_normal(start, (classes, 1, width), 0.001)
@@ -95,8 +101,7 @@ def race(training, validation, settings, report, stop=lambda: False, clock=time.
     block = []  # type: List[Evaluation]
     began = reported = clock()
     step = 0
-    for step in range(1, settings.steps + 1):
-        x, truth = next(batches)  # (batch, width), (batch,)
+    for step, (x, truth) in zip(range(1, settings.steps + 1), learned_from):  # (batch, width), (batch,)
         # A diverged lane's numbers overflow; that is judged below and must not warn at every step.
         with np.errstate(over="ignore", invalid="ignore"):
             error = weights.dot(x.T)  # (rows, batch), first the logits

@@ -1,5 +1,6 @@
 """The story of a retraining run: photos -> bottlenecks -> a race of last layers -> figures -> files. Python 3.6."""
 
+import contextlib
 import os
 import time
 from collections import OrderedDict
@@ -10,7 +11,7 @@ import numpy as np
 from engine.contract import catalog, events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.contract.run_folder import RunFolder, write_json
-from engine.worker import backbones, bottlenecks, export, heads
+from engine.worker import backbones, bottlenecks, distortions, export, heads
 from engine.worker.bottleneck_files import BottleneckFiles
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
@@ -25,7 +26,8 @@ Known = NamedTuple(
         ("entry", Photo),
         ("path", str),  # absolute
         ("sha256", str),  # of the file's bytes
-        ("vector", Any),  # (width,) float32: its bottleneck; None before that stage
+        # (width,) float32: its bottleneck; None before that stage, and always of a training photo to be distorted
+        ("vector", Any),
     ],
 )
 Raced = NamedTuple(
@@ -67,9 +69,10 @@ def _tell_the_story(spec, dataset, folder, report):
             "Add the module again, or choose another backbone.",
         )
     photos = _scan(dataset, report)
-    photos, figures = _extract(spec, network, dataset, photos, folder, report)
+    decoded = distortions.Photos(network.row.preprocessing)
+    photos, runtime, figures = _extract(spec, network, dataset, photos, decoded, folder, report)
     splits = {name: _split(photos, name) for name in SPLITS}
-    trained, race_seconds = _race(spec, dataset, splits, folder, report)
+    trained, race_seconds = _race(spec, dataset, photos, splits, runtime, decoded, folder, report)
     lanes = _evaluate(spec, trained, splits, photos, folder, report)
     kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
     report.tell(events.Kept, lane=kept)
@@ -140,20 +143,28 @@ def _scan(dataset, report):
     return known
 
 
-def _extract(spec, network, dataset, photos, folder, report):
-    # type: (specs.RetrainSpec, Any, Dataset, List[Known], RunFolder, Reporter) -> Tuple[List[Known], Any]
-    """The photos whose bottleneck is known now, and what that took."""
+def _extract(spec, network, dataset, photos, decoded, folder, report):
+    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter) -> Tuple[List[Known], Any, Any]
+    """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
+
+    Of training photos that are to be distorted it is known instead that they can be decoded.
+    """
     home = folder.home
-    path_of = OrderedDict((photo.sha256, photo.path) for photo in photos)  # the same bytes are computed once
-    report.stage(events.BOTTLENECKS, len(path_of))
+    distorted = specs.is_distorted(spec)
+    later = [photo.path for photo in photos if distorted and photo.entry.split == TRAINING]
+    now = [photo for photo in photos if not (distorted and photo.entry.split == TRAINING)]
+    path_of = OrderedDict((photo.sha256, photo.path) for photo in now)  # the same bytes are computed once
+    computed = len(path_of)
+    report.stage(events.BOTTLENECKS, computed + len(later))
     files = BottleneckFiles(spec.bottleneck_dir, network.row)
-    read = files.read_all(photos)
+    read = files.read_all(now)
     for sha256 in read:
         del path_of[sha256]
     cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
         runtime = bottlenecks.choose_runtime(network, home, spec.device, cores())
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
+        faults = decoded.faults(later, cores(), lambda done: report.progress(computed + done), report.stop)
     except bottlenecks.Cancelled:
         raise RunCancelled()
     finally:
@@ -164,19 +175,19 @@ def _extract(spec, network, dataset, photos, folder, report):
         if cache.trouble:
             report.tell(events.Warning, message=cache.trouble)
     vectors.update(read)
-    files.write_missing(photos, vectors)
+    files.write_missing(now, vectors)
     for message in files.remarks():
         report.tell(events.Warning, message=message)
     figures = figures._replace(cached=figures.cached + len(read))
-    usable = []
+    usable, fault_of = [], dict(zip(later, faults))
     for photo in photos:
-        vector = vectors[photo.sha256]
+        vector = fault_of[photo.path] if photo.path in fault_of else vectors[photo.sha256]
         if isinstance(vector, str):
             report.tell(events.Skipped, file=photo.entry.file, why=vector)
         else:
             usable.append(photo._replace(vector=vector))
     _check_enough(dataset, usable)
-    return usable, figures
+    return usable, runtime, figures
 
 
 def _check_enough(dataset, photos):
@@ -196,17 +207,37 @@ def _check_enough(dataset, photos):
 
 def _split(photos, name):
     # type: (List[Known], str) -> heads.Split
+    """Where the photos are to be distorted, their numbers (photos,) stand in for the features."""
     chosen = [photo for photo in photos if photo.entry.split == name]
+    numbered = chosen[0].vector is None
     return heads.Split(
-        np.stack([photo.vector for photo in chosen]),  # (photos, width) float32
+        np.arange(len(chosen)) if numbered else np.stack([photo.vector for photo in chosen]),  # (photos, width) float32
         np.array([photo.entry.label for photo in chosen]),  # (photos,)
     )
 
 
-def _race(spec, dataset, splits, folder, report):
-    # type: (specs.RetrainSpec, Dataset, Dict[str, heads.Split], RunFolder, Reporter) -> Tuple[Raced, float]
+def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
+    # type: (specs.RetrainSpec, Dataset, List[Known], Dict[str, heads.Split], Any, distortions.Photos, RunFolder, Reporter) -> Tuple[Raced, float]
     names = [specs.lane_name(rate) for rate in spec.learning_rates]
-    report.stage(events.TRAINING, spec.steps)
+    settings = heads.Settings(
+        spec.learning_rates,
+        len(dataset.labels),
+        spec.steps,
+        spec.train_batch_size,
+        spec.validation_batch_size,
+        spec.eval_step_interval,
+        spec.seed,
+    )
+    batches = heads.batches(splits[TRAINING], settings)  # type: Any
+    distorted = specs.is_distorted(spec)
+    if distorted:  # a step takes seconds, so photos are counted and not steps
+        paths = [photo.path for photo in photos if photo.entry.split == TRAINING]
+        report.stage(
+            events.TRAINING, spec.steps * (len(paths) if spec.train_batch_size == -1 else spec.train_batch_size)
+        )
+        batches = distortions.batches(runtime, decoded, paths, batches, spec, report.progress, report.stop)
+    else:
+        report.stage(events.TRAINING, spec.steps)
     history = []  # type: List[heads.Evaluation]
 
     def tell(block):
@@ -231,7 +262,8 @@ def _race(spec, dataset, splits, folder, report):
                         for e in block
                     ],
                 )
-        report.progress(block[-1].step)
+        if not distorted:
+            report.progress(block[-1].step)
 
     def look(at_work):
         # type: (heads.Heads) -> None
@@ -239,26 +271,26 @@ def _race(spec, dataset, splits, folder, report):
             summaries.variables(name, at_work.steps, at_work.weights[at], at_work.bias[at])
         summaries.flush()
 
-    settings = heads.Settings(
-        spec.learning_rates,
-        len(dataset.labels),
-        spec.steps,
-        spec.train_batch_size,
-        spec.validation_batch_size,
-        spec.eval_step_interval,
-        spec.seed,
-    )
     summaries = Summaries(folder, names, report, spec.summaries_dir)
     began = time.perf_counter()
     try:
-        trained = heads.race(splits[TRAINING], splits[VALIDATION], settings, tell, report.stop, look=look)
+        with contextlib.closing(batches):
+            trained = heads.race(batches, splits[VALIDATION], settings, tell, report.stop, look=look)
+    except distortions.PhotoGone as error:
+        raise RunFailed(
+            "photo_gone",
+            "{} can no longer be used: {}.".format(os.path.relpath(error.path, dataset.root), error.why),
+            "Leave the photos at their place until the run has ended, and start again.",
+        )
     finally:
         summaries.close()
     seconds = time.perf_counter() - began
-    last = heads.last_cross_entropy(history)
     for at, name in enumerate(names):
         export.write_lane(folder, name, trained.weights[at], trained.bias[at])
-        tell_of_trouble(name, trained.diverged.get(at), last[at], np.log(len(dataset.labels)), report)
+    if history:  # none where it was stopped before the first evaluation
+        last = heads.last_cross_entropy(history)
+        for at, name in enumerate(names):
+            tell_of_trouble(name, trained.diverged.get(at), last[at], np.log(len(dataset.labels)), report)
     export.write_labels(folder, dataset.labels)
     if report.stop():  # what was learned so far is kept
         raise RunCancelled()

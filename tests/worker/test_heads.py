@@ -23,7 +23,7 @@ def settings(rates, steps=60, seed=0, train=10, validation=10, interval=10):
 def race(asked, training=None, **options):
     seen = []
     training = clusters() if training is None else training
-    result = heads.race(training, clusters(30, seed=1), asked, seen.extend, **options)
+    result = heads.race(heads.batches(training, asked), clusters(30, seed=1), asked, seen.extend, **options)
     return result, seen
 
 
@@ -40,10 +40,12 @@ def test_a_lane_learns_what_it_learns_alone(rates):
     training, validation = bottlenecks(500, 0), bottlenecks(100, 1)
     asked = heads.Settings(rates, 5, 300, 100, 100, 10, 7)
     seen, alone_seen = [], []
-    together = heads.race(training, validation, asked, seen.extend)
+    together = heads.race(heads.batches(training, asked), validation, asked, seen.extend)
     for lane, rate in enumerate(rates):
         del alone_seen[:]
-        alone = heads.race(training, validation, asked._replace(learning_rates=(rate,)), alone_seen.extend)
+        alone = heads.race(
+            heads.batches(training, asked), validation, asked._replace(learning_rates=(rate,)), alone_seen.extend
+        )
         assert np.abs(together.weights[lane] - alone.weights[0]).max() <= 1e-5
         assert np.abs(together.bias[lane] - alone.bias[0]).max() <= 1e-5
         for one, other in zip(seen, alone_seen):

@@ -163,6 +163,48 @@ def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photo
     assert only(story, events.Result)[0].images == 33
 
 
+DISTORTED = {"flip_left_right": True, "random_crop": 10, "random_scale": 20, "random_brightness": 30}
+
+
+def test_a_run_on_distorted_photos_computes_no_bottlenecks_of_them_and_finds_broken_ones_first(worker, photos):
+    training = [photo.file for photo in photos.photos if photo.split == "training"]
+    with open(os.path.join(photos.root, training[0]), "r+b") as file:
+        file.truncate(700)
+    folder, code, story = worker.finish(photos, steps=3, learning_rates=(0.05, 0.5), **DISTORTED)
+    assert code == 0, read_text(folder.log)
+    assert [skipped.file for skipped in only(story, events.Skipped)] == training[:1]
+    stages = only(story, events.Stage)
+    assert [(stage.name, stage.total) for stage in stages[1:3]] == [("Bottlenecks", 36), ("Training", 3 * 20)]
+    assert story.index(only(story, events.Skipped)[0]) < story.index(stages[2])
+    result = only(story, events.Result)[0]
+    assert (result.training, result.validation, result.testing) == (23, 6, 6)
+    assert (result.cached, result.computed) == (0, 12)
+    assert result.export_difference <= 1e-4
+    assert {(m.lane, m.split): m.step for m in only(story, events.Metric)} == {
+        (lane, split): [3] for lane in ("0.05", "0.5") for split in ("training", "validation")
+    }
+
+
+def test_a_run_on_distorted_photos_is_stopped_in_the_middle_of_a_step(worker, photos):
+    folder, process = worker.start(photos, train_batch_size=100000, learning_rates=(0.5,), **DISTORTED)
+    wait_for(
+        lambda: (
+            any(stage.name == "Training" for stage in only(told(folder), events.Stage))
+            and isinstance(told(folder)[-1], events.Progress)
+        )
+    )
+    open(folder.cancel, "w").close()
+    asked = time.time()
+    assert process.wait() == 130
+    assert time.time() - asked < 5
+    story = told(folder)
+    assert only(story, events.State)[-1].state == "cancelled"
+    assert only(story, events.Metric) == []
+    assert os.listdir(folder.lanes) == ["0.5.npz"]
+    when = [event.t for event in story if isinstance(event, (events.Progress, events.Stage))]
+    assert max(np.diff(when[when.index(only(story, events.Stage)[-1].t) :])) <= 1
+
+
 def test_a_class_without_a_photo_left_fails_with_its_name(worker, photos):
     for photo in photos.photos:
         if photo.file.startswith("red/"):
