@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.errors import ClassifierError, SpecError
 from engine.queue import worker_environment
@@ -132,6 +133,17 @@ class Classifier:
         answer = self._answer({"model": run_id, "digit": base64.b64encode(gray).decode()})
         where = {"runtime": answer["runtime"], "device": answer["device"]}
         return [DigitAnswer(**each, **where) for each in answer["networks"]]
+
+    def distorted(self, photo: bytes, spec: specs.RetrainSpec, seed: int, count: int = 8) -> list[bytes]:
+        """JPEGs of an encoded photo, each distorted anew, as the spec's backbone would learn from it.
+
+        The same seed gives the same ones. Raises ClassifierError with a sentence: no photo, no such backbone, or a
+        process that cannot run.
+        """
+        settings = {name: getattr(spec, name) for name in specs.DISTORTIONS}
+        encoded = base64.b64encode(photo).decode()
+        question = {"distort": encoded, "backbone": spec.backbone, "settings": settings, "seed": seed, "count": count}
+        return [base64.b64decode(sample) for sample in self._answer(question)["samples"]]
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         line = json.dumps(question)

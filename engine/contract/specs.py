@@ -29,7 +29,7 @@ RetrainSpec = NamedTuple(
         ("testing_percentage", int),  # of the photos
         ("seed", int),  # of the first weights and of every batch
         ("device", str),  # "cpu" or "gpu"
-        # Distortions, each time a photo is learned from; any of them switches the cache off for the training photos
+        # DISTORTIONS, each time a photo is learned from; any of them switches the cache off for the training photos
         ("flip_left_right", bool),  # half of the time
         ("random_crop", int),  # 0..90 %: how much larger than the crop the photo is
         ("random_scale", int),  # 0..100 %: how much larger, at random, at most
@@ -40,6 +40,8 @@ RetrainSpec = NamedTuple(
         ("final_tensor_name", str),  # of the frozen graph's output
     ],
 )
+
+DISTORTIONS = ("flip_left_right", "random_crop", "random_scale", "random_brightness")
 
 # Learning rates of the coursework; everything else is retrain.py's default.
 DEFAULT_RETRAIN = RetrainSpec(
@@ -246,7 +248,7 @@ def _faults_of_retrain(spec):
 def is_distorted(spec):
     # type: (RetrainSpec) -> bool
     """Whether photos are changed at random each time they are learned from."""
-    return bool(spec.flip_left_right or spec.random_crop or spec.random_scale or spec.random_brightness)
+    return any(getattr(spec, name) for name in DISTORTIONS)
 
 
 def _within(found, name, value, low, high, otherwise=""):

@@ -14,6 +14,10 @@ One JSON object a line on stdin, one on stdout:
     {"model": "<run id>", "digit": "<base64 of 28 x 28 gray bytes>"}: every network of a comparison
     {"networks": [{"lane": "beginner", "probabilities": [0.01, ...], "seconds": ...}, ...], "runtime": ..., ...}
 
+    {"distort": "<base64>", "backbone": ..., "settings": {...}, "seed": 0, "count": 8}: a photo as it is learned from,
+        with specs.DISTORTIONS as settings
+    {"samples": ["<base64 JPEG>", ...]}
+
 Of a run or a backbone the TFLite file answers, through LiteRT where it is installed: then TensorFlow is never loaded
 and the first answer takes a second. Graph files go through TensorFlow, with label_image.py's decoding and resizing.
 Python 3.6.
@@ -32,9 +36,9 @@ from typing import Any, Dict, List, NamedTuple, Optional
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog
+from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome, read_json
-from engine.worker import backbones, bottlenecks, graphs, images
+from engine.worker import backbones, bottlenecks, distortions, graphs, images
 
 # Models kept in memory; the one not used for longest leaves. One takes about 40 MB.
 MODEL_LIMIT = 4
@@ -81,12 +85,11 @@ class Classifier(object):
         """Raises Refused."""
         if "digit" in question:
             return self._networks(question["model"], base64.b64decode(question["digit"]))
+        if "distort" in question:
+            return {"samples": self._distorted(question)}
         model = self._graph(question) if "graph" in question else self._model(question["model"])
         began = time.perf_counter()
-        try:
-            image = images.decode(base64.b64decode(question["image"]), model.preprocessing)
-        except images.ImageError as error:
-            raise Refused("This picture cannot be used: {}.".format(error))
+        image = _decoded(question["image"], model.preprocessing)
         decoded = time.perf_counter()
         pixels = _resized(image, model)  # (height, width, 3), 0..255
         resized = time.perf_counter()
@@ -114,6 +117,24 @@ class Classifier(object):
             height=image.height,
             seen=_png(np.clip(pixels + 0.5, 0, 255).astype(np.uint8) if pixels.dtype == np.float32 else pixels),
         )
+
+    def _distorted(self, question):
+        # type: (Dict[str, Any]) -> List[str]
+        try:
+            row = catalog.backbone(question["backbone"], self.home)
+        except KeyError:
+            raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"]))
+        # Pillow's decoder for every backbone: the difference cannot be seen, and TensorFlow need not be loaded.
+        image = _decoded(question["distort"], catalog.PILLOW)
+        spec = specs.DEFAULT_RETRAIN._replace(**question["settings"])
+        samples = []
+        for number in range(int(question["count"])):
+            random = np.random.RandomState([int(question["seed"]), number])
+            pixels = distortions.distort(image, row.size, spec, random, row.preprocessing)
+            file = io.BytesIO()
+            Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+            samples.append(base64.b64encode(file.getvalue()).decode("ascii"))
+        return samples
 
     def _networks(self, name, gray):
         # type: (str, bytes) -> Dict[str, Any]
@@ -349,6 +370,14 @@ def _threads():
     # type: () -> int
     # Measured: beyond four threads a small network gets slower.
     return min(4, os.cpu_count() or 1)
+
+
+def _decoded(encoded, preprocessing):
+    # type: (str, str) -> Image.Image
+    try:
+        return images.decode(base64.b64decode(encoded), preprocessing)
+    except images.ImageError as error:
+        raise Refused("This picture cannot be used: {}.".format(error))
 
 
 def _png(pixels):

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from engine.classifier import Classifier
+from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.errors import ClassifierError
 from tests.assets_home import with_assets
@@ -115,6 +116,39 @@ def test_two_visitors_at_once_get_their_own_answers(classifier):
     for thread in threads:
         thread.join()
     assert got == alone
+
+
+def red_left() -> bytes:
+    """Red on the left half, black on the right."""
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    pixels[:, :40, 0] = 200
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("backbone, size", [("mobilenet_v2", 224), ("inception_v3", 299)])
+def test_a_photo_is_shown_as_it_would_be_learned_from_without_weights_or_tensorflow(tmp_path, backbone, size):
+    resident = Classifier(LabHome(str(tmp_path)), sys.executable)
+    try:
+        spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone, flip_left_right=True, random_brightness=20)
+        samples = resident.distorted(red_left(), spec, seed=3)
+        assert len(samples) == 8
+        assert resident.distorted(red_left(), spec, seed=3) == samples
+        assert resident.distorted(red_left(), spec, seed=2, count=3) != samples[:3]
+        pixels = [np.asarray(Image.open(io.BytesIO(sample))).astype(int) for sample in samples]
+        assert {each.shape for each in pixels} == {(size, size, 3)}
+        mirrored = [bool(each[:, -20:, 0].mean() > 100) for each in pixels]
+        assert set(mirrored) == {True, False}
+        shades = [each[:, :, 0].max() for each in pixels]
+        assert 155 < min(shades) < 180 and 220 < max(shades) < 245  # 200 x 0.8 to 1.2
+        assert not [part.path for part in only_child().memory_maps() if "libtensorflow" in part.path]
+        with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no JPEG"):
+            resident.distorted(b"words", spec, seed=1)
+        with pytest.raises(ClassifierError, match="There is no backbone 'hub_gone' on this machine"):
+            resident.distorted(red_left(), spec._replace(backbone="hub_gone"), seed=1)
+    finally:
+        resident.close()
 
 
 def test_closing_ends_the_process(classifier):
