@@ -65,12 +65,14 @@ def readiness() -> list[dict[str, str]]:
         (memory.available > 2e9, "Memory", f"{size(memory.available)} of {size(memory.total)} free"),
         (free > 2e9, "Disk", f"{size(free)} free"),
     ]
-    for backbone in catalog.BACKBONES:
-        here = assets.find(home, backbone.asset) is not None
-        words = (
-            "Weights are here" if here else f"Not here yet, {backbone.megabytes} MB; python -m engine assets fetches it"
-        )
-        found.append((here, backbone.title, words))
+    for backbone in [*catalog.BACKBONES, *catalog.added_backbones(home)]:
+        here = assets.find_backbone(home, backbone) is not None
+        if here or backbone.asset in assets.EMBEDDED:  # the others come when they are chosen
+            missing = f"Not here yet, {backbone.megabytes} MB; python -m engine assets fetches it"
+            found.append((here, backbone.title, "Weights are here" if here else missing))
+    originals = [row.title for row in assets.ORIGINALS if assets.find_asset(home, row)]
+    if originals:
+        found.append((True, "Backbones of retrain.py", f"{', '.join(originals)}: weights are here"))
     for row in assets.ASSETS:
         if row.kind != assets.FILE:
             here = assets.find(home, row.name) is not None

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import finish, record, table
-from engine import photos
+from engine import assets, photos
 from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
@@ -23,7 +23,7 @@ def run(folder: Path) -> None:
         Path(home.assets).symlink_to(source.assets)
         for title, root in sets:
             dataset = photos.split(photos.scan(root, title), 10, 10)
-            for row in catalog.BACKBONES:
+            for row in [each for each in catalog.BACKBONES if assets.find_backbone(source, each)]:
                 rows.append([title, row.title, *_figures(home, dataset, row.name)])
     record(
         "Accuracy",

@@ -185,8 +185,20 @@ class Run:
             photos = self.dataset.title
         except (OSError, ValueError, KeyError, TypeError):
             photos = "unknown photos"
-        titles = {row.name: row.title for row in catalog.BACKBONES}
-        return f"{photos} · {titles.get(self.spec.backbone, self.spec.backbone)} · {varied}"
+        return f"{photos} · {self.backbone_title} · {varied}"
+
+    @property
+    def backbone(self) -> catalog.Backbone | None:
+        """Of a retraining run; None where it was an added module that has been deleted since."""
+        try:
+            return catalog.backbone(self.spec.backbone, self.folder.home)
+        except KeyError:
+            return None
+
+    @property
+    def backbone_title(self) -> str:
+        row = self.backbone
+        return row.title if row else self.spec.backbone
 
     @property
     def started(self) -> float:

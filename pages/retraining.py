@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import frame, retraining_form, run_panel
+from ui import backbone_choice, frame, retraining_form, run_panel
 
 PURPOSE = (
     "Keep a pretrained network frozen, train a new last layer on your photos, and see what the learning rate does."
@@ -55,6 +55,8 @@ with result_column:
         retraining_form.start(form)
     if missing:
         st.error(missing, icon=":material/error:")
+    if form is not None:
+        backbone_choice.show(form.backbone)
     if run is not None:
         run_panel.show(run.id)
     elif form is not None:

@@ -141,22 +141,31 @@ def fetch(name: str, title: str, attribution: str) -> None:
     asset = assets.asset(name)
     with st.container(border=True, gap="small"):
         st.markdown(f"**{title} is not on this machine yet.**")
-        to_fetch = size(asset.sources[0].bytes)
-        st.caption(f"{attribution}. {to_fetch} to fetch once, from {asset.sources[0].title}.")
-        if not st.button(f"Fetch {to_fetch}", key="fetch", icon=":material/download:"):
-            return
-        bar, shown = st.progress(0.0, text="Fetching"), 0.0
+        fetch_button(asset, lambda progress: assets.fetch(lab.home(), name, progress), "fetch", attribution)
 
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > 0.2:
-                shown = time.monotonic()
-                bar.progress(min(1.0, done / max(1, total)), text=f"Fetching {size(done)} of {size(total)}")
 
-        try:
-            assets.fetch(lab.home(), asset.name, progress)
-        except AssetError as error:
-            bar.empty()
-            st.error(str(error), icon=":material/error:")
-        else:
-            st.rerun()
+def fetch_button(
+    asset: assets.Asset, fetch: Callable[[assets.Progress], object], key: str, attribution: str = ""
+) -> None:
+    """What there is to fetch, and the button that has `fetch` fetch it and then draws the page anew."""
+    source = asset.sources[0]
+    to_fetch = f"{'about ' if isinstance(source, assets.Url) and source.limit else ''}{size(source.bytes)}"
+    words = f"{attribution or asset.attribution}. {to_fetch} to fetch once, from {source.title}."
+    st.caption(words[0].upper() + words[1:])
+    if not st.button(f"Fetch {to_fetch}", key=key, icon=":material/download:"):
+        return
+    bar, shown = st.progress(0.0, text="Fetching"), 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 0.2:
+            shown = time.monotonic()
+            bar.progress(min(1.0, done / max(1, total)), text=f"Fetching {size(done)} of {size(total)}")
+
+    try:
+        fetch(progress)
+    except AssetError as error:
+        bar.empty()
+        st.error(str(error), icon=":material/error:")
+    else:
+        st.rerun()

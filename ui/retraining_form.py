@@ -9,11 +9,11 @@ from typing import Literal
 import streamlit as st
 
 from engine import photos
-from engine.contract import catalog, specs
+from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
-from ui import charts, lab, parts, retraining_results
+from ui import backbone_choice, charts, lab, parts, retraining_results
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
@@ -44,19 +44,14 @@ class Photos:
 class Form:
     spec: specs.RetrainSpec
     photos: Photos
+    backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
 
 
 def retrain(mode: str) -> Form:
     """The form of a retraining run, in the place where it is called."""
     chosen = _choose_photos()
-    backbone = st.selectbox(
-        "Backbone",
-        [row.name for row in catalog.BACKBONES],
-        format_func=lambda name: catalog.backbone(name).title,
-        key="backbone",
-        persist_state="session",
-    )
+    backbone = backbone_choice.choose()
     rates = _race_rates() if mode == RACE else (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),)
     steps = st.select_slider(
         "Steps", STEPS, specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}", key="steps", persist_state="session"
@@ -64,7 +59,7 @@ def retrain(mode: str) -> Form:
     run_on = parts.device_choice()
     with st.expander("More settings", type="compact", key="more_settings"):
         spec = _more_settings(specs.DEFAULT_RETRAIN)
-    spec = spec._replace(backbone=backbone, learning_rates=rates, steps=steps, device=run_on)
+    spec = spec._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     if chosen.scan and not chosen.faults:
         dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
         chosen = replace(chosen, dataset=dataset)
@@ -75,15 +70,17 @@ def retrain(mode: str) -> Form:
         type="primary",
         width="stretch",
         icon=":material/play_arrow:",
-        disabled=bool(faults) or chosen.dataset is None,
+        disabled=bool(faults) or chosen.dataset is None or bool(backbone.fault),
     )
     for fault in faults:
         st.error(fault)
     if chosen.faults:
         st.caption(f":red[{chosen.faults[0]}]")
+    elif backbone.fault:
+        st.caption(f":red[{backbone.fault}]")
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
-    return Form(spec, chosen, start)
+    return Form(spec, chosen, backbone, start)
 
 
 # --- photos ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from engine import photos, runs
-from engine.contract import catalog, events, specs
+from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
@@ -263,7 +263,7 @@ def settings_rows(run: runs.Run) -> list[dict[str, str]]:
     rates = ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
     rows = {
         "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
-        "Backbone": catalog.backbone(spec.backbone).title,
+        "Backbone": run.backbone_title,
         "Learning rate" if len(spec.learning_rates) == 1 else "Learning rates": rates,
         "Steps": f"{spec.steps:,}",
         "Device": spec.device.upper(),
@@ -278,7 +278,7 @@ def _batch(size: int) -> str:
 
 
 def _settings(run: runs.Run) -> None:
-    spec, result = run.spec, run.story.result
+    spec, result, row = run.spec, run.story.result, run.backbone
     rows = settings_rows(run) + [
         {"Setting": name, "Value": value}
         for name, value in {
@@ -286,6 +286,7 @@ def _settings(run: runs.Run) -> None:
             "Testing batch": _batch(spec.test_batch_size),
             "Evaluated every": f"{spec.eval_step_interval:,} steps",
             "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
+            "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
             "Folder": run.dataset.root,
             "Run": run.id,
         }.items()
@@ -330,9 +331,10 @@ def _try_it(run: runs.Run) -> None:
     label, probability = answer.top[0]
     with left.container(border=True, gap="small"):
         st.markdown("**What the model sees**")
-        size = catalog.backbone(run.spec.backbone).size
-        st.image(answer.seen_png, width="stretch", alt=f"{given.name} as the network reads it, {size}×{size} pixels")
-        st.caption(f"{answer.width}×{answer.height} photo, resized to {size}×{size}")
+        with Image.open(io.BytesIO(answer.seen_png)) as seen:
+            size = f"{seen.width}×{seen.height}"
+        st.image(answer.seen_png, width="stretch", alt=f"{given.name} as the network reads it, {size} pixels")
+        st.caption(f"{answer.width}×{answer.height} photo, resized to {size}")
     with right.container(border=True, gap="small", key="answer"):
         st.markdown(f"**{label.capitalize()}** {percent(probability)}")
         words = ", ".join(f"{name} {percent(value)}" for name, value in answer.top)

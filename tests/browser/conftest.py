@@ -20,6 +20,7 @@ from engine.queue import Queue
 from engine.runs import open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
+from tests.weights import pretend
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
@@ -66,6 +67,7 @@ def empty_lab(tmp_path_factory) -> Iterator[Lab]:
     home = LabHome(str(folder / "lab"))
     draw_photos(Path(home.datasets) / "lamps")
     draw_digits(Path(home.datasets) / "bars.npz")
+    pretend(home, "mobilenet_v2")
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker")
     yield Lab(home, url, {})
     stop(process)
@@ -78,6 +80,7 @@ def busy_lab(tmp_path_factory) -> Iterator[Lab]:
     home = LabHome(str(folder / "lab"))
     draw_photos(Path(home.datasets) / "lamps")
     draw_digits(Path(home.datasets) / "bars.npz")
+    pretend(home, "mobilenet_v2")
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
     yield Lab(home, url, {})
     stop(process)
@@ -102,6 +105,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         "cancelled": usual._replace(seed=905),
     }
     draw_digits(Path(home.datasets) / "bars.npz")
+    pretend(home, "mobilenet_v2")
     # On the other device, so that a comparison goes on beside the race: the worker that stands in needs neither.
     comparison = specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU)
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}

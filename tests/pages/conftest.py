@@ -10,13 +10,14 @@ from engine.contract.run_folder import LabHome
 from engine.runs import Run, list_runs, open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
+from tests.weights import pretend
 
 APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> LabHome:
-    """A LAB_HOME of the test's own, with a set of 60 photos and one of digits that a visitor uploaded."""
+    """A LAB_HOME of the test's own, with the usual backbone, 60 photos, and digits that a visitor uploaded."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "lab"))
     monkeypatch.setenv("LAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("WORKER_MODULE", "tests.fakes.fake_worker")
@@ -25,7 +26,9 @@ def home(tmp_path, monkeypatch) -> LabHome:
     draw_photos(tmp_path / "lab" / "datasets" / "lamps")
     draw_digits(tmp_path / "lab" / "datasets" / "bars.npz")
     (tmp_path / "data").mkdir()
-    return LabHome(str(tmp_path / "lab"))
+    home = LabHome(str(tmp_path / "lab"))
+    pretend(home, "mobilenet_v2")
+    return home
 
 
 @pytest.fixture
