@@ -59,10 +59,15 @@ def carry_out(
 
 def _follow(run: "Run", queue: "Queue", new_lines: Callable[["Run"], Iterable[str]]) -> None:
     """Draw the run's progress until it ends. Ctrl-C cancels it and waits on; a second one leaves it to its end."""
+    warned = 0
     with progress_bar() as bar:
         while True:
             try:
                 is_active = run.refresh().is_active
+                for warning in run.story.warnings[warned:]:
+                    bar.clear()
+                    print(warning.message, file=sys.stderr)
+                warned = len(run.story.warnings)
                 if lines := list(new_lines(run)):
                     bar.clear()
                     print("\n".join(lines), flush=True)

@@ -41,6 +41,8 @@ def faults(options: argparse.Namespace) -> list[str]:
 def copy(folder: "RunFolder", options: argparse.Namespace) -> None:
     """Copy what the flags ask for; each file is there whole or not at all. Raises EngineError."""
     for source, target in _copies(folder, options):
+        if not source.is_file():
+            raise EngineError(f"The run kept no {source.name}, so that there is none to copy to {target}.")
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -198,8 +198,7 @@ class Classifier(object):
         if name != folder.id or not (os.path.isfile(folder.tflite) and os.path.isfile(folder.contract)):
             raise Refused("There is no finished model {!r}. It may have been deleted.".format(name))
         contract = read_json(folder.contract)
-        kernels = [name for name, kernel in images.KERNEL.items() if kernel == contract.get("resize")]
-        preprocessing = kernels[0] if kernels else catalog.PILLOW
+        preprocessing = contract.get("preprocessing", catalog.PILLOW)
         return folder.tflite, contract["labels"], contract["input"]["height"], preprocessing
 
     def _pretrained(self, row):
@@ -281,6 +280,7 @@ def _load_graph(path, labels_path, given):
             given, found = dict({name: facts[name] for name in GRAPH_FIELDS}, **given), facts["guess"]
         height, width = given["input_height"], given["input_width"]
         entry, result = given["input_layer"], given["output_layer"]
+        _check_shape(graph_def, entry, height, width)
         call = tf.function(
             lambda value: graphs.call(graph_def, entry, value, result),
             input_signature=[tf.TensorSpec([1, height, width, 3], tf.float32)],
@@ -313,6 +313,21 @@ def _load_graph(path, labels_path, given):
         first_seconds=first - loaded,
         **given,
     )
+
+
+def _check_shape(graph_def, layer, height, width):
+    # type: (Any, str, int, int) -> None
+    """Raises Refused: a picture of another size may pass through a graph all the same, and its answer mean nothing."""
+    nodes = {node.name: node for node in graph_def.node}
+    node = nodes.get(layer.partition(":")[0])
+    while node is not None and node.op == "Identity":
+        node = nodes.get(node.input[0].partition(":")[0])
+    if node is None or not node.op.startswith("Placeholder"):
+        return
+    shape = [dimension.size for dimension in node.attr["shape"].shape.dim]  # -1: any
+    if len(shape) == 4 and any(known not in (-1, asked) for known, asked in zip(shape[1:], (height, width, 3))):
+        text = "{!r} takes {} x {} pixels with {} colours, not {} x {} with 3."
+        raise Refused(text.format(layer, shape[2], shape[1], shape[3], width, height).replace("-1", "any"))
 
 
 def _call(function, value):

@@ -285,6 +285,12 @@ def test_a_built_in_set_is_named_by_its_word(home: LabHome) -> None:
     assert len(run.dataset.photos) == 24
 
 
+def test_warnings_of_a_run_are_said_on_stderr(home: LabHome, lights: Path) -> None:
+    ended = engine("retrain", "--image_dir", lights, *MOBILENET, "--seed", "906")
+    assert ended.returncode == 0
+    assert ended.stderr.count("The cache was damaged and has been rebuilt.\n") == 1
+
+
 def test_a_failed_run_ends_with_1_its_error_and_its_hint(home: LabHome, lights: Path) -> None:
     ended = engine("retrain", "--image_dir", lights, *MOBILENET, "--seed", "901", "--json")  # runs out of memory
     assert ended.returncode == 1

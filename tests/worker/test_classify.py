@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from engine.contract import catalog
-from engine.worker import backbones, export
+from engine.contract.run_folder import LabHome
+from engine.worker import backbones, export, images
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -23,7 +24,10 @@ class Pipe(object):
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, model, image, top=5):
-        question = {"model": model, "image": base64.b64encode(image).decode(), "top": top}
+        return self.answer({"model": model}, image, top)
+
+    def answer(self, question, image, top=5):
+        question = dict(question, image=base64.b64encode(image).decode(), top=top)
         self.process.stdin.write(json.dumps(question).encode() + b"\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline().decode())
@@ -45,7 +49,7 @@ def model(home, mobilenet):
     os.makedirs(folder.artifacts)
     random = np.random.RandomState(0)
     weights, bias = random.randn(1280, 3).astype(np.float32) * 0.05, np.zeros(3, np.float32)
-    export.write_tflite(folder, mobilenet, weights, bias)
+    export.write_tflite(folder.tflite, mobilenet, weights, bias)
     export.write_contract(folder, mobilenet, ["one", "two", "three"], 0.5)
     return folder, weights, bias
 
@@ -76,7 +80,7 @@ def test_it_answers_with_what_the_network_says(pipe, model, mobilenet):
 def test_a_model_that_was_replaced_is_loaded_again(pipe, model, mobilenet):
     folder, weights, bias = model
     before = pipe.ask("a-run", picture())
-    export.write_tflite(folder, mobilenet, -weights, bias)
+    export.write_tflite(folder.tflite, mobilenet, -weights, bias)
     os.utime(folder.tflite, (1, 1))
     after = pipe.ask("a-run", picture())
     assert before["top"][0][0] != after["top"][0][0]
@@ -118,3 +122,126 @@ def test_a_flower_is_known_to_imagenet(pipe, assets):
         answer = pipe.ask("mobilenet_v2", file.read())
     assert answer["top"][0][0] == "daisy"
     assert answer["top"][0][1] > 0.9
+
+
+# --- graph files -----------------------------------------------------------------------------------------------------
+
+COLOUR_WEIGHTS = np.array([[2, 0, -1], [-1, 2, 0], [0, -1, 2]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph_pipe(tmp_path_factory):
+    """One process for all questions about graphs, because importing TensorFlow takes most of the time."""
+    opened = Pipe(LabHome(str(tmp_path_factory.mktemp("lab"))))
+    yield opened
+    opened.process.stdin.close()
+    opened.process.wait()
+    opened.process.stdout.close()
+
+
+def colour_graph(tf, height=6, width=10):
+    """In the manner of retrain.py: the mean colour of the picture, three probabilities."""
+    x = tf.compat.v1.placeholder(tf.float32, [1, height, width, 3], name="input")
+    tf.nn.softmax(tf.matmul(tf.reduce_mean(x, [1, 2]), COLOUR_WEIGHTS), name="final_result")
+
+
+def undefined_graph(tf):
+    x = tf.compat.v1.placeholder(tf.float32, [1, 6, 10, 3], name="input")
+    tf.math.log(tf.reduce_mean(x, [1, 2]) - 10, name="final_result")
+
+
+def reading_graph(tf):
+    x = tf.compat.v1.placeholder(tf.float32, [1, 6, 10, 3], name="input")
+    secret = tf.strings.length(tf.io.read_file("/etc/passwd"))
+    tf.reduce_mean(x, [1, 2]) + tf.cast(secret, tf.float32)
+
+
+def write_graph(folder, build=colour_graph, labels="blue\ngreen\nred\n", cut=None):
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        build(tf)
+    paths = {"graph": str(folder / "graph.pb"), "labels": str(folder / "labels.txt")}
+    with open(paths["graph"], "wb") as file:
+        file.write(graph.as_graph_def().SerializeToString()[:cut])
+    with open(paths["labels"], "w") as file:
+        file.write(labels)
+    return paths
+
+
+def test_a_graph_file_answers_as_label_image_py_asked_it(graph_pipe, tmp_path):
+    paths = write_graph(tmp_path)
+    answer = graph_pipe.answer(dict(paths, repeats=3), picture())
+    pixels = images.resize_as_tensorflow_1(images.decode(picture()), 6, 10)
+    logits = ((pixels - 127.5) / 127.5).mean(axis=(0, 1)).dot(COLOUR_WEIGHTS)
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert dict(answer["top"]) == {
+        label: pytest.approx(score, abs=1e-5) for label, score in zip(["blue", "green", "red"], expected)
+    }
+    assert (answer["input_layer"], answer["output_layer"]) == ("input", "final_result")
+    assert (answer["input_height"], answer["input_width"]) == (6, 10)
+    assert (answer["input_mean"], answer["input_std"]) == (127.5, 127.5)
+    assert "guess" in answer["found"]
+    assert answer["runtime"].startswith("TensorFlow 2.")
+    assert answer["p50_seconds"] > 0
+    assert Image.open(io.BytesIO(base64.b64decode(answer["seen"]))).size == (10, 6)
+
+
+def test_what_is_said_of_a_graph_is_not_looked_for(graph_pipe, tmp_path):
+    paths = write_graph(tmp_path)
+    said = {"input_layer": "input", "output_layer": "final_result", "input_height": 6, "input_width": 10}
+    bright, dark = [
+        graph_pipe.answer(dict(paths, **dict(said, input_mean=mean, input_std=255)), picture())["top"]
+        for mean in (0, 255)
+    ]
+    assert bright != dark
+    answer = graph_pipe.answer(dict(paths, labels=None, **dict(said, input_mean=0, input_std=255)), picture())
+    assert answer["found"] == ""
+    assert sorted(label for label, _ in answer["top"]) == ["class 0", "class 1", "class 2"]
+
+
+@pytest.mark.parametrize(
+    "changes, said, complaint",
+    [
+        pytest.param({"cut": 100}, {}, "is no TensorFlow graph, or one that was cut off", id="cut off"),
+        pytest.param(
+            {"build": reading_graph},
+            {},
+            "uses ReadFile and StringLength, which can read or write files",
+            id="reads a file",
+        ),
+        pytest.param({"build": undefined_graph}, {}, "values that are no numbers", id="answers nan"),
+        pytest.param({"labels": "a\nb\n"}, {}, "has 3 outputs, but labels.txt has 2 labels", id="too few labels"),
+        pytest.param({"labels": ""}, {}, "has 3 outputs, but labels.txt has 0 labels", id="no labels"),
+        pytest.param({}, {"labels": "/no/labels.txt"}, "/no/labels.txt cannot be read: No such file", id="no file"),
+        pytest.param({}, {"graph": "/no/graph.pb"}, "/no/graph.pb cannot be read: No such file", id="no graph"),
+        pytest.param({}, {"input_layer": "Mul"}, "The graph has no layer 'Mul'. It has ", id="no such input"),
+        pytest.param({}, {"output_layer": "softmax"}, "The graph has no layer 'softmax'", id="no such output"),
+        pytest.param(
+            {},
+            {"input_height": 224},
+            "'input' takes 10 x 6 pixels with 3 colours, not 10 x 224 with 3.",
+            id="another size",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_answer_is_said_and_the_next_question_is_answered(
+    graph_pipe, tmp_path, changes, said, complaint
+):
+    assert complaint in graph_pipe.answer(dict(write_graph(tmp_path, **changes), **said), picture())["error"]
+    assert "top" in graph_pipe.answer(write_graph(tmp_path), picture())
+
+
+def test_any_other_bytes_are_no_graph(graph_pipe, tmp_path):
+    paths = write_graph(tmp_path)
+    for other in (b"", b"PK\x03\x04", np.random.RandomState(0).bytes(3000), picture()):
+        with open(paths["graph"], "wb") as file:
+            file.write(other)
+        assert "graph.pb is " in graph_pipe.answer(paths, picture())["error"]
+    os.remove(paths["graph"])
+    os.mkdir(paths["graph"])
+    assert "graph.pb cannot be read: Is a directory" in graph_pipe.answer(paths, picture())["error"]
+    os.rmdir(paths["graph"])
+    with open(write_graph(tmp_path)["labels"], "wb") as file:
+        file.write(b"\xff\xfe\x00")
+    assert "labels.txt is no text" in graph_pipe.answer(paths, picture())["error"]
