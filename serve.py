@@ -71,11 +71,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-# TensorBoard stands in a frame of our own page, and builds functions from text as it goes.
+# TensorBoard stands in a frame of our own page.
 TENSORBOARD_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
-        "frame-ancestors 'none'", "frame-ancestors 'self'"
-    ).replace("script-src 'self' 'unsafe-inline' blob:", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:"),
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors 'self'"),
     "X-Frame-Options": "SAMEORIGIN",
 }
 
@@ -196,23 +194,19 @@ async def ask_tensorboard(request: Request) -> Response:
         if len(question) > QUESTION_LIMIT:
             return PlainTextResponse("TensorBoard is asked with at most 1 MB.\n", status_code=413)
     # The path as it came, and host and port from us alone: no question can lead elsewhere.
-    raw_path = request.scope["raw_path"] + (
-        b"?" + request.scope["query_string"] if request.scope["query_string"] else b""
-    )
-    client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(60, connect=2))
+    path = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+    if not is_tensorboards(request.url.path):
+        path = tensorboard.PREFIX.encode() + path
     try:
-        answer = await client.send(
-            client.build_request(
-                request.method,
-                httpx.URL(scheme="http", host=where[0], port=where[1], raw_path=raw_path),
-                headers={"accept-encoding": "identity"}
-                | {name: value for name, value in request.headers.items() if name in ASKED_WITH},
-                content=question or None,
-            ),
-            stream=True,
+        asked = _client().build_request(
+            request.method,
+            httpx.URL(scheme="http", host=where[0], port=where[1], raw_path=path),
+            headers={"accept-encoding": "identity"}
+            | {name: value for name, value in request.headers.items() if name in ASKED_WITH},
+            content=question or None,
         )
+        answer = await _client().send(asked, stream=True)
     except (httpx.HTTPError, httpx.InvalidURL):
-        await client.aclose()
         return PlainTextResponse(f"{tensorboard.NOT_RUNNING}\n", status_code=502)
     dropped = NOT_HANDED_BACK | {name.strip().lower() for name in answer.headers.get("connection", "").split(",")}
     headers = {name: value for name, value in answer.headers.items() if name not in dropped}
@@ -221,10 +215,10 @@ async def ask_tensorboard(request: Request) -> Response:
 
 
 @functools.cache
-def client() -> "httpx.AsyncClient":
+def _client() -> "httpx.AsyncClient":
     import httpx
 
-    # No TLS on the way to 127.0.0.1: its certificates would be read for nothing. No proxy either.
+    # On the way to 127.0.0.1 there is no TLS, whose certificates would be read for nothing, and no proxy.
     return httpx.AsyncClient(verify=False, trust_env=False, timeout=httpx.Timeout(60, connect=2))
 
 
@@ -242,6 +236,7 @@ def make_app(url: str, open_browser: bool) -> App:
         Route("/healthz", health),
         Route(tensorboard.PREFIX, lambda _request: RedirectResponse(tensorboard.PREFIX + "/")),
         Route(tensorboard.PREFIX + "/{path:path}", ask_tensorboard, methods=["GET", "POST"]),
+        Route("/font-roboto/{name}", ask_tensorboard),  # TensorBoard's page asks for its fonts without the prefix
     ]
     return App(PAGES, middleware=[Middleware(Door)], routes=routes, lifespan=ready)
 
