@@ -7,6 +7,9 @@ EngineError            may be shown to the visitor word for word
   AssetError           weights or data that could not be fetched or are not what they should be
   WorkerStartError     "Cannot run WORKER_PYTHON=python3.6: No such file or directory."
   RunNotFound          no such run, or a name that is no run's
+  GraphError           a frozen graph, or what is said of it, that cannot be used
+  HubError             a TensorFlow Hub module that cannot be added
+    NeedsSize          one that takes pictures of any size: say which
   ClassifierError      the resident classifier could not answer
 """
 
@@ -40,4 +43,16 @@ class RunNotFound(EngineError):
 
 
 class ClassifierError(EngineError):
+    pass
+
+
+class GraphError(EngineError):
+    pass
+
+
+class HubError(EngineError):
+    pass
+
+
+class NeedsSize(HubError):
     pass

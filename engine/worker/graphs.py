@@ -111,35 +111,38 @@ def read(path):
 def check(graph_def, name):
     # type: (Any, str) -> None
     """Raise GraphRefused where something in the graph is not pure computation, or is too large. `name`: for people."""
-    from tensorflow.python.framework import op_def_registry
-
     functions = {function.signature.name: function for function in graph_def.library.function}
-    for function in functions:
-        if op_def_registry.get(function):
-            raise GraphRefused("{} is not run: it calls a function of its own {!r}.".format(name, function))
+    check_functions(functions, graph_def, name)
     bodies = [graph_def.node] + [function.node_def for function in functions.values()]
-    if sum(len(body) for body in bodies) > NODE_LIMIT:
-        raise GraphRefused("{} has more than {:,} nodes.".format(name, NODE_LIMIT))
     refuse_operations({node.op for body in bodies for node in body} - set(functions), name)
-    _refuse_recursion(functions, name)
-    total = 0
-    for body in bodies:
-        for node in body:
-            if node.op == "Const":
-                total += _constant_bytes(node, name)
-    if total > CONSTANT_LIMIT:
-        raise GraphRefused(
-            "The constants of {} unfold to {}; the lab takes up to {}.".format(name, _mb(total), _mb(CONSTANT_LIMIT))
-        )
     nodes = {node.name for node in graph_def.node}
     if len(nodes) != len(graph_def.node):
         raise GraphRefused("{} is damaged: two of its nodes have the same name.".format(name))
     for node in graph_def.node:
         for source in node.input:
-            if _node_of(source) not in nodes:
+            if node_of(source) not in nodes:
                 raise GraphRefused(
                     "{} is damaged or cut off: {!r} needs {!r}, which is not in it.".format(name, node.name, source)
                 )
+
+
+def check_functions(functions, graph_def, name):
+    # type: (Dict[str, Any], Any, str) -> None
+    """Raise GraphRefused where a graph and its functions are too large or where a function is a trap."""
+    from tensorflow.python.framework import op_def_registry
+
+    for function in functions:
+        if op_def_registry.get(function):
+            raise GraphRefused("{} is not run: it calls a function of its own {!r}.".format(name, function))
+    _refuse_recursion(functions, name)
+    bodies = [graph_def.node] + [function.node_def for function in functions.values()]
+    if sum(len(body) for body in bodies) > NODE_LIMIT:
+        raise GraphRefused("{} has more than {:,} nodes.".format(name, NODE_LIMIT))
+    total = sum(_constant_bytes(node, name) for body in bodies for node in body if node.op == "Const")
+    if total > CONSTANT_LIMIT:
+        raise GraphRefused(
+            "The constants of {} unfold to {}; the lab takes up to {}.".format(name, _mb(total), _mb(CONSTANT_LIMIT))
+        )
 
 
 def refuse_operations(operations, name, allowed=ALLOWED):
@@ -173,14 +176,14 @@ def call(graph_def, input_layer, value, output_layer):
     import tensorflow as tf
 
     part = between(graph_def, input_layer, output_layer)
-    entry, result = _tensor_name(input_layer), _tensor_name(output_layer)
+    entry, result = tensor_name(input_layer), tensor_name(output_layer)
 
     def imported(value):
         # type: (Any) -> Any
         try:
             return tf.graph_util.import_graph_def(part, input_map={entry: value}, return_elements=[result])[0]
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise GraphRefused("The graph cannot take pictures at {!r}: {}".format(input_layer, _sentence(error)))
+            raise GraphRefused("The graph cannot take pictures at {!r}: {}".format(input_layer, sentence(error)))
 
     value = tf.convert_to_tensor(value, tf.float32)
     if not tf.executing_eagerly():
@@ -198,23 +201,23 @@ def between(graph_def, input_layer, output_layer):
     import tensorflow as tf
 
     nodes = {node.name: node for node in graph_def.node}
-    entry, result = _tensor_name(input_layer), _tensor_name(output_layer)
+    entry, result = tensor_name(input_layer), tensor_name(output_layer)
     for layer, tensor in ((input_layer, entry), (output_layer, result)):
-        if _node_of(tensor) not in nodes:
+        if node_of(tensor) not in nodes:
             raise GraphRefused("The graph has no layer {!r}. {}".format(layer, _what_it_has(graph_def, layer)))
     if entry == result:
         raise GraphRefused("Input and output are the same layer, {!r}.".format(input_layer))
-    needed, waiting, met = set(), [_node_of(result)], False  # type: Set[str], List[str], bool
+    needed, waiting, met = set(), [node_of(result)], False  # type: Set[str], List[str], bool
     while waiting:
         name = waiting.pop()
         if name in needed:
             continue
         needed.add(name)
         for source in nodes[name].input:
-            if _tensor_name(source) == entry:
+            if tensor_name(source) == entry:
                 met = True
-            elif source != "^" + _node_of(entry):
-                waiting.append(_node_of(source))
+            elif source != "^" + node_of(entry):
+                waiting.append(node_of(source))
     if not met:
         raise GraphRefused("In the graph {!r} does not depend on {!r}.".format(output_layer, input_layer))
     open_ends = sorted(name for name in needed if nodes[name].op in ("Placeholder", "PlaceholderV2"))
@@ -227,7 +230,7 @@ def between(graph_def, input_layer, output_layer):
     part = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
     for node in graph_def.node:
         if node.name in needed:
-            _modern(part, node, nodes, _node_of(entry))
+            _modern(part, node, nodes, node_of(entry))
     _modern_version(part)
     return part
 
@@ -276,7 +279,7 @@ def facts(path):
         try:
             tf.graph_util.import_graph_def(whole, name="")
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise GraphRefused("{} cannot be used: {}".format(name, _sentence(error)))
+            raise GraphRefused("{} cannot be used: {}".format(name, sentence(error)))
     tensors = {node: graph.get_operation_by_name(node).outputs[:1] for node in nodes}
     pictures = [node.name for node in graph_def.node if _takes_pictures(node, tensors)]
     last = [node for node in last_layers(graph_def) if tensors[node] and tensors[node][0].dtype.is_floating]
@@ -325,8 +328,8 @@ def _in_front_of_the_first_convolution(graph_def, nodes):
     # type: (Any, Dict[str, Any]) -> str
     """Inception v3 of 2015 decodes and resizes in the graph; what its first convolution takes is `Mul`."""
     for node in graph_def.node:
-        if node.op in ("Conv2D", "DepthwiseConv2dNative") and nodes[_node_of(node.input[0])].op != "Const":
-            return _node_of(node.input[0])
+        if node.op in ("Conv2D", "DepthwiseConv2dNative") and nodes[node_of(node.input[0])].op != "Const":
+            return node_of(node.input[0])
     return ""
 
 
@@ -345,7 +348,7 @@ def _needed_by(name, nodes):
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += [_node_of(source) for source in nodes[name].input]
+            waiting += [node_of(source) for source in nodes[name].input]
     return needed
 
 
@@ -395,11 +398,11 @@ def _modern(part, node, nodes, entry):
         if node.op == "BatchNormWithGlobalNormalization":
             _batch_norm(part, node, nodes)
             return
-        if node.op == "Dequantize" and all(nodes[_node_of(source)].op == "Const" for source in node.input):
+        if node.op == "Dequantize" and all(nodes[node_of(source)].op == "Const" for source in node.input):
             _add_constant(part, node.name, _dequantized(node, nodes))
             return
     except (ValueError, TypeError, IndexError, tf.errors.OpError) as error:
-        raise GraphRefused("The graph is damaged at {!r}: {}".format(node.name, _sentence(error)))
+        raise GraphRefused("The graph is damaged at {!r}: {}".format(node.name, sentence(error)))
     copy = part.node.add()
     copy.CopyFrom(node)
     if node.op == "CheckNumerics":  # TFLite has no such operation
@@ -449,7 +452,7 @@ def _dequantized(node, nodes):
     with tf.init_scope():  # at once, although a function may be under construction
         values = []
         for source in node.input[:3]:
-            tensor = nodes[_node_of(source)].attr["value"].tensor
+            tensor = nodes[node_of(source)].attr["value"].tensor
             values.append(tf.io.parse_tensor(tensor.SerializeToString(), tf.as_dtype(tensor.dtype)))
         mode = node.attr["mode"].s.decode() or "MIN_COMBINED"
         return tf.raw_ops.Dequantize(input=values[0], min_range=values[1], max_range=values[2], mode=mode).numpy()
@@ -469,13 +472,13 @@ def _constant(source, nodes):
     """The value of a Const, also behind Identity; None where it is something else."""
     import tensorflow as tf
 
-    node = nodes[_node_of(source)]
+    node = nodes[node_of(source)]
     for _ in range(10):
         if node.op == "Const":
             return tf.make_ndarray(node.attr["value"].tensor)
         if node.op != "Identity":
             break
-        node = nodes[_node_of(node.input[0])]
+        node = nodes[node_of(node.input[0])]
     return None
 
 
@@ -558,23 +561,23 @@ def called(node):
             yield function.name
 
 
-def _tensor_name(layer):
+def tensor_name(layer):
     # type: (str) -> str
     """ "input" and "input:0" -> "input:0"."""
     name, colon, index = layer.rpartition(":")
     return layer if colon and index.isdigit() else layer + ":0"
 
 
-def _node_of(tensor):
+def node_of(tensor):
     # type: (str) -> str
     """The node of an input: "Mul", "Mul:1", "^Mul" -> "Mul"."""
-    return _tensor_name(tensor).rpartition(":")[0].lstrip("^")
+    return tensor_name(tensor).rpartition(":")[0].lstrip("^")
 
 
 def _what_it_has(graph_def, layer):
     # type: (Any, str) -> str
     names = [node.name for node in graph_def.node if node.op != "Const"]
-    close = difflib.get_close_matches(_node_of(layer), names[:5000], 3)
+    close = difflib.get_close_matches(node_of(layer), names[:5000], 3)
     ends = [node.name for node in graph_def.node if node.op.startswith("Placeholder")][:3] + last_layers(graph_def)[-3:]
     return "It has {}.".format(_listed([repr(name) for name in list(collections.OrderedDict.fromkeys(close + ends))]))
 
@@ -582,7 +585,7 @@ def _what_it_has(graph_def, layer):
 def last_layers(graph_def):
     # type: (Any) -> List[str]
     """The nodes whose value no other node takes, in the file's order."""
-    consumed = {_node_of(source) for node in graph_def.node for source in node.input}
+    consumed = {node_of(source) for node in graph_def.node for source in node.input}
     return [node.name for node in graph_def.node if node.name not in consumed and node.op not in ("Const", "NoOp")]
 
 
@@ -593,7 +596,7 @@ def _listed(words):
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else "nothing"
 
 
-def _sentence(error):
+def sentence(error):
     # type: (Exception) -> str
     text = str(error).strip().split("\n")[0][:300]
     return text if text.endswith(".") else text + "."

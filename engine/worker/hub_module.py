@@ -1,0 +1,338 @@
+"""WORKER_PYTHON -m engine.worker.hub_module LAB_HOME: makes a TensorFlow Hub module a backbone of this lab.
+
+One JSON object on stdin, one as the last line of stdout:
+
+    {"handle": "https://tfhub.dev/google/...", "name": "", "size": null}
+        handle: an address, a SavedModel's folder, or one packed as .tar.gz; name: of the backbone, made from the handle
+        where empty; size: input height and width in pixels, where the module leaves it open
+    {"row": {...}}                                 the row of engine/contract/catalog.py that was added
+    {"error": "<a sentence>", "needs_size": true}  the same again with a size would do
+
+Downloads are kept in LAB_HOME/backbones/.hub. What is added is the module's frozen graph, checked like any other
+graph, in LAB_HOME/backbones/hub_<name>/, whole or not at all. Python 3.6.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from engine.contract import catalog
+from engine.contract.run_folder import LabHome, write_json
+from engine.worker import graphs, saved_models
+from engine.worker.graphs import GraphRefused
+
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+SMALLEST, LARGEST = 16, 1024  # pixels, for height and width
+# Largest difference between the module and its frozen graph that is rounding, relative to the largest output.
+TOLERANCE = 1e-3
+
+
+class NeedsSize(GraphRefused):
+    """The module takes pictures of any size; somebody has to say which."""
+
+
+def add(home, handle, name="", size=None):
+    # type: (LabHome, str, str, Optional[int]) -> catalog.Backbone
+    """The backbone that was made of a module. Raises GraphRefused or NeedsSize."""
+    handle = handle.strip()
+    name = _name(name or handle)
+    if size is not None and not SMALLEST <= size <= LARGEST:
+        raise GraphRefused("A size of {} is not possible; choose {} to {} pixels.".format(size, SMALLEST, LARGEST))
+    cache = os.path.join(home.backbones, ".hub")
+    os.makedirs(cache, exist_ok=True)
+    with open(os.path.join(cache, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time; what lies half-done now was left by a process that died
+        _tidy(home, cache)
+        workplace = tempfile.mkdtemp(prefix=".part-", dir=home.backbones)
+        try:
+            folder = _resolve(handle, cache, workplace)
+            try:
+                row = _freeze(folder, workplace, name, size, _source(handle))
+            except NeedsSize:
+                raise
+            except GraphRefused:
+                if os.path.dirname(folder) == cache:  # what came may be damaged: fetch it anew the next time
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+            _install(os.path.join(workplace, "backbone"), os.path.join(home.backbones, name), row)
+        finally:
+            shutil.rmtree(workplace, ignore_errors=True)
+    return row
+
+
+def _name(words):
+    # type: (str) -> str
+    """ "https://tfhub.dev/google/x/feature_vector/4" -> "hub_google_x_feature_vector_4"."""
+    path = re.sub(r"^[a-z]+://[^/]*/", "", words)
+    if path == words and os.path.exists(words):
+        path = os.path.basename(os.path.normpath(words))  # of this machine's own paths, only the last part
+    path = re.sub(r"\.(tar\.gz|tgz|tar)$", "", path.split("?")[0])
+    path = re.sub(r"^hub_", "", path)
+    word = re.sub("[^a-z0-9]+", "_", path.lower()).strip("_")[-60:].strip("_")
+    if not word:
+        raise GraphRefused("{!r} gives no name for a backbone. Name it with letters a to z and digits.".format(words))
+    return "hub_" + word
+
+
+def _source(handle):
+    # type: (str) -> str
+    """The handle for people: an address whole, of a path only the last part."""
+    return handle if _is_address(handle) else os.path.basename(os.path.normpath(handle))
+
+
+def _is_address(handle):
+    # type: (str) -> bool
+    return handle.startswith(("https://", "http://"))
+
+
+def _tidy(home, cache):
+    # type: (LabHome, str) -> None
+    """Take away what a killed process left half-done; TF-Hub would wait ten minutes for such a download."""
+    for each in os.listdir(cache):
+        path = os.path.join(cache, each)
+        if each.endswith(".lock"):
+            os.remove(path)
+        elif each.endswith(".tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+    for each in os.listdir(home.backbones):
+        if each.startswith(".part-"):
+            shutil.rmtree(os.path.join(home.backbones, each), ignore_errors=True)
+
+
+def _resolve(handle, cache, workplace):
+    # type: (str, str, str) -> str
+    """The folder of the SavedModel, which may be anything so far."""
+    if _is_address(handle):
+        return _download(handle, cache)
+    if os.path.isdir(handle):
+        return os.path.abspath(handle)
+    if os.path.isfile(handle) and handle.endswith(ARCHIVES):
+        return _unpack(handle, os.path.join(workplace, "unpacked"))
+    raise GraphRefused(
+        "{!r} is no module. Give an address that begins with https://, the folder of a SavedModel, or one packed as "
+        ".tar.gz.".format(handle)
+    )
+
+
+def _download(handle, cache):
+    # type: (str, str) -> str
+    os.environ["TFHUB_CACHE_DIR"] = cache
+    import tensorflow_hub as hub
+
+    try:
+        return str(hub.resolve(handle))
+    except Exception as error:  # urllib's, tarfile's, TensorFlow's and TF-Hub's own errors
+        raise GraphRefused(
+            "The module cannot be fetched from {}: {} A folder or a .tar.gz of it can be added in its place.".format(
+                handle, graphs.sentence(error)
+            )
+        )
+
+
+def _unpack(path, folder):
+    # type: (str, str) -> str
+    """Unpack an archive of nothing but files and folders. Returns the folder in it that holds the SavedModel."""
+    name = os.path.basename(path)
+    os.makedirs(folder)
+    files = size = 0
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                parts = member.name.split("/")
+                if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
+                    raise GraphRefused("{} contains a path that leads out of it, {!r}.".format(name, member.name))
+                if not (member.isfile() or member.isdir()):
+                    raise GraphRefused("{} contains a link or a device, {!r}.".format(name, member.name))
+                files, size = files + 1, size + member.size
+                if files > saved_models.FILES_LIMIT or size > saved_models.FOLDER_LIMIT:
+                    raise GraphRefused(
+                        "{} has more than {:,} files, or unfolds to more than {:,.0f} MB.".format(
+                            name, saved_models.FILES_LIMIT, saved_models.FOLDER_LIMIT / 1e6
+                        )
+                    )
+                target = os.path.join(folder, *parts)
+                os.makedirs(target if member.isdir() else os.path.dirname(target), exist_ok=True)
+                if member.isfile():
+                    source = archive.extractfile(member)
+                    assert source
+                    with open(target, "wb") as file:
+                        shutil.copyfileobj(source, file)
+    except (tarfile.TarError, EOFError, ValueError, OSError) as error:  # gzip and zlib raise OSError and EOFError
+        raise GraphRefused("{} cannot be unpacked: {}".format(name, graphs.sentence(error)))
+    inside = os.listdir(folder)
+    if len(inside) == 1 and os.path.isdir(os.path.join(folder, inside[0])):
+        return os.path.join(folder, inside[0])
+    return folder
+
+
+def _freeze(folder, workplace, name, size, source):
+    # type: (str, str, str, Optional[int], str) -> catalog.Backbone
+    """Write the module's frozen graph and its row to workplace/backbone."""
+    checked = saved_models.check(folder)
+
+    import tensorflow as tf
+    import tensorflow_hub as hub
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    try:
+        module = hub.load(folder, tags=checked.tags)
+        function, answer = _function(module, checked.signature, size)
+        concrete = function.get_concrete_function()
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    except GraphRefused:
+        raise
+    except Exception as error:  # a damaged SavedModel raises nearly anything
+        raise GraphRefused("The module cannot be loaded: {}".format(graphs.sentence(error)))
+    graph_def = frozen.graph.as_graph_def()
+    graphs.check(graph_def, "The module")
+    side, width = frozen.inputs[0].shape[1], _width(frozen.outputs)
+    entry, result = [tensor.name.rpartition(":")[0] for tensor in (frozen.inputs[0], frozen.outputs[0])]
+    data = graph_def.SerializeToString()
+    if len(data) > graphs.FILE_LIMIT:
+        raise GraphRefused("The frozen module has {:,.0f} MB, more than the lab reads.".format(len(data) / 1e6))
+    try:
+        picture = np.random.RandomState(0).uniform(0, 1, (1, side, side, 3)).astype(np.float32)
+        ours, theirs = graphs.call(graph_def, entry, picture, result).numpy(), concrete(tf.constant(picture)).numpy()
+    except tf.errors.OpError as error:
+        raise GraphRefused("The module cannot be run: {}".format(graphs.sentence(error)))
+    if not np.abs(ours - theirs).max() <= TOLERANCE * max(1.0, np.abs(theirs).max()):
+        raise GraphRefused("The module's frozen graph does not answer as the module does.")
+    target = os.path.join(workplace, "backbone")
+    os.makedirs(target)
+    with open(os.path.join(target, "graph.pb"), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    probabilities = answer and bool(np.all(theirs >= 0) and abs(theirs.sum() - 1) < 1e-3)
+    return catalog.Backbone(
+        name=name,
+        title="{} (TensorFlow Hub)".format(name[len("hub_") :].replace("_", " ")),
+        format=catalog.GRAPH,
+        asset="",
+        weights="../backbones/{}/graph.pb".format(name),
+        size=side,
+        width=width,
+        # TensorFlow Hub's convention for pictures: values from 0 to 1.
+        mean=(0.0, 0.0, 0.0),
+        std=(255.0, 255.0, 255.0),
+        preprocessing=catalog.PILLOW,
+        input_layer=entry,
+        bottleneck_layer=result,
+        answer_layer=result if probabilities else "",
+        labels="",
+        parameters=0,
+        megabytes=round(len(data) / 1e6, 1),
+        source="The module {}; bottlenecks are its {}".format(
+            source, "{:,} class outputs".format(width) if answer else "feature vector"
+        ),
+        licence="as the module's authors say",
+    )
+
+
+def _function(module, signature, size):
+    # type: (Any, str, Optional[int]) -> Tuple[Any, bool]
+    """(pictures -> the module's output, as a tf.function of one size; whether that output is of classes)"""
+    import tensorflow as tf
+
+    if signature == saved_models.CALL:
+        key, call = "", module
+        # Of each way to call it, (its arguments, its keywords); pictures come first in all.
+        pictures = module.__call__.concrete_functions[0].structured_input_signature[0][0]
+    else:
+        called = module.signatures[signature]
+        (_, inputs), outputs = called.structured_input_signature, called.structured_outputs
+        if len(inputs) != 1:
+            raise GraphRefused("The module takes {} inputs; the lab gives it pictures alone.".format(len(inputs)))
+        ((argument, pictures),) = inputs.items()
+        key = _output(outputs)
+        call = lambda images: called(**{argument: images})[key]  # noqa: E731
+    shape = pictures.shape.as_list() if pictures.shape.rank is not None else [None] * 4
+    if pictures.dtype != tf.float32 or len(shape) != 4 or shape[3] not in (None, 3):
+        raise GraphRefused(
+            "The module takes {} of the shape {}; the lab gives it float32 pictures of the shape (N, height, width, "
+            "3).".format(pictures.dtype.name, shape)
+        )
+    height, width = shape[1] or shape[2] or size, shape[2] or shape[1] or size
+    if not height or not width:
+        raise NeedsSize("The module takes pictures of any size. Say which one it shall get, in pixels.")
+    if height != width:
+        raise GraphRefused("The module takes {} x {} pixels; the lab makes squares.".format(width, height))
+    spec = tf.TensorSpec([shape[0], height, width, 3], tf.float32, name="images")
+    function = tf.function(lambda images: _tensor(call(images)), input_signature=[spec], autograph=False)
+    (output,) = function.get_concrete_function().outputs
+    classes = signature == "image_classification" or key in ("logits", "probabilities", "predictions")
+    return function, classes or _width([output]) in (1000, 1001)  # ImageNet's, without and with a background
+
+
+def _output(outputs):
+    # type: (Dict[str, Any]) -> str
+    """The output that is taken: TF1 modules have the layers in between as outputs too."""
+    for key in ("default", "feature_vector", "logits"):
+        if key in outputs:
+            return key
+    if len(outputs) == 1:
+        return next(iter(outputs))
+    raise GraphRefused("The module has the outputs {}; the lab cannot tell which.".format(", ".join(sorted(outputs))))
+
+
+def _tensor(output):
+    # type: (Any) -> Any
+    while isinstance(output, (dict, list, tuple)):
+        if len(output) != 1:
+            raise GraphRefused("The module has {} outputs; the lab takes one.".format(len(output)))
+        (output,) = output.values() if isinstance(output, dict) else output
+    return output
+
+
+def _width(outputs):
+    # type: (Any) -> int
+    """Length of the one output of shape (N, length)."""
+    shape = outputs[0].shape
+    if len(outputs) != 1 or shape.rank != 2 or not shape[1] or not outputs[0].dtype.is_floating:
+        raise GraphRefused(
+            "The module answers with {} of the shape {}; the lab needs one vector for each picture: a feature vector "
+            "or classes.".format(outputs[0].dtype.name, shape)
+        )
+    return int(shape[1])
+
+
+def _install(made, target, row):
+    # type: (str, str, catalog.Backbone) -> None
+    """Put the backbone in its place. One of the same name that came from elsewhere is not overwritten."""
+    there = os.path.join(target, "row.json")
+    if os.path.isfile(there):
+        with open(there, encoding="utf-8") as file:
+            source = json.load(file).get("source")
+        if source != row.source:
+            raise GraphRefused(
+                "There is a backbone {} already, of another module. Give this one another name.".format(row.name)
+            )
+    write_json(os.path.join(made, "row.json"), row._asdict())
+    if os.path.isdir(target):
+        os.rename(target, os.path.join(os.path.dirname(made), "replaced"))  # goes with the workplace
+    os.rename(made, target)
+
+
+def _answer(home, question):
+    # type: (LabHome, Dict[str, Any]) -> Dict[str, Any]
+    try:
+        row = add(home, question["handle"], question.get("name") or "", question.get("size"))
+        return {"row": row._asdict()}
+    except NeedsSize as error:
+        return {"error": str(error), "needs_size": True}
+    except GraphRefused as error:
+        return {"error": str(error)}
+    except OSError as error:
+        return {"error": "The module cannot be kept in {}: {}.".format(home.backbones, error.strerror)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_answer(LabHome(sys.argv[1]), json.load(sys.stdin))))
