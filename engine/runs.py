@@ -126,7 +126,7 @@ class Run:
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.id = folder.id
-        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec, or an MnistSpec where is_mnist
+        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec; an MnistSpec or ImportedSpec where is_... says so
         self.story = Story()
         self._reader = events.Reader(folder.events)
         self._dataset: datasets.Dataset | None = None
@@ -154,8 +154,13 @@ class Run:
 
     @property
     def is_mnist(self) -> bool:
-        """Whether it compares networks for digits; otherwise it retrains on photos."""
+        """Whether it compares networks for digits; otherwise it retrains on photos, or was imported."""
         return isinstance(self.spec, specs.MnistSpec)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is curves alone, read from TensorBoard's files."""
+        return isinstance(self.spec, specs.ImportedSpec)
 
     @property
     def lanes(self) -> list[str]:
@@ -170,11 +175,15 @@ class Run:
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that this kind of run has, in order."""
+        if self.is_imported:
+            return ()
         return events.MNIST_STAGES if self.is_mnist else events.RETRAIN_STAGES
 
     @property
     def title(self) -> str:
         """dataset · model · the one thing varied. Never raises: a list must show damaged runs too."""
+        if self.is_imported:
+            return f"{self.spec.title} · imported"
         if self.is_mnist:
             networks = self.spec.networks
             what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"

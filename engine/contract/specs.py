@@ -93,9 +93,23 @@ DEFAULT_MNIST = MnistSpec(
     device=CPU,
 )
 
-Spec = Union[RetrainSpec, MnistSpec]
+ImportedSpec = NamedTuple(  # curves that were read from TensorBoard's files; nothing is asked of a worker
+    "ImportedSpec",
+    [
+        ("title", str),  # for people
+        ("source", str),  # absolute: the folder they were read from
+        ("lanes", Tuple[str, ...]),  # the names of its runs, 1 to 8 different ones
+        ("device", str),  # "": it is not known where they were trained
+    ],
+)
 
-_DEFAULTS = {"retrain": DEFAULT_RETRAIN, "mnist": DEFAULT_MNIST}
+Spec = Union[RetrainSpec, MnistSpec, ImportedSpec]
+
+_DEFAULTS = {
+    "retrain": DEFAULT_RETRAIN,
+    "mnist": DEFAULT_MNIST,
+    "imported": ImportedSpec(title="", source="", lanes=(), device=""),
+}
 
 
 def lane_name(learning_rate):
@@ -109,6 +123,8 @@ def lanes(spec):
     """The names of the run's lanes in the order of creation, which is the order of their colours."""
     if isinstance(spec, MnistSpec):
         return [network.name for network in spec.networks]
+    if isinstance(spec, ImportedSpec):
+        return list(spec.lanes)
     return [lane_name(rate) for rate in spec.learning_rates]
 
 
@@ -117,6 +133,8 @@ def lane_titles(spec):
     """The lanes as people read them: "lr 0.5", "Beginner"."""
     if isinstance(spec, MnistSpec):
         return [network.title for network in spec.networks]
+    if isinstance(spec, ImportedSpec):
+        return list(spec.lanes)
     return ["lr " + lane for lane in lanes(spec)]
 
 
@@ -131,7 +149,7 @@ def write(path, spec):
 
 def read(path):
     # type: (str) -> Any
-    """A RetrainSpec or an MnistSpec. Raises ValueError for a kind of run that this version does not know."""
+    """The spec of any kind of run. Raises ValueError for a kind that this version does not know."""
     value = read_json(path)
     usual = _DEFAULTS.get(value.pop("kind", None))  # type: Any
     if usual is None:
@@ -139,6 +157,8 @@ def read(path):
     known = {name: value[name] for name in usual._fields if name in value}
     if isinstance(usual, MnistSpec):
         known["networks"] = tuple(_network(row) for row in known["networks"])
+    elif isinstance(usual, ImportedSpec):
+        known["lanes"] = tuple(str(lane) for lane in known["lanes"])
     else:
         known["learning_rates"] = tuple(known["learning_rates"])
     return usual._replace(**known)
@@ -158,6 +178,8 @@ def kind(spec):
 def faults(spec):
     # type: (Spec) -> List[str]
     """What is wrong with the spec, one sentence each that says what came and what is accepted; empty if nothing."""
+    if isinstance(spec, ImportedSpec):
+        return ["Curves that were imported are not run again; import their files once more."]
     found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
     _within(found, "Seed", spec.seed, 0, 2**31 - 1)
     if spec.device not in DEVICES:
