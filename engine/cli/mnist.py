@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.progress import need
+from engine.cli.inputs import need
 from engine.contract import catalog, specs
 from engine.errors import SpecError
 

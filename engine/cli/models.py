@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import settings
-from engine.cli.progress import fetch_backbone, need
+from engine.cli.inputs import fetch_backbone, need
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome, RunFolder
 from engine.errors import SpecError

@@ -1,35 +1,9 @@
-"""Progress on stderr, and what is fetched behind it."""
+"""Progress on stderr."""
 
 import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-from engine import assets, settings
-from engine.contract import catalog
-
-
-def need(lab: settings.Settings, name: str) -> Path:
-    """Where the asset lies, fetched behind a bar where it is missing. Raises AssetError."""
-    row = assets.asset(name)
-    with progress_bar() as bar:
-        return assets.fetch_asset(
-            lab.home,
-            row,
-            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
-        )
-
-
-def fetch_backbone(lab: settings.Settings, row: catalog.Backbone, model_dir: str | None = None) -> None:
-    """Its weights, from `model_dir` or fetched where they are missing. Raises AssetError."""
-    with progress_bar() as bar:
-        assets.fetch_backbone(
-            lab.home,
-            row,
-            Path(model_dir).expanduser() if model_dir else None,
-            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
-        )
 
 
 class Bar:

@@ -7,19 +7,15 @@ they were typed. Where it wrote to the system's temporary folder, the run's own 
 import argparse
 import os.path
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine import settings
 from engine.cli import retrain_files, retrain_lines
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.progress import fetch_backbone, need, progress_bar
+from engine.cli.inputs import fetch_backbone, scan
+from engine.cli.progress import progress_bar
 from engine.contract import catalog, specs
 from engine.errors import AssetError, PhotosError, SpecError
-
-if TYPE_CHECKING:
-    from engine.photos import Scan
 
 ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.DEFAULT_RETRAIN's
 LEARNING_RATES = (0.01,)
@@ -96,11 +92,11 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     spec = _spec(options, known.name if known else "hub_module")  # a module gets its name when it is added
     if faults := specs.faults(spec) + retrain_files.faults(options):
         raise SpecError(" ".join(faults))
-    scan = _scan(options.image_dir, lab)
-    if faults := photos.faults(scan):
+    found = scan(options.image_dir, lab)
+    if faults := photos.faults(found):
         raise PhotosError(" ".join(faults))
-    dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage, options.split_key)
-    for remark in photos.remarks(scan, dataset):
+    dataset = photos.split(found, spec.validation_percentage, spec.testing_percentage, options.split_key)
+    for remark in photos.remarks(found, dataset):
         print(remark, file=sys.stderr)
     row = _fetch(options, lab, known) if known else _add_module(options, lab)
     lines = retrain_lines.Lines(options.image_dir, options.print_misclassified_test_images)
@@ -180,30 +176,11 @@ def _fetch(options: argparse.Namespace, lab: settings.Settings, row: catalog.Bac
 def _add_module(options: argparse.Namespace, lab: settings.Settings) -> catalog.Backbone:
     from engine import hub
 
+    typed = os.path.expanduser(options.architecture)
+    handle = os.path.abspath(typed) if os.path.exists(typed) else options.architecture
     try:
-        return hub.add(lab.home, lab.worker_python, options.architecture, options.module_size)
+        with progress_bar() as bar:
+            bar.draw("Adding", 0, 0, handle)
+            return hub.add(lab.home, lab.worker_python, handle, options.module_size)
     except hub.NeedsSize as error:
         raise SpecError(f"{error} Say it with --module_size, in pixels: --module_size 224.") from error
-
-
-def _scan(image_dir: str, lab: settings.Settings) -> "Scan":
-    from engine import photos
-
-    root, title = Path(image_dir).expanduser(), ""
-    if not root.is_dir():
-        source = next((each for each in photos.sources(lab) if each.key == image_dir), None)
-        if source is None:
-            raise PhotosError(
-                f"There is no folder {image_dir}. Give a folder that holds one folder of photos per class, or a set: "
-                f"{', '.join(each.key for each in photos.sources(lab))}."
-            )
-        root, title = source.root or need(lab, source.key), source.title
-    with progress_bar() as bar:
-        # No check against LAB_DATA and no bounds for links: this is the user's own shell, not a visitor's browser.
-        return photos.scan(
-            root,
-            title or root.resolve().name,
-            lambda done, total: bar.draw("Looking", done, total, f"{done:,} of {total:,} photos"),
-            typed=image_dir,
-            roots=(Path("/"),),
-        )

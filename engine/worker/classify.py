@@ -215,8 +215,8 @@ class Classifier(object):
         try:
             digest = backbones.digest(backbones.weights_path(self.home, row))
         except FileNotFoundError:
-            command = "python -m engine assets {}".format(row.asset)
-            raise Refused("The weights of {} are not on this machine: run `{}`.".format(row.title, command))
+            text = "The weights of {} are not on this machine: run `python -m engine assets {}`."
+            raise Refused(text.format(row.title, row.asset))
         path = os.path.join(self.home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM))
         if not os.path.isfile(path):
             # In a process of its own, so that TensorFlow's memory goes when the network is converted.

@@ -1,0 +1,58 @@
+"""What a command needs before it can start, photos and weights: looked at or fetched behind a bar."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import assets, settings
+from engine.cli.progress import progress_bar
+from engine.contract import catalog
+from engine.errors import PhotosError
+
+if TYPE_CHECKING:
+    from engine.photos import Scan
+
+
+def need(lab: settings.Settings, name: str) -> Path:
+    """Where the asset lies, fetched behind a bar where it is missing. Raises AssetError."""
+    row = assets.asset(name)
+    with progress_bar() as bar:
+        return assets.fetch_asset(
+            lab.home,
+            row,
+            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
+        )
+
+
+def fetch_backbone(lab: settings.Settings, row: catalog.Backbone, model_dir: str | None = None) -> None:
+    """Its weights, from `model_dir` or fetched where they are missing. Raises AssetError."""
+    with progress_bar() as bar:
+        assets.fetch_backbone(
+            lab.home,
+            row,
+            Path(model_dir).expanduser() if model_dir else None,
+            lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
+        )
+
+
+def scan(image_dir: str, lab: settings.Settings) -> "Scan":
+    """The photos of a folder, or of a set that is named by its word. Raises PhotosError and AssetError."""
+    from engine import photos
+
+    root, title = Path(image_dir).expanduser(), ""
+    if not root.is_dir():
+        source = next((each for each in photos.sources(lab) if each.key == image_dir), None)
+        if source is None:
+            raise PhotosError(
+                f"There is no folder {image_dir}. Give a folder that holds one folder of photos per class, or a set: "
+                f"{', '.join(each.key for each in photos.sources(lab))}."
+            )
+        root, title = source.root or need(lab, source.key), source.title
+    with progress_bar() as bar:
+        # No check against LAB_DATA and no bounds for links: this is the user's own shell, not a visitor's browser.
+        return photos.scan(
+            root,
+            title or root.resolve().name,
+            lambda done, total: bar.draw("Looking", done, total, f"{done:,} of {total:,} photos"),
+            typed=image_dir,
+            roots=(Path("/"),),
+        )
