@@ -30,7 +30,7 @@ Backbone = NamedTuple(
         # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as in retrain.py, with
         # TensorFlow's fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
         ("preprocessing", str),
-        ("input_layer", str),  # GRAPH: the tensor that takes the normalised picture; else ""
+        ("input_layer", str),  # the tensor that takes the normalised picture, in a GRAPH and in what is exported
         ("bottleneck_layer", str),  # GRAPH: the tensor that is the bottleneck; else ""
         ("answer_layer", str),  # GRAPH: the tensor with ImageNet's probabilities, or "" without one; else ""
         ("labels", str),  # a file with the names of those outputs, relative to LAB_HOME/assets; "" without
@@ -47,7 +47,7 @@ IMAGENET_NAMES = "imagenet_names/imagenet1k_clean_names.json"
 _PILLOW_CHECKPOINT = {
     "format": CHECKPOINT,
     "preprocessing": PILLOW,
-    "input_layer": "",
+    "input_layer": "input",
     "bottleneck_layer": "",
     "answer_layer": "",
     "labels": IMAGENET_NAMES,
@@ -101,7 +101,7 @@ BACKBONES = [
             "are its pooled features"
         ),
         licence="Apache-2.0 (weights by the TensorFlow Authors)",
-        **dict(_PILLOW_CHECKPOINT, format=KERAS),
+        **dict(_PILLOW_CHECKPOINT, format=KERAS, input_layer="Mul"),
     ),
     Backbone(
         name="mobilenet_v1_keras",

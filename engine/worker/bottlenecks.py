@@ -209,40 +209,49 @@ class FrozenBatches(object):
 
     def __init__(self, network, threads):
         # type: (backbones.Network, int) -> None
+        self.network, self.threads, self.title = network, threads, "TensorFlow"
+
+    def _build(self):
+        # type: () -> Tuple[int, Dict[Any, Any]]
+        """How many photos at once, and the graph for each kind of pixels. Not before something is to be computed."""
         import tensorflow as tf
 
-        self.network, self.threads = network, threads
-        row = network.row
+        row = self.network.row
         devices = tf.config.list_physical_devices("GPU")
         self.title = "TensorFlow {} on {}".format(tf.__version__, "GPU" if devices else "CPU")
-        self.batch = self.BATCH if network.body.takes_batches else 1
+        batch = self.BATCH if self.network.body.takes_batches else 1
         # By what a photo is prepared to: whole levels, or numbers where it was resized or distorted in float32.
-        self._graphs = {
+        graphs = {
             kind.as_numpy_dtype: tf.function(
-                lambda rgb: backbones.features(network, tf.cast(rgb, tf.float32)),
-                input_signature=[tf.TensorSpec([None if self.batch > 1 else 1, row.size, row.size, 3], kind)],
+                lambda rgb: backbones.features(self.network, tf.cast(rgb, tf.float32)),
+                input_signature=[tf.TensorSpec([None if batch > 1 else 1, row.size, row.size, 3], kind)],
                 autograph=False,  # which would rewrite the reader of graphs too
             )
             for kind in (tf.uint8, tf.float32)
         }
+        return batch, graphs
 
     def run(self, items, prepare):
         # type: (Iterable[Any], Callable[[Any], Any]) -> Iterator[Tuple[Any, Any, float]]
         """As TfliteThreads.run."""
         pending = iter(items)
+        batch = list(itertools.islice(pending, 1))
+        if not batch:
+            return
+        size, graphs = self._build()
         with ThreadPoolExecutor(self.threads) as pool:
-            batch = list(itertools.islice(pending, self.batch))
+            batch += itertools.islice(pending, size - 1)
             coming = [pool.submit(prepare, item) for item in batch]
             while batch:
                 prepared = [future.result() for future in coming]
-                following = list(itertools.islice(pending, self.batch))
+                following = list(itertools.islice(pending, size))
                 coming = [pool.submit(prepare, item) for item in following]  # decoded while the graph computes
                 good = [at for at, pixels in enumerate(prepared) if not isinstance(pixels, str)]
                 vectors, seconds = {}, 0.0  # type: Dict[int, np.ndarray], float
                 if good:
                     began = time.perf_counter()
                     pixels = np.stack([prepared[at] for at in good])
-                    vectors = dict(zip(good, self._graphs[pixels.dtype.type](pixels).numpy()))
+                    vectors = dict(zip(good, graphs[pixels.dtype.type](pixels).numpy()))
                     seconds = time.perf_counter() - began
                 for at, item in enumerate(batch):
                     yield item, vectors.get(at, prepared[at]), seconds / len(batch)
@@ -276,13 +285,20 @@ def backbone_tflite(network, home):
     return path
 
 
-def keep_tflite(path, function, shape):
-    # type: (str, Callable[[Any], Any], List[int]) -> None
-    """Convert a function of float32 of that shape and write it, whole or not at all."""
+def keep_tflite(path, function, shape, samples=None):
+    # type: (str, Callable[[Any], Any], List[int], Optional[Callable[[], Iterator[np.ndarray]]]) -> None
+    """Convert a function of float32 of that shape and write it, whole or not at all. Raises NotConvertible.
+
+    With `samples`, inputs as they will come, weights and activations become 8 bits, scaled by what the samples need;
+    what goes in and comes out stays float32.
+    """
     import tensorflow as tf
 
     graph = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
+    if samples:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([sample] for sample in samples())
     try:
         model = converter.convert()
     except Exception as error:  # the converter's own error class has moved between the versions

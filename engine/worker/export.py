@@ -2,10 +2,14 @@
 
     lanes/<learning rate>.npz   weights (width, classes), bias (classes,): every lane's last layer
     labels.txt                  one label a line, line number = output index
+    retrained_graph.pb          the kept lane as retrain.py left it: a frozen graph for label_image.py and its defaults
+        input                   (RGB - 128) / 128, (1, size, size, 3) float32; the true normalisation is inside
+        final_result            probabilities (1, classes)
     saved_model/                the kept lane; constants only, so that TensorFlow 2.6 can load what 2.21 wrote
         serving_default         uint8 RGB (N, H, W, 3) of any one size -> probabilities (N, classes)
         float                   the same from float32, 0..255
     model.tflite                RGB (1, size, size, 3) float32, 0..255, already resized -> probabilities (1, classes)
+    model-8bit.tflite           the same with weights and activations of 8 bits
     contract.json               what a picture must go through, and where the weights come from
 
 As a program, `python -m engine.worker.export RUN_FOLDER`, it loads these files in a process that knows nothing else
@@ -17,16 +21,23 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Any, Dict, List
+import time
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
 
 from engine.contract import catalog
-from engine.contract.run_folder import RunFolder, read_json, write_json
+from engine.contract.run_folder import RunFolder, read_json, write_bytes, write_json
 from engine.worker import backbones, bottlenecks, images
+
+# label_image.py's own mean and std, which it takes for every graph unless it is told others.
+LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
 
 # Largest difference of a probability that is still rounding: TFLite and TensorFlow add in another order.
 TOLERANCE = 1e-3
+
+# Photos that the SavedModel also resizes itself when it is compared.
+RESIZED_PHOTOS = 16
 
 
 def write_lane(folder, lane, weights, bias):
@@ -50,14 +61,17 @@ def write_saved_model(folder, network, weights, bias):
     square = tf.function(
         lambda rgb: classify(network, weights, bias, rgb),
         input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)],
+        autograph=False,
     )
     module.bytes = tf.function(
-        lambda images: {"probabilities": square(resize_bytes(images, size))},
+        lambda images: {"probabilities": square(_resize(images, network.row))},
         input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+        autograph=False,
     )
     module.floats = tf.function(
-        lambda images: {"probabilities": square(resize_floats(images, size))},
+        lambda images: {"probabilities": square(_resize(images, network.row))},
         input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")],
+        autograph=False,
     )
     part = folder.saved_model + ".part"
     try:
@@ -68,10 +82,45 @@ def write_saved_model(folder, network, weights, bias):
         shutil.rmtree(part, ignore_errors=True)  # whole or not at all
 
 
-def write_tflite(folder, network, weights, bias):
-    # type: (RunFolder, backbones.Network, np.ndarray, np.ndarray) -> None
-    shape = [1, network.row.size, network.row.size, 3]
-    bottlenecks.keep_tflite(folder.tflite, lambda rgb: classify(network, weights, bias, rgb), shape)
+def write_graph(path, network, weights, bias, final_tensor_name):
+    # type: (str, backbones.Network, np.ndarray, np.ndarray, str) -> None
+    """A frozen graph in the words of an early TensorFlow 1, so that old programs read it."""
+    import tensorflow as tf
+
+    row = network.row
+    graph = tf.Graph()
+    with graph.as_default():
+        shape = [None if network.body.takes_batches else 1, row.size, row.size, 3]
+        pictures = tf.compat.v1.placeholder(tf.float32, shape, name="input")
+        if row.input_layer != "input":  # what users of that network have in their fingers: Mul
+            pictures = tf.identity(pictures, name=row.input_layer)
+        rgb = tf.add(tf.multiply(pictures, LABEL_IMAGE_STD), LABEL_IMAGE_MEAN, name="bottleneck_lab/rgb")
+        tf.identity(classify(network, weights, bias, rgb), name=final_tensor_name)
+        whole = tf.compat.v1.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def
+    for node in whole.node:
+        if node.op == "AddV2":  # since 2018 the name of an addition
+            node.op = "Add"
+    write_bytes(path, whole.SerializeToString())
+
+
+def write_tflite(path, network, weights, bias, paths=()):
+    # type: (str, backbones.Network, np.ndarray, np.ndarray, Sequence[str]) -> None
+    """Float, or with `paths` of photos to calibrate with 8 bits. Raises bottlenecks.NotConvertible."""
+    row = network.row
+
+    def samples():
+        # type: () -> Iterator[np.ndarray]
+        for photo in paths:
+            with open(photo, "rb") as file:
+                image = images.decode(file.read(), row.preprocessing)
+            yield images.resize(image, row.size, row.preprocessing)[None].astype(np.float32)
+
+    bottlenecks.keep_tflite(
+        path,
+        lambda rgb: classify(network, weights, bias, rgb),
+        [1, row.size, row.size, 3],
+        samples if paths else None,
+    )
 
 
 def write_contract(folder, network, labels, learning_rate):
@@ -84,6 +133,7 @@ def write_contract(folder, network, labels, learning_rate):
             "mean": list(row.mean),
             "std": list(row.std),
             "normalised_inside_the_model": True,
+            "preprocessing": row.preprocessing,
             "resize": images.KERNEL[row.preprocessing],
             "decoder": images.DECODER[row.preprocessing],
             "exif_orientation": "applied" if row.preprocessing == catalog.PILLOW else "ignored",
@@ -104,6 +154,16 @@ def classify(network, weights, bias, rgb):
 
     logits = tf.matmul(backbones.features(network, rgb), weights) + bias
     return tf.nn.softmax(logits)
+
+
+def _resize(rgb, row):
+    # type: (Any, catalog.Backbone) -> Any
+    """uint8 or float32 (N, H, W, 3), 0..255 -> float32 (N, size, size, 3), with the kernel that feeds the backbone."""
+    import tensorflow as tf
+
+    if row.preprocessing == catalog.TENSORFLOW:
+        return tf.compat.v1.image.resize_bilinear(tf.cast(rgb, tf.float32), [row.size, row.size])
+    return resize_bytes(rgb, row.size) if rgb.dtype == tf.uint8 else resize_floats(rgb, row.size)
 
 
 def resize_bytes(rgb, size):
@@ -180,34 +240,111 @@ class FreshProcess(object):
             self._process.communicate()
 
 
-def _compare(folder, paths, expected):
-    # type: (RunFolder, List[str], np.ndarray) -> float
-    import tensorflow as tf
+class Exported(object):
+    """The files of one run as a stranger loads them, each a function (1, size, size, 3) float32 RGB -> (classes,)."""
 
-    signatures = tf.saved_model.load(folder.saved_model).signatures
-    interpreter = bottlenecks.tflite_interpreter()[0](model_path=folder.tflite)
+    def __init__(self, folder, final_tensor_name):
+        # type: (RunFolder, str) -> None
+        import tensorflow as tf
+
+        self._tf, self.folder, self.final_tensor_name = tf, folder, final_tensor_name
+        self.signatures = tf.saved_model.load(folder.saved_model).signatures
+        self.ways = {"saved_model": self._saved_model, "retrained_graph.pb": self._graph()}
+        for path in (folder.tflite, folder.tflite_8bit):
+            if os.path.isfile(path):
+                self.ways[os.path.basename(path)] = _tflite(path)
+
+    def from_bytes(self, image):
+        # type: (Any) -> np.ndarray
+        """Of a whole picture, which the SavedModel resizes itself."""
+        pixels = self._tf.constant(np.asarray(image)[None])
+        return self.signatures["serving_default"](images=pixels)["probabilities"].numpy()[0]
+
+    def _saved_model(self, square):
+        # type: (np.ndarray) -> np.ndarray
+        return self.signatures["float"](images=self._tf.constant(square))["probabilities"].numpy()[0]
+
+    def _graph(self):
+        # type: () -> Callable[[np.ndarray], np.ndarray]
+        """As label_image.py runs it."""
+        tf1 = self._tf.compat.v1
+        graph_def = tf1.GraphDef()
+        with open(self.folder.graph, "rb") as file:
+            graph_def.ParseFromString(file.read())
+        with tf1.Graph().as_default() as graph:
+            tf1.import_graph_def(graph_def, name="import")
+        entry = graph.get_operation_by_name("import/input").outputs[0]
+        result = graph.get_operation_by_name("import/" + self.final_tensor_name).outputs[0]
+        session = tf1.Session(graph=graph)
+
+        def run(square):
+            # type: (np.ndarray) -> np.ndarray
+            return session.run(result, {entry: (square - LABEL_IMAGE_MEAN) / LABEL_IMAGE_STD})[0]
+
+        return run
+
+
+def _tflite(path):
+    # type: (str) -> Callable[[np.ndarray], np.ndarray]
+    interpreter = bottlenecks.tflite_interpreter()[0](model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    size = read_json(folder.contract)["input"]["height"]
-    worst = 0.0
-    for path, truth in zip(paths, expected):
-        with open(path, "rb") as file:
-            image = images.decode(file.read())
-        square = images.resize(image, size)[None].astype(np.float32)  # (1, size, size, 3)
+
+    def run(square):
+        # type: (np.ndarray) -> np.ndarray
         interpreter.set_tensor(entry, square)
         interpreter.invoke()
-        answers = [
-            signatures["serving_default"](images=tf.constant(np.asarray(image)[None]))["probabilities"].numpy(),
-            signatures["float"](images=tf.constant(square))["probabilities"].numpy(),
-            interpreter.get_tensor(result),
-        ]
-        worst = max([worst] + [float(np.abs(answer[0] - truth).max()) for answer in answers])
-    return worst
+        return interpreter.get_tensor(result)[0]
+
+    return run
+
+
+def _bytes_of(path):
+    # type: (str) -> int
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(where, name)) for where, _, names in os.walk(path) for name in names)
+
+
+def _compare(folder, paths, truth, expected, final_tensor_name):
+    # type: (RunFolder, List[str], List[int], np.ndarray, str) -> List[Dict[str, Any]]
+    """For each file: its size, and what it says of these photos beside what was trained."""
+    exported = Exported(folder, final_tensor_name)
+    contract = read_json(folder.contract)
+    size, preprocessing = contract["input"]["height"], contract["preprocessing"]
+    squares, from_bytes = [], 0.0
+    for number, path in enumerate(paths):
+        with open(path, "rb") as file:
+            image = images.decode(file.read(), preprocessing)
+        squares.append(images.resize(image, size, preprocessing)[None].astype(np.float32))  # (1, size, size, 3)
+        if number < RESIZED_PHOTOS:
+            from_bytes = max(from_bytes, float(np.abs(exported.from_bytes(image) - expected[number]).max()))
+    found = []
+    for name, run in exported.ways.items():
+        run(squares[0])  # the first call is slower than the others
+        answers, seconds = [], []
+        for square in squares:
+            began = time.perf_counter()
+            answers.append(run(square))
+            seconds.append(time.perf_counter() - began)
+        differences = np.abs(np.stack(answers) - expected)
+        found.append(
+            {
+                "file": name,
+                "bytes": _bytes_of(os.path.join(folder.artifacts, name)),
+                "accuracy": float((np.argmax(answers, axis=1) == np.array(truth)).mean()),
+                "photos": len(paths),
+                "difference": max(float(differences.max()), from_bytes if name == "saved_model" else 0.0),
+                "seconds": float(np.median(seconds)),
+            }
+        )
+    return found
 
 
 if __name__ == "__main__":
     import tensorflow  # while the files are being written
 
     asked = json.load(sys.stdin)
-    found = _compare(RunFolder(sys.argv[1]), asked["paths"], np.array(asked["expected"], np.float32))
-    print(json.dumps({"difference": found}))
+    wanted = np.array(asked["expected"], np.float32)
+    said = _compare(RunFolder(sys.argv[1]), asked["paths"], asked["truth"], wanted, asked["final_tensor_name"])
+    print(json.dumps({"exported": said}))

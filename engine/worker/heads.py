@@ -73,12 +73,15 @@ def batches(training, settings):
     return _sampler(training, settings.train_batch_size, settings.classes, random)
 
 
-def race(learned_from, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None):
-    # type: (Iterator[Tuple[np.ndarray, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]]) -> Heads
+def race(
+    learned_from, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None, store=None
+):
+    # type: (Iterator[Tuple[np.ndarray, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]], Optional[Tuple[int, Callable[[Heads], None]]]) -> Heads
     """Train every lane on the same batches, one for each step, and return the last weights.
 
     `report` gets the evaluations in blocks of at most 0.25 s; `look` is then shown the weights, which go on changing
-    afterwards; `stop` is asked as often and ends the race early, and so does the end of the batches.
+    afterwards; `store`, (steps, function), gets a copy of them whenever so many more steps are done. `stop` is asked
+    after each block and ends the race early, and so does the end of the batches.
     """
     lanes, classes = len(settings.learning_rates), settings.classes
     width = validation.features.shape[1]
@@ -109,6 +112,8 @@ def race(learned_from, validation, settings, report, stop=lambda: False, clock=t
             error[:used] *= rates / np.float32(len(truth))
             weights -= error.dot(x)
             bias -= error[:used].sum(axis=1, keepdims=True)
+        if store and not step % store[0]:
+            store[1](Heads(by_lane.copy(), bias_by_lane.copy(), diverged, step))
         if step % settings.eval_step_interval and step != settings.steps:
             continue
         learned = _measure(x, truth, weights, bias, lanes)

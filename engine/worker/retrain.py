@@ -17,8 +17,10 @@ from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 from engine.worker.summaries import Summaries
 
-# Photos of the testing split on which the exported files are compared with what was trained.
-EXPORT_PHOTOS = 16
+# Photos of the testing split on which the exported files are compared with what was trained, and of the training split
+# by which the 8-bit file is scaled; at most, from all over the split.
+EXPORT_PHOTOS = 200
+CALIBRATION_PHOTOS = 100
 
 Known = NamedTuple(
     "Known",
@@ -35,6 +37,7 @@ Raced = NamedTuple(
     [
         ("heads", heads.Heads),
         ("history", List[heads.Evaluation]),
+        ("stored", List[heads.Heads]),  # as they were on the way, where intermediate graphs are asked for
     ],
 )
 Lane = NamedTuple(
@@ -77,7 +80,7 @@ def _tell_the_story(spec, dataset, folder, report):
     kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
     report.tell(events.Kept, lane=kept)
     lane = next(lane for lane in lanes if lane.name == kept)
-    difference, compared = _export(network, dataset, lane, photos, folder, report)
+    difference, compared = _export(spec, network, dataset, lane, trained.stored, photos, folder, report)
     report.tell(
         events.Result,
         kept=kept,
@@ -271,11 +274,13 @@ def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
             summaries.variables(name, at_work.steps, at_work.weights[at], at_work.bias[at])
         summaries.flush()
 
+    stored = []  # type: List[heads.Heads]
+    store = (spec.intermediate_store_frequency, stored.append) if spec.intermediate_store_frequency else None
     summaries = Summaries(folder, names, report, spec.summaries_dir)
     began = time.perf_counter()
     try:
         with contextlib.closing(batches):
-            trained = heads.race(batches, splits[VALIDATION], settings, tell, report.stop, look=look)
+            trained = heads.race(batches, splits[VALIDATION], settings, tell, report.stop, look=look, store=store)
     except distortions.PhotoGone as error:
         raise RunFailed(
             "photo_gone",
@@ -294,7 +299,7 @@ def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
     export.write_labels(folder, dataset.labels)
     if report.stop():  # what was learned so far is kept
         raise RunCancelled()
-    return Raced(trained, history), seconds
+    return Raced(trained, history, stored), seconds
 
 
 def tell_of_trouble(lane, diverged_at, cross_entropy, guessing, report):
@@ -351,31 +356,71 @@ def _evaluate(spec, raced, splits, photos, folder, report):
     return lanes
 
 
-def _export(network, dataset, lane, photos, folder, report):
-    # type: (backbones.Network, Dataset, Lane, List[Known], RunFolder, Reporter) -> Tuple[float, int]
-    """Write the kept lane's files; return how far a fresh process that loads them differs, and on how many photos."""
-    report.stage(events.EXPORTING, 3)
-    testing = [photo for photo in photos if photo.entry.split == TESTING]
-    some = testing[:: max(1, len(testing) // EXPORT_PHOTOS)][:EXPORT_PHOTOS]
+def _export(spec, network, dataset, lane, stored, photos, folder, report):
+    # type: (specs.RetrainSpec, backbones.Network, Dataset, Lane, List[heads.Heads], List[Known], RunFolder, Reporter) -> Tuple[float, int]
+    """Write the kept lane's files, load each in a fresh process and report how it does.
+
+    Returns by how much a probability differs at most from what was trained, 8 bits left out, and on how many photos.
+    """
+    report.stage(events.EXPORTING, 5)
+    some = _spread([photo for photo in photos if photo.entry.split == TESTING], EXPORT_PHOTOS)
+    calibrating = _spread([photo.path for photo in photos if photo.entry.split == TRAINING], CALIBRATION_PHOTOS)
     expected = heads.probabilities(np.stack([photo.vector for photo in some]), lane.weights, lane.bias)
+    head = (network, lane.weights, lane.bias)
     reader = export.FreshProcess("engine.worker.export", folder)
     try:
-        export.write_saved_model(folder, network, lane.weights, lane.bias)
-        report.progress(1)
-        export.write_tflite(folder, network, lane.weights, lane.bias)
+        export.write_saved_model(folder, *head)
         export.write_contract(folder, network, dataset.labels, float(lane.name))
-        report.progress(2)
-        answer = reader.ask({"paths": [photo.path for photo in some], "expected": expected.tolist()})
-        difference = float(answer["difference"])
+        _progress(report, 1)
+        export.write_graph(folder.graph, network, lane.weights, lane.bias, spec.final_tensor_name)
+        _progress(report, 2)
+        try:
+            export.write_tflite(folder.tflite, *head)
+            _progress(report, 3)
+            export.write_tflite(folder.tflite_8bit, network, lane.weights, lane.bias, calibrating)
+        except bottlenecks.NotConvertible as error:
+            why = (str(error).splitlines() or ["no reason given"])[0]
+            report.tell(events.Warning, message="A TFLite file of this model cannot be made: {}.".format(why))
+        _progress(report, 4)
+        at = [specs.lane_name(rate) for rate in spec.learning_rates].index(lane.name)
+        for then in stored:
+            path = os.path.join(folder.intermediate, "intermediate_{}.pb".format(then.steps))
+            export.write_graph(path, network, then.weights[at], then.bias[at], spec.final_tensor_name)
+            _progress(report, 4)
+        answer = reader.ask(
+            {
+                "paths": [photo.path for photo in some],
+                "truth": [photo.entry.label for photo in some],
+                "expected": expected.tolist(),
+                "final_tensor_name": spec.final_tensor_name,
+            }
+        )
     finally:
         reader.close()
+    for row in answer["exported"]:
+        report.tell(events.Exported, **row)
+    eight_bit = os.path.basename(folder.tflite_8bit)
+    difference = max(row["difference"] for row in answer["exported"] if row["file"] != eight_bit)
     if difference > export.TOLERANCE:
         report.tell(
             events.Warning,
             message="The exported files answer differently from what was trained, by up to {:.4f}.".format(difference),
         )
-    report.progress(3)
+    report.progress(5)
     return difference, len(some)
+
+
+def _progress(report, done):
+    # type: (Reporter, int) -> None
+    report.progress(done)
+    if report.stop():
+        raise RunCancelled()
+
+
+def _spread(values, count):
+    # type: (List[Any], int) -> List[Any]
+    """At most so many of them, from all over the list."""
+    return values[:: max(1, -(-len(values) // count))]
 
 
 def _number(value):

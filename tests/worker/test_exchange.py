@@ -42,7 +42,7 @@ def test_every_way_into_an_exported_model_gives_the_same_answer(mobilenet):
     os.makedirs(folder.artifacts, exist_ok=True)
     weights = np.random.RandomState(0).randn(1280, 4).astype(np.float32) * 0.05
     export.write_saved_model(folder, mobilenet, weights, np.zeros(4, np.float32))
-    export.write_tflite(folder, mobilenet, weights, np.zeros(4, np.float32))
+    export.write_tflite(folder.tflite, mobilenet, weights, np.zeros(4, np.float32))
     said = answers(folder)
     np.save(os.path.join(folder.path, "answers.npy"), said)
     assert np.allclose(said.sum(axis=1), 1)

@@ -141,6 +141,17 @@ def test_a_run_from_photos_to_files(worker, photos):
         assert probabilities.argmax() == said["lanes"][result.kept]["predicted"][said["files"].index(photo.file)]
     assert not is_locked(folder.lock)
 
+    exported = {each.file: each for each in only(story, events.Exported)}
+    assert sorted(exported) == ["model-8bit.tflite", "model.tflite", "retrained_graph.pb", "saved_model"]
+    for each in exported.values():
+        assert (each.photos, each.bytes > 1e6, each.seconds > 0) == (6, True, True)
+        if each.file != "model-8bit.tflite":
+            assert each.accuracy == lanes[result.kept].test_accuracy
+            assert each.difference <= 1e-4
+    eight_bit = exported["model-8bit.tflite"]
+    assert 1e-4 < eight_bit.difference < 1
+    assert eight_bit.bytes < 0.4 * exported["model.tflite"].bytes
+
 
 def test_a_second_run_of_the_same_photos_starts_training_at_once(worker, photos):
     worker.finish(photos, learning_rates=(0.5,))
