@@ -3,14 +3,15 @@
 What is chosen may not be on this machine yet; `show` then draws the card that brings it here.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from engine import assets
+from engine import assets, hub
 from engine.contract import catalog, specs
-from engine.errors import AssetError, EngineError
+from engine.errors import AssetError, EngineError, NeedsSize
 from engine.words import size
 from ui import lab, parts
 
@@ -42,8 +43,9 @@ def choose() -> Choice:
     if st.session_state.get("backbone", next(iter(titles))) not in titles:
         del st.session_state["backbone"]  # a module that was deleted since
     name = st.selectbox(
-        "Backbone", list(titles), format_func=titles.__getitem__, key="backbone", persist_state="session"
-    )
+        "Backbone", list(titles), format_func=titles.__getitem__, key="backbone", persist_state="session",
+        help="↓: not on this machine yet, to fetch",
+    )  # fmt: skip
     if name == ADD:
         return Choice(None, "Add the module first, or choose another backbone.")
     row = rows[name]
@@ -61,7 +63,8 @@ def _rows() -> list[catalog.Backbone]:
 
 
 def _title(row: catalog.Backbone) -> str:
-    return row.title if assets.find_backbone(lab.home(), row) else f"{row.title} · to fetch"
+    # The mark comes first: the ends of long titles are cut off in a narrow column.
+    return row.title if assets.find_backbone(lab.home(), row) else f"↓ {row.title}"
 
 
 def show(choice: Choice) -> None:
@@ -140,13 +143,11 @@ def _add_module() -> None:
 
 
 def _add(handle: str, pixels: int | None) -> None:
-    from engine import hub
-
     try:
         source = module_source(handle, lab.load_settings().data_roots)
-        with st.spinner("Reading the module with TensorFlow, up to a minute"):
+        with st.spinner("Fetching the module and reading it with TensorFlow"):
             row = hub.add(lab.home(), lab.load_settings().worker_python, source, pixels)
-    except hub.NeedsSize:
+    except NeedsSize:
         st.session_state["_module_without_size"] = handle
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
@@ -165,10 +166,10 @@ def module_source(handle: str, roots: tuple[Path, ...]) -> str:
         if handle.startswith("https://"):
             return handle
         raise AssetError(f"{handle} is no address that modules are fetched from. Give one that begins with https://.")
-    typed = Path(handle).expanduser() if "\0" not in handle else Path()
+    typed = Path(os.path.expanduser(handle)) if "\0" not in handle else Path()
     candidates = [typed] if typed.is_absolute() else [root / typed for root in roots]
     for path in _inside(candidates, roots):
-        if path.is_dir() or (path.is_file() and path.name.endswith(MODULE_ARCHIVES)):
+        if os.path.isdir(path) or (os.path.isfile(path) and path.name.endswith(MODULE_ARCHIVES)):
             return str(path)
     where = ", ".join(str(root) for root in roots)
     raise AssetError(

@@ -150,8 +150,8 @@ def fetch_button(
     """What there is to fetch, and the button that has `fetch` fetch it and then draws the page anew."""
     source = asset.sources[0]
     to_fetch = f"{'about ' if isinstance(source, assets.Url) and source.limit else ''}{size(source.bytes)}"
-    words = f"{attribution or asset.attribution}. {to_fetch} to fetch once, from {source.title}."
-    st.caption(words[0].upper() + words[1:])
+    place = source.title.partition("://")[2] or source.title  # with its scheme it would become a link, a pale one
+    st.caption(f"{attribution or asset.attribution}. To fetch once: {to_fetch}, from {place}.")
     if not st.button(f"Fetch {to_fetch}", key=key, icon=":material/download:"):
         return
     bar, shown = st.progress(0.0, text="Fetching"), 0.0

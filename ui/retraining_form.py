@@ -75,9 +75,9 @@ def retrain(mode: str) -> Form:
     for fault in faults:
         st.error(fault)
     if chosen.faults:
-        st.caption(f":red[{chosen.faults[0]}]")
+        st.markdown(f":small[:red[{chosen.faults[0]}]]")  # a caption's red would be too pale
     elif backbone.fault:
-        st.caption(f":red[{backbone.fault}]")
+        st.markdown(f":small[:red[{backbone.fault}]]")
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
     return Form(spec, chosen, backbone, start)

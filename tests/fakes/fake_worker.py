@@ -241,7 +241,7 @@ class FakeRetraining(Fake):
         write_json(self.folder.predictions, {"files": files, "truth": truth, "lanes": lanes})
 
     def _write_lanes(self) -> None:
-        backbone = catalog.backbone(self.spec.backbone)
+        backbone = catalog.backbone(self.spec.backbone, self.folder.home)
         os.makedirs(self.folder.lanes, exist_ok=True)
         for number, lane in enumerate(self.lanes):
             noise = np.random.default_rng(number)
@@ -252,7 +252,7 @@ class FakeRetraining(Fake):
 
     def _export(self) -> None:
         self._write_lanes()
-        backbone = catalog.backbone(self.spec.backbone)
+        backbone = catalog.backbone(self.spec.backbone, self.folder.home)
         contract = {"input_size": backbone.size, "mean": backbone.mean, "std": backbone.std}
         write_json(self.folder.contract, contract | {"labels": self.dataset.labels})
         graphs = [self.folder.graph]
