@@ -114,6 +114,7 @@ class RunRow:
     computed: int = 0  # photos whose bottleneck this run computed
     bottleneck_seconds: float = 0.0
     race_seconds: float = 0.0
+    distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
     # Of a comparison:
     networks: tuple[Learned, ...] = ()
     around_seconds: float = 0.0  # of everything but training
@@ -233,6 +234,7 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
         computed=result.computed if result else 0,
         bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
         race_seconds=result.race_seconds if result else 0.0,
+        distorted=distorted_photos(run.spec, result.training) if result else 0,
     )
 
 
@@ -263,6 +265,13 @@ def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     )
 
 
+def distorted_photos(spec: specs.RetrainSpec, training: int) -> int:
+    """How many photos go through the backbone while it races, of so many training photos; 0 without distortions."""
+    if not specs.is_distorted(spec):
+        return 0
+    return spec.steps * (training if spec.train_batch_size == -1 else spec.train_batch_size)
+
+
 def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) -> float | None:
     """How long such a run takes here, from the newest finished run of the same backbone and device; None without one.
 
@@ -270,14 +279,24 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
     """
     alike = [row for row in known if (row.state, row.backbone) == (events.DONE, spec.backbone) and row.seconds]
     alike = [row for row in alike if row.device.lower() == spec.device]
-    counted = next((row for row in alike if row.computed >= 20), None)
-    if counted is None:
+    usual = [row for row in alike if not row.distorted]
+    counted = next((row for row in usual if row.computed >= 20), None)
+    a_photo = counted.bottleneck_seconds / counted.computed if counted else None  # seconds
+    if specs.is_distorted(spec):
+        measured = next((row for row in alike if row.distorted >= 20), None)
+        a_photo = measured.race_seconds / measured.distorted if measured else a_photo
+        held_out = photos * (spec.validation_percentage + spec.testing_percentage) // 100
+        through = held_out + distorted_photos(spec, photos - held_out)
+        return None if a_photo is None else through * a_photo + _around(alike[0])
+    if a_photo is None:
         return None
-    newest = alike[0]
-    bottlenecks = photos * counted.bottleneck_seconds / counted.computed
-    training = spec.steps * newest.race_seconds / newest.steps
-    rest = (newest.seconds or 0.0) - newest.bottleneck_seconds - newest.race_seconds
-    return bottlenecks + training + rest
+    newest = usual[0]
+    return photos * a_photo + spec.steps * newest.race_seconds / newest.steps + _around(newest)
+
+
+def _around(row: RunRow) -> float:
+    """Seconds of everything but bottlenecks and race."""
+    return (row.seconds or 0.0) - row.bottleneck_seconds - row.race_seconds
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
-from ui import backbone_choice, charts, lab, parts, retraining_results
+from ui import backbone_choice, charts, distortions, lab, parts, retraining_results
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
@@ -57,9 +57,12 @@ def retrain(mode: str) -> Form:
         "Steps", STEPS, specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}", key="steps", persist_state="session"
     )
     run_on = parts.device_choice()
+    spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
+    with st.expander("Distortions", type="compact", key="distortions"):
+        spec = distortions.choose(spec)
+        distortions.preview(spec, chosen.scan)
     with st.expander("More settings", type="compact", key="more_settings"):
-        spec = _more_settings(specs.DEFAULT_RETRAIN)
-    spec = spec._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
+        spec = _more_settings(spec)
     if chosen.scan and not chosen.faults:
         dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
         chosen = replace(chosen, dataset=dataset)
@@ -311,7 +314,10 @@ def _more_settings(usual: specs.RetrainSpec) -> specs.RetrainSpec:
 
 
 def _cost(spec: specs.RetrainSpec, photo_count: int) -> str:
-    expected = lab.expected_seconds(lab.rows(), spec, photo_count)
+    known = lab.rows()
+    if specs.is_distorted(spec):
+        return distortions.cost(known, spec, photo_count)
+    expected = lab.expected_seconds(known, spec, photo_count)
     where = spec.device.upper()
     if expected is None:
         return f"The first run measures how long it takes on this {where}."

@@ -12,7 +12,7 @@ from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, lab, parts, tensorboard_panel
+from ui import charts, distortions, lab, parts, tensorboard_panel
 
 CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
 CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"
@@ -43,7 +43,10 @@ def note(run: runs.Run, now: float) -> str:
     """The quiet words beside the name of a run that has begun."""
     stage = run.story.stages[-1]
     left, elapsed = time_left(run, now), run.story.last_t - stage.began
-    if stage.name == events.BOTTLENECKS and stage.done and elapsed > 1:
+    through_backbone = stage.name == events.BOTTLENECKS or (
+        stage.name == events.TRAINING and specs.is_distorted(run.spec)
+    )
+    if through_backbone and stage.done and elapsed > 1:
         return f"{stage.done / elapsed:.0f} photos/s · {left}"
     return left
 
@@ -268,6 +271,7 @@ def settings_rows(run: runs.Run) -> list[dict[str, str]]:
         "Steps": f"{spec.steps:,}",
         "Device": spec.device.upper(),
         "Batch": _batch(spec.train_batch_size),
+        "Distortions": distortions.in_words(spec),
         "Seed": str(spec.seed),
     }
     return [{"Setting": name, "Value": value} for name, value in rows.items()]

@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from engine.contract import events, specs
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.photo_folders import draw_photos
+from ui import lab
 
 
 def texts(app) -> str:
@@ -115,6 +117,70 @@ def test_unreadable_and_equal_photos_are_named_and_stop_nothing(visit, home, tmp
     assert "red/zz.jpg" in texts(app)
     assert "with the same content in two classes" in texts(app)
     assert not button(app, "Race 3 rates").disabled
+
+
+@pytest.fixture
+def classifier_ends(home):
+    """Ends the process that distorts photos for the page."""
+    yield
+    lab.classifier().close()
+
+
+def samples(app) -> list[tuple[str, str]]:
+    """What is written for those who cannot see the distorted photos, and which pictures they are."""
+    images = [image.proto.imgs[0] for image in app.image]
+    return [(image.alt, image.url) for image in images if "distorted" in image.alt]
+
+
+@pytest.mark.usefixtures("classifier_ends")
+def test_distortions_are_shown_on_a_photo_and_are_part_of_the_run(visit, home):
+    app = choose_lamps(visit("retraining", mode="single"))
+    assert "All off: every photo goes through the backbone once." in texts(app)
+    assert samples(app) == []
+    app.toggle(key="flip_left_right").set_value(True).run()
+    flipped = samples(app)
+    assert flipped[0][0] == "green/000.jpg distorted, 1 of 8"
+    assert len(flipped) == 8
+    assert len({url for _, url in flipped}) == 2  # as it is, or mirrored
+    app.slider(key="random_crop").set_value(30).run()
+    app.slider(key="random_scale").set_value(20).run()
+    app.slider(key="random_brightness").set_value(10).run()
+    assert len({url for _, url in samples(app)}) == 8
+    app.button(key="other_samples").click().run()
+    assert samples(app)[0][0] == "red/000.jpg distorted, 1 of 8"
+    button(app, "Start training").click().run()
+    run = finished(home)
+    asked = {"flip_left_right": True, "random_crop": 30, "random_scale": 20, "random_brightness": 10}
+    assert {name: getattr(run.spec, name) for name in specs.DISTORTIONS} == asked
+    app = visit("retraining", run=run.id)
+    app.session_state["run_tabs"] = "Settings"
+    app.run()
+    rows = dict(app.table[0].value[["Setting", "Value"]].itertuples(index=False))
+    assert rows["Distortions"] == "flip, crop 30%, scale 20%, brightness ±10%"
+
+
+@pytest.mark.usefixtures("classifier_ends")
+def test_a_photo_that_was_broken_since_it_was_looked_at_is_named_where_the_samples_would_be(visit, home, tmp_path):
+    app = choose_lamps(visit("retraining"))
+    (tmp_path / "lab" / "datasets" / "lamps" / "green" / "000.jpg").write_bytes(b"words")
+    app.toggle(key="flip_left_right").set_value(True).run()
+    assert "`green/000.jpg` cannot be shown: This picture cannot be used: the content is no JPEG" in texts(app)
+    assert samples(app) == []
+    app.button(key="other_samples").click().run()
+    assert len(samples(app)) == 8
+
+
+@pytest.mark.usefixtures("classifier_ends")
+def test_what_distortions_cost_is_said_against_the_run_without(visit, home):
+    app = choose_lamps(visit("retraining"))
+    app.slider(key="random_crop").set_value(10).run()
+    every = "every step runs 100 changed photos through the backbone."
+    assert f"The first run measures how long it takes on this CPU: {every}" in texts(app)
+    finished(home, start(visit, home))
+    app = choose_lamps(visit("retraining"))
+    app.slider(key="random_crop").set_value(10).run()
+    said = next(caption.value for caption in app.caption if caption.value.startswith("About"))
+    assert re.fullmatch(f"About .+ instead of .+ on this CPU: {every}", said)
 
 
 def start(visit, home, seed=0, mode="race"):
