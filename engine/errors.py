@@ -10,6 +10,7 @@ EngineError            may be shown to the visitor word for word
   GraphError           a frozen graph, or what is said of it, that cannot be used
   HubError             a TensorFlow Hub module that cannot be added
     NeedsSize          one that takes pictures of any size: say which
+  ImportRefused        a folder without curves that could be imported
   ClassifierError      the resident classifier could not answer
 """
 
@@ -39,6 +40,10 @@ class WorkerStartError(EngineError):
 
 
 class RunNotFound(EngineError):
+    pass
+
+
+class ImportRefused(EngineError):
     pass
 
 

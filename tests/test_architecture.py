@@ -21,7 +21,8 @@ MAY_KNOW = {
     WORKER: {WORKER, CONTRACT},
 }
 HEAVY = ["tensorflow", "tensorflow_hub", "tf_keras", "keras", "ai_edge_litert", "scipy", "sklearn"]
-OF_THE_WORKER = {"tensorflow", "tensorflow_hub", "ai_edge_litert", "numpy", "PIL", "tensorboard"}  # all that its Python has
+OF_THE_WORKER = {"tensorflow", "tensorflow_hub", "ai_edge_litert", "numpy", "PIL"}  # all that its Python has
+OF_THE_WORKER |= {"tensorboard", "google"}  # come with TensorFlow; google: protobuf
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -1,4 +1,4 @@
-"""python -m engine retrain | mnist | label_image | runs | assets: what the pages do, without a browser.
+"""python -m engine retrain | mnist | label_image | runs | import_summaries | assets: the pages, without a browser.
 
 Exit codes: 0 done, 1 failed, 2 bad arguments (nothing was started), 130 cancelled. Answers go to stdout, progress and
 failures to stderr. With --json every command prints one JSON object on stdout, last and alone. One module per command;
@@ -9,9 +9,9 @@ import argparse
 import sys
 
 from engine import settings
-from engine.cli import assets, label_image, mnist, retrain, runs
+from engine.cli import assets, import_summaries, label_image, mnist, retrain, runs
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
-from engine.errors import EngineError, PhotosError, RunNotFound, SpecError
+from engine.errors import EngineError, ImportRefused, PhotosError, RunNotFound, SpecError
 
 # name, module, help
 COMMANDS = [
@@ -19,6 +19,7 @@ COMMANDS = [
     ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
     ("label_image", label_image, "what a model says about a picture"),
     ("runs", runs, "list, cancel or delete runs"),
+    ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
 ]
 
@@ -36,7 +37,7 @@ def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
         print(error, file=sys.stderr)
         if options.json:
             print_json({"error": str(error)})
-        return BAD_ARGUMENTS if isinstance(error, (SpecError, PhotosError, RunNotFound)) else FAILED
+        return BAD_ARGUMENTS if isinstance(error, (SpecError, PhotosError, RunNotFound, ImportRefused)) else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
