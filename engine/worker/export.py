@@ -91,10 +91,10 @@ def write_graph(path, network, weights, bias, final_tensor_name):
     graph = tf.Graph()
     with graph.as_default():
         shape = [None if network.body.takes_batches else 1, row.size, row.size, 3]
-        pictures = tf.compat.v1.placeholder(tf.float32, shape, name="input")
-        if row.input_layer != "input":  # what users of that network have in their fingers: Mul
-            pictures = tf.identity(pictures, name=row.input_layer)
-        rgb = tf.add(tf.multiply(pictures, LABEL_IMAGE_STD), LABEL_IMAGE_MEAN, name="bottleneck_lab/rgb")
+        # By both names that label_image.py's users have in their fingers: a MobileNet's input, and Inception's Mul.
+        pictures = tf.identity(tf.compat.v1.placeholder(tf.float32, shape, name="input"), name="Mul")
+        levels = tf.multiply(pictures, LABEL_IMAGE_STD, name="bottleneck_lab/levels")
+        rgb = tf.add(levels, LABEL_IMAGE_MEAN, name="bottleneck_lab/rgb")
         tf.identity(classify(network, weights, bias, rgb), name=final_tensor_name)
         whole = tf.compat.v1.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def
     for node in whole.node:
@@ -252,7 +252,7 @@ class Exported(object):
         self.ways = {"saved_model": self._saved_model, "retrained_graph.pb": self._graph()}
         for path in (folder.tflite, folder.tflite_8bit):
             if os.path.isfile(path):
-                self.ways[os.path.basename(path)] = _tflite(path)
+                self.ways[os.path.basename(path)] = load_tflite(path)
 
     def from_bytes(self, image):
         # type: (Any) -> np.ndarray
@@ -284,8 +284,9 @@ class Exported(object):
         return run
 
 
-def _tflite(path):
+def load_tflite(path):
     # type: (str) -> Callable[[np.ndarray], np.ndarray]
+    """(1, size, size, 3) float32 RGB, 0..255 -> (classes,) float32."""
     interpreter = bottlenecks.tflite_interpreter()[0](model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
