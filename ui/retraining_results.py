@@ -12,7 +12,7 @@ from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, distortions, lab, parts, tensorboard_panel
+from ui import charts, distortions, exports, lab, parts, tensorboard_panel
 
 CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
 CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"
@@ -127,6 +127,7 @@ def _tabs(run: runs.Run, rows: list[LaneRow]) -> None:
         "Try it": lambda: _try_it(run),
         "Confusion": lambda: _confusion(run, rows),
         "Hardest photos": lambda: _hardest(run, rows),
+        "Files": lambda: exports.show(run),
         "TensorBoard": lambda: tensorboard_panel.show(run),
         "Settings": lambda: _settings(run),
         "Log": lambda: parts.log(run),

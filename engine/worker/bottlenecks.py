@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
@@ -300,7 +301,9 @@ def keep_tflite(path, function, shape, samples=None):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([sample] for sample in samples())
     try:
-        model = converter.convert()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what newer versions would rather be given
+            model = converter.convert()
     except Exception as error:  # the converter's own error class has moved between the versions
         raise NotConvertible(str(error))
     write_bytes(path, model)

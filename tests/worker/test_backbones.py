@@ -106,9 +106,8 @@ def with_the_original(home, folder):
     os.makedirs(target)
     with tarfile.open(os.path.join(folder, "mobilenet_v1_0.25_128_frozen.tgz")) as archive:
         for name in ("frozen_graph.pb", "quantized_graph.pb", "labels.txt"):
-            with archive.extractfile("mobilenet_v1_0.25_128/" + name) as source:
-                with open(os.path.join(target, name), "wb") as file:
-                    shutil.copyfileobj(source, file)
+            with open(os.path.join(target, name), "wb") as file:
+                shutil.copyfileobj(archive.extractfile("mobilenet_v1_0.25_128/" + name), file)
 
 
 def test_the_bottlenecks_of_the_original_come_out_as_they_were(original):
@@ -148,5 +147,5 @@ def test_a_damaged_original_is_refused_with_a_sentence(original):
     row = catalog.backbone("mobilenet_0.25_128")
     with open(backbones.weights_path(home, row), "r+b") as file:
         file.truncate(100000)
-    with pytest.raises(backbones.MissingWeights, match="The graph of MobileNet v1 0.25 128 .original. cannot be used"):
+    with pytest.raises(backbones.MissingWeights, match="cannot be used"):
         backbones.features(backbones.load(home, row), np.zeros((1, 128, 128, 3), np.float32))
