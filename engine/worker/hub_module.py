@@ -20,7 +20,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 import numpy as np
 
@@ -35,6 +35,20 @@ SMALLEST, LARGEST = 16, 1024  # pixels, for height and width
 TOLERANCE = 1e-3
 
 
+Frozen = NamedTuple(
+    "Frozen",
+    [
+        ("graph_def", Any),
+        ("entry", str),  # the layer that takes (N, size, size, 3) float32, 0..1
+        ("result", str),  # the layer with (N, width) float32
+        ("size", int),
+        ("width", int),
+        ("classes", bool),  # whether these are classes and no features
+        ("module", Callable[[np.ndarray], np.ndarray]),  # the module itself, to compare with
+    ],
+)
+
+
 class NeedsSize(GraphRefused):
     """The module takes pictures of any size; somebody has to say which."""
 
@@ -43,7 +57,7 @@ def add(home, handle, name="", size=None):
     # type: (LabHome, str, str, Optional[int]) -> catalog.Backbone
     """The backbone that was made of a module. Raises GraphRefused or NeedsSize."""
     handle = handle.strip()
-    name = _name(name or handle)
+    name = name_for(name or handle)
     if size is not None and not SMALLEST <= size <= LARGEST:
         raise GraphRefused("A size of {} is not possible; choose {} to {} pixels.".format(size, SMALLEST, LARGEST))
     cache = os.path.join(home.backbones, ".hub")
@@ -68,7 +82,7 @@ def add(home, handle, name="", size=None):
     return row
 
 
-def _name(words):
+def name_for(words):
     # type: (str) -> str
     """ "https://tfhub.dev/google/x/feature_vector/4" -> "hub_google_x_feature_vector_4"."""
     path = re.sub(r"^[a-z]+://[^/]*/", "", words)
@@ -179,28 +193,21 @@ def _freeze(folder, workplace, name, size, source):
     checked = saved_models.check(folder)
 
     import tensorflow as tf
-    import tensorflow_hub as hub
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     try:
-        module = hub.load(folder, tags=checked.tags)
-        function, answer = _function(module, checked.signature, size)
-        concrete = function.get_concrete_function()
-        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        frozen = (_frozen_tf1 if checked.of_tf1 else _frozen_tf2)(folder, checked, size)
     except GraphRefused:
         raise
     except Exception as error:  # a damaged SavedModel raises nearly anything
         raise GraphRefused("The module cannot be loaded: {}".format(graphs.sentence(error)))
-    graph_def = frozen.graph.as_graph_def()
-    graphs.check(graph_def, "The module")
-    side, width = frozen.inputs[0].shape[1], _width(frozen.outputs)
-    entry, result = [tensor.name.rpartition(":")[0] for tensor in (frozen.inputs[0], frozen.outputs[0])]
-    data = graph_def.SerializeToString()
+    graphs.check(frozen.graph_def, "The module")
+    data = frozen.graph_def.SerializeToString()
     if len(data) > graphs.FILE_LIMIT:
         raise GraphRefused("The frozen module has {:,.0f} MB, more than the lab reads.".format(len(data) / 1e6))
+    picture = np.random.RandomState(0).uniform(0, 1, (1, frozen.size, frozen.size, 3)).astype(np.float32)
     try:
-        picture = np.random.RandomState(0).uniform(0, 1, (1, side, side, 3)).astype(np.float32)
-        ours, theirs = graphs.call(graph_def, entry, picture, result).numpy(), concrete(tf.constant(picture)).numpy()
+        theirs = frozen.module(picture)
+        ours = graphs.call(frozen.graph_def, frozen.entry, picture, frozen.result).numpy()
     except tf.errors.OpError as error:
         raise GraphRefused("The module cannot be run: {}".format(graphs.sentence(error)))
     if not np.abs(ours - theirs).max() <= TOLERANCE * max(1.0, np.abs(theirs).max()):
@@ -211,51 +218,121 @@ def _freeze(folder, workplace, name, size, source):
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    probabilities = answer and bool(np.all(theirs >= 0) and abs(theirs.sum() - 1) < 1e-3)
+    probabilities = frozen.classes and bool(np.all(theirs >= 0) and abs(theirs.sum() - 1) < 1e-3)
     return catalog.Backbone(
         name=name,
         title="{} (TensorFlow Hub)".format(name[len("hub_") :].replace("_", " ")),
         format=catalog.GRAPH,
         asset="",
         weights="../backbones/{}/graph.pb".format(name),
-        size=side,
-        width=width,
+        size=frozen.size,
+        width=frozen.width,
         # TensorFlow Hub's convention for pictures: values from 0 to 1.
         mean=(0.0, 0.0, 0.0),
         std=(255.0, 255.0, 255.0),
         preprocessing=catalog.PILLOW,
-        input_layer=entry,
-        bottleneck_layer=result,
-        answer_layer=result if probabilities else "",
+        input_layer=frozen.entry,
+        bottleneck_layer=frozen.result,
+        answer_layer=frozen.result if probabilities else "",
         labels="",
         parameters=0,
         megabytes=round(len(data) / 1e6, 1),
         source="The module {}; bottlenecks are its {}".format(
-            source, "{:,} class outputs".format(width) if answer else "feature vector"
+            source, "{:,} class outputs".format(frozen.width) if frozen.classes else "feature vector"
         ),
         licence="as the module's authors say",
     )
 
 
-def _function(module, signature, size):
-    # type: (Any, str, Optional[int]) -> Tuple[Any, bool]
-    """(pictures -> the module's output, as a tf.function of one size; whether that output is of classes)"""
+def _frozen_tf2(folder, checked, size):
+    # type: (str, saved_models.Checked, Optional[int]) -> Frozen
     import tensorflow as tf
+    import tensorflow_hub as hub
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    if signature == saved_models.CALL:
+    module = hub.load(folder, tags=checked.tags)
+    if checked.signature == saved_models.CALL:
         key, call = "", module
         # Of each way to call it, (its arguments, its keywords); pictures come first in all.
         pictures = module.__call__.concrete_functions[0].structured_input_signature[0][0]
     else:
-        called = module.signatures[signature]
-        (_, inputs), outputs = called.structured_input_signature, called.structured_outputs
-        if len(inputs) != 1:
-            raise GraphRefused("The module takes {} inputs; the lab gives it pictures alone.".format(len(inputs)))
-        ((argument, pictures),) = inputs.items()
-        key = _output(outputs)
-        call = lambda images: called(**{argument: images})[key]  # noqa: E731
+        called = module.signatures[checked.signature]
+        inputs = called.structured_input_signature[1]
+        argument = _only(inputs)
+        pictures, key = inputs[argument], _output(called.structured_outputs)
+
+        def call(images):
+            # type: (Any) -> Any
+            return called(**{argument: images})[key]
+
+    side = _side(pictures, size)
+    spec = tf.TensorSpec([pictures.shape[0] if pictures.shape.rank else None, side, side, 3], tf.float32, name="images")
+    function = tf.function(lambda images: _tensor(call(images)), input_signature=[spec], autograph=False)
+    concrete = function.get_concrete_function()
+    width = _width(concrete.outputs[0])
+
+    def answers(picture):
+        # type: (np.ndarray) -> np.ndarray
+        assert module  # kept alive by this function: its variables go with it
+        return np.asarray(concrete(tf.constant(picture)))
+
+    constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    return Frozen(
+        constant.graph.as_graph_def(),
+        _layer(constant.inputs[0].name),
+        _layer(constant.outputs[0].name),
+        side,
+        width,
+        _is_of_classes(checked.signature, key, width),
+        answers,
+    )
+
+
+def _frozen_tf1(folder, checked, size):
+    # type: (str, saved_models.Checked, Optional[int]) -> Frozen
+    """In a session, because TF2's way to constants leaves TF1's reference variables as they are."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    graph = tf.Graph()
+    with graph.as_default():
+        session = v1.Session()
+        signature = v1.saved_model.load(session, checked.tags, folder).signature_def[checked.signature]
+        entry, key = signature.inputs[_only(signature.inputs)].name, _output(signature.outputs)
+        result = signature.outputs[key].name
+        side = _side(graph.get_tensor_by_name(entry), size)
+        width = _width(graph.get_tensor_by_name(result))
+        node = graphs.node_of(result)
+        constant = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [node])
+    return Frozen(
+        constant,
+        _layer(entry),
+        _layer(result),
+        side,
+        width,
+        _is_of_classes(checked.signature, key, width),
+        lambda picture: session.run(result, {entry: picture}),
+    )
+
+
+def _layer(tensor):
+    # type: (str) -> str
+    """ "images:0" -> "images", as people say it."""
+    return tensor[: -len(":0")] if tensor.endswith(":0") else tensor
+
+
+def _only(inputs):
+    # type: (Dict[str, Any]) -> str
+    if len(inputs) != 1:
+        raise GraphRefused("The module takes {} inputs; the lab gives it pictures alone.".format(len(inputs)))
+    return next(iter(inputs))
+
+
+def _side(pictures, size):
+    # type: (Any, Optional[int]) -> int
+    """Input height and width, pixels: the module's own where it says so, else `size`."""
     shape = pictures.shape.as_list() if pictures.shape.rank is not None else [None] * 4
-    if pictures.dtype != tf.float32 or len(shape) != 4 or shape[3] not in (None, 3):
+    if pictures.dtype.name != "float32" or len(shape) != 4 or shape[3] not in (None, 3):
         raise GraphRefused(
             "The module takes {} of the shape {}; the lab gives it float32 pictures of the shape (N, height, width, "
             "3).".format(pictures.dtype.name, shape)
@@ -265,11 +342,14 @@ def _function(module, signature, size):
         raise NeedsSize("The module takes pictures of any size. Say which one it shall get, in pixels.")
     if height != width:
         raise GraphRefused("The module takes {} x {} pixels; the lab makes squares.".format(width, height))
-    spec = tf.TensorSpec([shape[0], height, width, 3], tf.float32, name="images")
-    function = tf.function(lambda images: _tensor(call(images)), input_signature=[spec], autograph=False)
-    (output,) = function.get_concrete_function().outputs
-    classes = signature == "image_classification" or key in ("logits", "probabilities", "predictions")
-    return function, classes or _width([output]) in (1000, 1001)  # ImageNet's, without and with a background
+    return int(height)
+
+
+def _is_of_classes(signature, key, width):
+    # type: (str, str, int) -> bool
+    if signature == "image_classification" or key in ("logits", "probabilities", "predictions"):
+        return True
+    return width in (1000, 1001)  # ImageNet's, without and with a background
 
 
 def _output(outputs):
@@ -292,14 +372,14 @@ def _tensor(output):
     return output
 
 
-def _width(outputs):
+def _width(output):
     # type: (Any) -> int
-    """Length of the one output of shape (N, length)."""
-    shape = outputs[0].shape
-    if len(outputs) != 1 or shape.rank != 2 or not shape[1] or not outputs[0].dtype.is_floating:
+    """Length of the output of shape (N, length)."""
+    shape = output.shape
+    if shape.rank != 2 or not shape[1] or not output.dtype.is_floating:
         raise GraphRefused(
             "The module answers with {} of the shape {}; the lab needs one vector for each picture: a feature vector "
-            "or classes.".format(outputs[0].dtype.name, shape)
+            "or classes.".format(output.dtype.name, shape)
         )
     return int(shape[1])
 

@@ -33,6 +33,7 @@ Checked = NamedTuple(
     [
         ("tags", List[str]),  # of the graph to load
         ("signature", str),  # to call; CALL where there is none
+        ("of_tf1", bool),  # a graph for a session, without objects
     ],
 )
 
@@ -64,9 +65,9 @@ def check(folder):
     if len(saved_model.meta_graphs) == 1 and meta_graph.HasField("object_graph_def"):  # as TensorFlow tells them apart
         run = _run_by_objects(meta_graph, signature, name)
         graphs.refuse_operations(_operations(run, functions), name, WITH_VARIABLES)
-    else:
-        _check_tf1(meta_graph, functions, name)
-    return Checked(list(meta_graph.meta_info_def.tags), signature)
+        return Checked(list(meta_graph.meta_info_def.tags), signature, False)
+    _check_tf1(meta_graph, functions, name)
+    return Checked(list(meta_graph.meta_info_def.tags), signature, True)
 
 
 def check_files(folder, name):
