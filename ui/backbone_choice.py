@@ -49,9 +49,10 @@ def choose() -> Choice:
     if name == ADD:
         return Choice(None, "Add the module first, or choose another backbone.")
     row = rows[name]
+    came_from = assets.source_of(home, assets.asset(row.asset)) if row.asset else ""
     st.caption(
         f"{row.size}×{row.size} pixels, bottleneck {row.width:,} wide, {size(1e6 * row.megabytes)}",
-        help=f"{row.source}. {row.licence}.",
+        help=f"{row.source}. {row.licence}." + (f" Here from {came_from}." if came_from else ""),
     )
     if assets.find_backbone(home, row) is None:
         return Choice(row, f"{row.title} is not on this machine yet; fetch it first.")

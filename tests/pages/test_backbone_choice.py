@@ -90,6 +90,8 @@ def test_the_archive_of_an_original_can_be_given_and_a_run_starts_with_it(visit,
         assert answer in texts(app)
     app.file_uploader(key=f"archive_{ORIGINAL.asset}").upload("mine.tgz", archive()).run()
     assert "is not on this machine yet" not in texts(app)
+    (line,) = [each for each in app.caption if "160×160 pixels" in each.value]
+    assert "Here from mine.tgz (given by hand); its sum was not known beforehand" in line.help
     assert app.selectbox(key="backbone").value == ORIGINAL.name
     button(app, "Start training").click().run()
     run = finished(home)
