@@ -246,14 +246,15 @@ def takes_batches(graph_def, input_layer, output_layer, size):
         autograph=False,
     )
     pictures = np.random.RandomState(0).uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
-    shape = answer.get_concrete_function().outputs[0].shape
-    if shape.rank is not None and (shape.rank == 0 or shape[0] is not None):
-        return False
-    try:
-        both = answer(pictures).numpy()
-    except (tf.errors.OpError, ValueError):
-        return False
-    alone = np.concatenate([answer(picture[None]).numpy() for picture in pictures])
+    with tf.init_scope():  # called while another function is traced, it must compute all the same
+        shape = answer.get_concrete_function().outputs[0].shape
+        if shape.rank is not None and (shape.rank == 0 or shape[0] is not None):
+            return False
+        try:
+            both = answer(pictures).numpy()
+        except (tf.errors.OpError, ValueError):
+            return False
+        alone = np.concatenate([answer(picture[None]).numpy() for picture in pictures])
     return both.shape == alone.shape and bool(np.allclose(both, alone, rtol=1e-3, atol=1e-3 * np.abs(alone).max()))
 
 

@@ -123,6 +123,18 @@ def test_whether_several_pictures_can_be_given_at_once(tmp_path):
     assert not graphs.takes_batches(graph, "input", "mixed", 8)
 
 
+def test_that_is_found_out_while_another_function_is_traced_too(tmp_path):
+    graph = graphs.read(written(tmp_path, small()))
+    found = []
+
+    def traced(x):
+        found.append(graphs.takes_batches(graph, "input", "final_result", 8))
+        return x
+
+    tf.function(traced, autograph=False)(1.0)
+    assert found == [True]
+
+
 def batch_norm_graph(after):
     """The operation of 2015, which today's TensorFlow only knows in graphs of that age."""
     random = np.random.RandomState(2)
