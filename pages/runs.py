@@ -8,7 +8,7 @@ from engine import runs
 from engine.contract import events
 from engine.errors import EngineError
 from engine.words import count, size
-from ui import frame, lab, tables
+from ui import frame, imported_form, lab, tables
 
 header = frame.begin("Runs", "Everything that was run here, newest first.")
 rows = lab.rows()
@@ -59,3 +59,4 @@ else:
             elif st.button("Delete", icon=":material/delete:"):
                 delete(row)
             st.caption(row.title)
+imported_form.show()

@@ -9,7 +9,7 @@ Every chart is told whether the page is dark and how high it is in pixels; width
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Line:
     faint: bool = False  # thin, behind the others
     dots: bool = False  # every evaluation is marked: there are few
     labelled: bool = True  # at its end; one line of each lane is
+    compared: bool = False  # of another run: dashed, in gray, and its number is the first after the lanes'
 
 
 def lines(story: Story, titles: Mapping[str, str], split: str, measure: str, axis: str, weight: float) -> list[Line]:
@@ -142,6 +143,15 @@ def lines(story: Story, titles: Mapping[str, str], split: str, measure: str, axi
             )
         )
     return found
+
+
+def compared_line(
+    story: Story, lane: str, name: str, lanes: int, split: str, measure: str, axis: str, weight: float
+) -> Line | None:
+    """A lane of another run for a chart with that many lanes of its own; None where it has no such curve."""
+    found = lines(story, {lane: name}, split, measure, axis, weight)
+    number = min(lanes, SHOWN_LANES)
+    return replace(found[0], number=number, best=None, compared=True) if found else None
 
 
 def network_lines(
@@ -234,6 +244,8 @@ def curves(
     the hand holds it. A change anywhere else makes it build a new one.
     """
     colours = palette(dark)
+    compared = [line.name for line in drawn if line.compared]
+    names = [*lanes[:SHOWN_LANES], *compared]
     low, high = _range(drawn, measure)
     x: Spec = {"field": "x", "type": "quantitative", "scale": {"domain": [0, _of_frame("end")], "nice": False}}
     y_domain = [_of_frame("low"), _of_frame("high")]
@@ -266,12 +278,12 @@ def curves(
         x=x | {"axis": x_axis | _axis_words(colours)},
         y=y | {"axis": y_axis | _axis_words(colours)},
     )
-    layers = [corner, *_line_layers(lanes, colours, x, y), _crosshair_layer(lanes, colours, axis, x)]
+    layers = [corner, *_line_layers(names, len(compared), colours, x, y), _crosshair_layer(names, colours, axis, x)]
     frame = {"x": 0.0, "y": low, "end": float(end), "low": low, "high": high}
     return _chart(layers, height) | {
         "datasets": {"frame": [frame]}
         | _line_rows(drawn, measure, end, (low, high), height)
-        | {"crosshair": _crosshair_rows(drawn, lanes, measure, axis, end)},
+        | {"crosshair": _crosshair_rows(drawn, names, measure, axis, end)},
     }
 
 
@@ -363,12 +375,14 @@ def _line_rows(
     return {"points": points, "faint": faint, "dots": dots, "ends": ends, "leaders": leaders, "bests": bests}
 
 
-def _line_layers(lanes: Sequence[str], colours: Palette, x: Spec, y: Spec) -> list[Spec]:
+def _line_layers(names: Sequence[str], compared: int, colours: Palette, x: Spec, y: Spec) -> list[Spec]:
+    """`names` of the lanes in the order of creation, and behind them of so many that are compared with."""
     lane: Spec = {"field": "lane", "type": "nominal", "legend": None}
-    shown = list(lanes[:SHOWN_LANES])
-    colour = lane | {"scale": {"domain": shown, "range": list(colours.lanes[: len(shown)])}}
-    dashes = [[5, 3] if number == SHOWN_LANES - 1 else [1, 0] for number in range(len(shown))]
-    dash = lane | {"scale": {"domain": shown, "range": dashes}}
+    own = len(names) - compared
+    inks = [*colours.lanes[:own], *[colours.muted] * compared]
+    colour = lane | {"scale": {"domain": list(names), "range": inks}}
+    dashes = [[5, 3] if number >= min(own, SHOWN_LANES - 1) else [1, 0] for number in range(len(names))]
+    dash = lane | {"scale": {"domain": list(names), "range": dashes}}
     place_y, raw_y = y | {"field": "place"}, y | {"field": "raw"}
 
     def right(pixels: int) -> Spec:
@@ -416,14 +430,14 @@ def label_places(values: Sequence[float], low: float, high: float, height: int) 
     return places
 
 
-def _crosshair_rows(drawn: Sequence[Line], lanes: Sequence[str], measure: str, axis: str, end: float) -> list[Spec]:
+def _crosshair_rows(drawn: Sequence[Line], names: Sequence[str], measure: str, axis: str, end: float) -> list[Spec]:
     """120 places on the x axis, with every lane's value in words; "–" where a lane has none."""
     grid = np.linspace(0, end, CROSSHAIR_POINTS + 1)[1:]
     formats = {STEPS: "{:,.0f}", EPOCHS: "{:.2f}", SECONDS: "{:.1f} s"}
     rows: list[Spec] = [{"x": float(at), "at": formats[axis].format(at)} for at in grid]
     # Field names without dots: Vega reads "lr 0.05" as a path.
     for row in rows:
-        row |= {f"lane{number}": "–" for number in range(len(lanes[:SHOWN_LANES]))}
+        row |= {f"lane{number}": "–" for number in range(len(names))}
     for line in sorted(drawn, key=lambda line: not line.labelled):
         between = [(a + b) / 2 for a, b in itertools.pairwise(line.x)]
         for row, i in zip(rows, np.searchsorted(between, grid), strict=True):
@@ -433,10 +447,10 @@ def _crosshair_rows(drawn: Sequence[Line], lanes: Sequence[str], measure: str, a
     return rows
 
 
-def _crosshair_layer(lanes: Sequence[str], colours: Palette, axis: str, x: Spec) -> Spec:
+def _crosshair_layer(names: Sequence[str], colours: Palette, axis: str, x: Spec) -> Spec:
     """A rule on the nearest place, with one tooltip for every lane."""
     tooltip = [_text("at") | {"title": "Time" if axis == SECONDS else AXIS_TITLES[axis]}]
-    tooltip += [_text(f"lane{number}") | {"title": name} for number, name in enumerate(lanes[:SHOWN_LANES])]
+    tooltip += [_text(f"lane{number}") | {"title": name} for number, name in enumerate(names)]
     hover = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "fields": ["x"]}
     opacity = {"condition": {"param": "crosshair", "value": 1, "empty": False}, "value": 0}
     rule = _layer({"type": "rule", "color": colours.rule}, "crosshair", x=x, opacity=opacity)

@@ -115,6 +115,8 @@ class RunRow:
     bottleneck_seconds: float = 0.0
     race_seconds: float = 0.0
     distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
+    # Of an imported run:
+    lanes: tuple[str, ...] = ()
     # Of a comparison:
     networks: tuple[Learned, ...] = ()
     around_seconds: float = 0.0  # of everything but training
@@ -213,6 +215,14 @@ def _summary(run: runs.Run) -> RunRow:
         contents="",
         stays="",
     )
+    if run.is_imported:
+        return replace(
+            row,
+            short=run.spec.title,
+            contents="copies of the event files",
+            stays="The folder that it was imported from stays.",
+            lanes=tuple(run.lanes),
+        )
     return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
 
 

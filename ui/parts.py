@@ -29,6 +29,16 @@ def choice(label: str, options: Sequence[str], key: str, default: str = "") -> s
     )
 
 
+def curve_controls(lanes: int) -> tuple[str, str, str, float]:
+    """The controls above the curves of photos: split, measure and axis as charts.lines takes them, and the weight."""
+    split = choice("Photos", ["Validation", "Training"], "curve_split").lower()
+    measure = choice("Measure", ["Accuracy", "Loss"], "curve_measure")
+    axis = choice("Axis", ["Steps", "Seconds"], "curve_axis")
+    weight = smoothing_choice(lanes, "curve_smoothing")
+    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
+    return split, measure_field, charts.STEPS if axis == "Steps" else charts.SECONDS, weight
+
+
 def smoothing_choice(lanes: int, key: str) -> float:
     """The weight of smoothing; of many lanes the usual one is higher."""
     names, many = list(SMOOTHING), lanes > 2

@@ -12,7 +12,7 @@ from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, distortions, exports, lab, parts, tensorboard_panel
+from ui import charts, distortions, exports, imported_results, lab, parts, tensorboard_panel
 
 CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
 CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"
@@ -87,31 +87,28 @@ def _first_reaching(run: runs.Run, lane: str, accuracy: float) -> float | None:
 def _curves(run: runs.Run) -> None:
     race = len(run.lanes) > 1
     with st.container(horizontal=True, gap="small", key="chart_controls"):
-        split = parts.choice("Photos", ["Validation", "Training"], "curve_split")
-        measure = parts.choice("Measure", ["Accuracy", "Loss"], "curve_measure")
-        axis = parts.choice("Axis", ["Steps", "Seconds"], "curve_axis")
-        weight = parts.smoothing_choice(len(run.lanes), "curve_smoothing")
-    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
-    axis_field = charts.STEPS if axis == "Steps" else charts.SECONDS
-    titles = run.titles
-    drawn = charts.lines(run.story, titles, split.lower(), measure_field, axis_field, weight)
-    end = charts.x_end(run.story, run.spec.steps, axis_field)
+        split, measure, axis, weight = parts.curve_controls(len(run.lanes))
+        other = imported_results.choose()
+    drawn = charts.lines(run.story, run.titles, split, measure, axis, weight)
+    end = charts.x_end(run.story, run.spec.steps, axis)
+    compared = imported_results.line(other, run, split, measure, axis, weight)
+    if compared is not None:
+        drawn, end = [*drawn, compared], max(end, compared.x[-1])
     height = 350 if race else 300 if run.state == events.DONE else 440
     chart = charts.curves(
         drawn,
         list(run.titles.values()),
-        measure=measure_field,
-        axis=axis_field,
+        measure=measure,
+        axis=axis,
         end=end,
         height=height,
         dark=lab.is_dark(),
         narrow=lab.is_phone(),
     )
     # The figures are in the words once they rest: new words make the browser build the chart anew.
-    figures = (
-        "growing as the run goes on." if run.is_active else charts.curves_in_words(drawn, measure_field, axis_field)
-    )
-    alt = f"{split} {measure.lower()} of {count(len(drawn), 'lane')}, {figures}"
+    figures = "growing as the run goes on." if run.is_active else charts.curves_in_words(drawn, measure, axis)
+    what = "accuracy" if measure == charts.ACCURACY else "loss"
+    alt = f"{split.capitalize()} {what} of {count(len(drawn), 'lane')}, {figures}"
     st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     if len(run.lanes) > charts.SHOWN_LANES:
         rest = ", ".join(list(run.titles.values())[charts.SHOWN_LANES :])

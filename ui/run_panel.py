@@ -11,7 +11,7 @@ from engine import runs
 from engine.contract import events
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
-from ui import lab, mnist_results, parts, retraining_results
+from ui import imported_results, lab, mnist_results, parts, retraining_results
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour
@@ -81,6 +81,8 @@ class Kind(Protocol):
 
 
 def _kind(run: runs.Run) -> Kind:
+    if run.is_imported:
+        return imported_results
     return mnist_results if run.is_mnist else retraining_results
 
 
@@ -140,7 +142,7 @@ def _panel(run: runs.Run) -> None:
                     args=(run.id,),
                     disabled=run.cancel_asked,
                 )
-            elif run.state == events.DONE:
+            elif run.state == events.DONE and not run.is_imported:
                 _download(run, _kind(run).CONTENTS)
         if run.state == events.RUNNING and run.story.stages:
             _bars(run)
@@ -182,6 +184,8 @@ def _note(run: runs.Run) -> str:
         return f"number {len(ahead) + 1} in line, behind {first}"
     if run.state == events.RUNNING:
         return _kind(run).note(run, now) if run.story.stages else "starting"
+    if run.is_imported:
+        return _ago(run, now)
     took = duration(run.seconds) if run.seconds is not None else ""
     if run.state == events.DONE:
         return f"{took} in total · finished {_ago(run, now)}"
