@@ -1,10 +1,14 @@
 """Runs a program of the worker that answers one question and ends: JSON in, JSON out, no TensorFlow in the server."""
 
+import collections
 import contextlib
 import json
 import os
 import signal
 import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from engine.errors import EngineError, WorkerStartError
@@ -13,39 +17,60 @@ from engine.settings import APP_ROOT
 
 
 def ask(
-    worker_python: str, module: str, arguments: list[str], question: dict[str, Any] | None, seconds: float
+    worker_python: str,
+    module: str,
+    arguments: list[str],
+    question: dict[str, Any] | None,
+    seconds: float,
+    heard: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """The JSON object that `module` prints as its last line; `question` is its stdin.
 
-    After that many seconds it is killed with everything that it started. Raises WorkerStartError, and EngineError
-    with a sentence where no answer came.
+    `heard` gets each line of its stderr, from another thread. After that many seconds it is killed with everything
+    that it started. Raises WorkerStartError, and EngineError with a sentence where no answer came.
     """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:  # a pipe could be full before somebody reads it
+        json.dump(question or {}, asked)
+        asked.seek(0)
+        try:
+            process = subprocess.Popen(
+                [worker_python, "-m", module, *arguments],
+                cwd=APP_ROOT,
+                env=worker_environment(os.environ),
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # can be killed as a group
+            )
+        except OSError as error:
+            raise WorkerStartError(f"Cannot run WORKER_PYTHON={worker_python}: {error.strerror}.") from error
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        _kill(process)
+
+    clock = threading.Timer(seconds, give_up)
+    complaint: collections.deque[str] = collections.deque(maxlen=20)
+    listener = threading.Thread(target=_listen, args=(process, complaint, heard), daemon=True)
+    clock.start()
+    listener.start()
     try:
-        process = subprocess.Popen(
-            [worker_python, "-m", module, *arguments],
-            cwd=APP_ROOT,
-            env=worker_environment(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # can be killed as a group
-        )
-    except OSError as error:
-        raise WorkerStartError(f"Cannot run WORKER_PYTHON={worker_python}: {error.strerror}.") from error
-    try:
-        said, complaint = process.communicate(json.dumps(question or {}), timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise EngineError(
-            f"No answer came within {seconds:.0f} seconds, so it was given up. Try again later."
-        ) from None
+        assert process.stdout
+        with process.stdout:
+            said = process.stdout.read()
+        process.wait()
+        listener.join()
     finally:
-        if process.returncode is None:  # late, or the caller was interrupted
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        clock.cancel()
+        if process.poll() is None:  # the caller was interrupted
+            _kill(process)
+            process.wait()
+    if late.is_set():
+        raise EngineError(f"No answer came within {seconds:.0f} seconds, so it was given up. Try again later.")
     lines = said.splitlines()
     try:
         answer = json.loads(lines[-1])
@@ -56,8 +81,22 @@ def ask(
     return answer
 
 
-def _death(code: int, complaint: str) -> str:
+def _listen(process: subprocess.Popen[str], complaint: collections.deque[str], heard: Callable[[str], None]) -> None:
+    assert process.stderr
+    with process.stderr:
+        for line in process.stderr:
+            if line.strip():
+                complaint.append(line.strip())
+                heard(line.strip())
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended just now
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _death(code: int, complaint: collections.deque[str]) -> str:
     if code == -signal.SIGKILL:
         return "The process was ended from outside, usually because the memory ran out. Use a smaller model."
-    last = next((line.strip() for line in reversed(complaint.splitlines()) if line.strip()), "it said nothing")
+    last = complaint[-1] if complaint else "it said nothing"
     return f"The process that works on the file stopped without an answer ({last[:300]}). The file may be damaged."
