@@ -303,3 +303,22 @@ def test_confusion_writes_counts_and_leaves_zero_blank():
 def test_tiny_probabilities_are_below_a_tenth_of_a_percent():
     rows = charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False)["layer"][0]["data"]["values"]
     assert [row["words"] for row in rows] == ["99.8%", "<0.1%"]
+
+
+def test_a_curve_of_another_run_is_dashed_behind_no_colour_of_a_lane(story):
+    other = Story()
+    other.curves[("old run", "validation")] = Curve([0, 3000], [0.0, 9.0], [0.5, 0.875], [1.0, 0.5])
+    line = charts.compared_line(other, "old run", "Of 2017", 3, charts.VALIDATION, charts.ACCURACY, charts.STEPS, 0.0)
+    assert line is not None
+    spec = chart([*drawn(story), line])
+    alt.Chart.from_dict(spec)
+    (smoothed,) = (layer["encoding"] for layer in spec["layer"] if "strokeDash" in layer["encoding"])
+    names = [*NAMES, "Of 2017"]
+    assert smoothed["color"]["scale"] == {"domain": names, "range": [*charts.LIGHT.lanes[:3], charts.LIGHT.muted]}
+    assert smoothed["strokeDash"]["scale"]["range"] == [[1, 0], [1, 0], [1, 0], [5, 3]]
+    points = [(row["x"], row["y"]) for row in spec["datasets"]["points"] if row["lane"] == "Of 2017"]
+    assert points == [(0.0, 0.5), (3000.0, 0.875)]
+    assert [row["lane3"] for row in spec["datasets"]["crosshair"]][::40] == ["50.0%", "50.0%", "87.5%"]
+    assert [row["lane"] for row in spec["datasets"]["bests"]] == NAMES  # the best of another run is not marked
+    missing = charts.compared_line(other, "old run", "Of 2017", 3, charts.TRAINING, charts.LOSS, charts.STEPS, 0.0)
+    assert missing is None
