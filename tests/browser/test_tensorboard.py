@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, expect
 
-from engine import photos, tensorboard
+from engine import imported, photos, settings, tensorboard
 from engine.contract import specs
 from engine.queue import Queue
 from engine.runs import open_run
@@ -70,3 +70,25 @@ def test_tensorboard_starts_shows_the_run_in_its_tab_and_ends(visitor, busy_lab,
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start TensorBoard")).to_be_visible()
     assert tensorboard.state(busy_lab.home).state == tensorboard.STOPPED
+
+
+def test_imported_curves_lie_over_those_of_a_run(visitor, busy_lab, run_id):
+    source = Path(busy_lab.home.run(run_id).summaries)
+    lab = settings.load({"LAB_HOME": busy_lab.home.path})
+    imported_id = imported.import_summaries(lab, source / "0.5", "Of 2017").run_id
+    here = visitor()
+    here.page.goto(f"{busy_lab.url}/retraining?run={run_id}")
+    here.page.get_by_role("combobox", name="Compare with").click()
+    here.page.get_by_role("option", name="Of 2017").click()
+    expect(here.page.get_by_test_id("stVegaLiteChart").get_by_text("Of 2017")).to_be_visible()
+    here.page.mouse.move(1, 1)
+    here.page.wait_for_timeout(700)
+    assert here.violations() == []
+    for address in (f"/retraining?run={imported_id}", "/runs"):
+        phone = visitor(phone=True)
+        phone.page.goto(busy_lab.url + address)
+        words = "Of 2017 · imported" if "run=" in address else "Import TensorBoard files"
+        phone.page.get_by_text(words).first.click()
+        phone.page.wait_for_timeout(1000)
+        assert phone.violations() == []
+        assert phone.overflow() <= 0
