@@ -1,4 +1,4 @@
-"""python -m engine retrain | mnist | label_image | runs | import_summaries | assets: the pages, without a browser.
+"""python -m engine COMMAND: what the pages do, without a browser. The commands are in COMMANDS.
 
 Exit codes: 0 done, 1 failed, 2 bad arguments (nothing was started), 130 cancelled. Answers go to stdout, progress and
 failures to stderr. With --json every command prints one JSON object on stdout, last and alone. One module per command;
@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from engine import settings
-from engine.cli import assets, import_summaries, label_image, mnist, retrain, runs
+from engine.cli import assets, evaluate, import_summaries, inspect_graph, label_image, mnist, retrain, runs
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
 from engine.errors import EngineError, ImportRefused, PhotosError, RunNotFound, SpecError
 
@@ -18,6 +18,8 @@ COMMANDS = [
     ("retrain", retrain, "learn from photos, one lane per learning rate"),
     ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
     ("label_image", label_image, "what a model says about a picture"),
+    ("evaluate", evaluate, "how often a model is right on a folder of photos"),
+    ("inspect_graph", inspect_graph, "what a frozen graph is, without running it"),
     ("runs", runs, "list, cancel or delete runs"),
     ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),

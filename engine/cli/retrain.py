@@ -166,7 +166,7 @@ def _fetch(options: argparse.Namespace, lab: settings.Settings, row: catalog.Bac
         stand_in = catalog.backbone(catalog.STAND_INS[row.name])
         fetch_backbone(lab, stand_in)
         print(
-            f"{error} {stand_in.title} stands in for {row.title}: the same architecture with other weights, and its "
+            f"{error}\n{stand_in.title} stands in for {row.title}: the same architecture with other weights, and its "
             f"figures are not the original's. {stand_in.source}.",
             file=sys.stderr,
         )

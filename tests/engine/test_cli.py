@@ -1,6 +1,7 @@
 """The command line as a process of its own, with tests.fakes.fake_worker in the place of TensorFlow."""
 
 import json
+import math
 import os
 import pty
 import signal
@@ -522,6 +523,21 @@ def test_runs_are_listed_and_deleted(home: LabHome, lights: Path) -> None:
 
 CLASSIFIER = """#!{python}
 import json, sys
+how = dict(input_layer="input", output_layer="final_result", input_height=128, input_width=128)
+how.update(input_mean=127.5, input_std=127.5)
+if "engine.worker.graphs" in sys.argv:
+    one = dict(name="input", dtype="float32", shape=[None, 128, 128, 3])
+    counts = dict(bytes=1900000, nodes=3, operations={{"Const": 2, "Softmax": 1}}, parameters=470000, classes=2)
+    outputs = [dict(name="final_result", shape=[1, 2])]
+    print(json.dumps(dict(how, **counts, inputs=[one], outputs=outputs, guess="Why.")))
+    sys.exit()
+if "engine.worker.evaluate" in sys.argv:
+    asked = json.load(sys.stdin)
+    print("1 of 2", file=sys.stderr)
+    rows = [[label, 1, sum(at == number for _, at in asked["photos"])] for number, label in enumerate(asked["labels"])]
+    told = dict(accuracy=0.25, cross_entropy=1.5, photos=len(asked["photos"]), classes=2, per_class=rows)
+    print(json.dumps(dict(how, **told, skipped=[["a/b.jpg", "it is damaged"]])))
+    sys.exit()
 for line in sys.stdin:
     asked = json.loads(line)
     top = [["military uniform", 0.671804], ["bow tie", 0.1]][: asked["top"]]
@@ -648,6 +664,79 @@ def test_labels_in_another_order_are_warned_of(home: LabHome, lights: Path, grap
     assert found == (
         "The picture goes into input as 128 x 128 pixels, mean 127.5, std 127.5; final_result answers. A reason."
     )
+
+
+# --- evaluate and inspect_graph --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uniforms(tmp_path: Path, lights: Path) -> Path:
+    """Photos in folders that are called as the fake's labels: 2 and 6."""
+    folder = tmp_path / "uniforms"
+    for name, colour, count in (("Bow Tie", "red", 2), ("military_uniform", "green", 6)):
+        (folder / name).mkdir(parents=True)
+        for photo in sorted((lights / colour).iterdir())[:count]:
+            (folder / name / photo.name).symlink_to(photo)
+    return folder
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_model_is_evaluated_photo_by_photo(home: LabHome, uniforms: Path) -> None:
+    ended = engine("evaluate", "--model=mobilenet_v2", f"--image_dir={uniforms}")
+    assert ended.returncode == 0, ended.stderr
+    # It says military uniform 0.671804, bow tie 0.1 of every photo.
+    entropy = -(6 * math.log(0.671804) + 2 * math.log(0.1)) / 8
+    assert ended.stdout.splitlines() == [
+        "bow tie             0.0% of 2",
+        "military uniform  100.0% of 6",
+        "Accuracy = 75.0% (N=8)",
+        f"Cross entropy = {entropy:.6f}",
+    ]
+    said = json.loads(engine("evaluate", "--model=mobilenet_v2", f"--image_dir={uniforms}", "--json").stdout)
+    assert (said["accuracy"], said["photos"], said["skipped"]) == (0.75, 8, [])
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_graph_is_evaluated_by_a_worker(home: LabHome, uniforms: Path, graph: list[str]) -> None:
+    ended = engine("evaluate", *graph, f"--image_dir={uniforms}")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "bow tie            50.0% of 2",
+        "military uniform   16.7% of 6",
+        "Accuracy = 25.0% (N=8)",
+        "Cross entropy = 1.500000",
+    ]
+    assert "a/b.jpg is left out: it is damaged." in ended.stderr
+    said = json.loads(engine("evaluate", *graph, f"--image_dir={uniforms}", "--json").stdout)
+    assert (said["cross_entropy"], said["input_mean"], said["classes"]) == (1.5, 127.5, 2)
+    assert said["per_class"][0] == {"label": "bow tie", "right": 1, "photos": 2}
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_folder_that_is_no_label_cannot_be_evaluated(home: LabHome, lights: Path, graph: list[str]) -> None:
+    for model in (graph, ["--model=mobilenet_v2"]):
+        ended = engine("evaluate", *model, f"--image_dir={lights}")
+        assert ended.returncode == 2
+        assert "has no label green and no red and no yellow; it has bow tie, military uniform." in ended.stderr
+
+
+@pytest.mark.usefixtures("classifier")
+def test_a_graph_is_told_in_lines_with_the_flags_that_fit_it(home: LabHome, graph: list[str]) -> None:
+    path = graph[0].partition("=")[2]
+    ended = engine("inspect_graph", path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "input       input, float32, any x 128 x 128 x 3",
+        "output      final_result, 1 x 2",
+        "parameters  470,000",
+        "on disk     1.9 MB",
+        "nodes       3: Const 2, Softmax 1",
+        "label_image --input_layer=input --input_height=128 --input_width=128 --input_mean=127.5 --input_std=127.5 "
+        "--output_layer=final_result",
+        "Why.",
+    ]
+    said = json.loads(engine("inspect_graph", path, "--json").stdout)
+    assert (said["file"], said["parameters"], said["guess"]) == (path, 470000, "Why.")
 
 
 # --- assets ----------------------------------------------------------------------------------------------------------
