@@ -80,7 +80,7 @@ def test_files_are_imported_on_runs_and_shown_as_curves(visit, home, elsewhere):
     app = visit("retraining", run=made.id)
     assert "**Of 2017 · imported**" in texts(app)
     assert lines_of(app) == ["retrain_logs"]
-    assert elsewhere in str(app.table[0].value)
+    assert elsewhere in list(app.table[0].value["Value"])
     assert not [each for each in app.get("download_button") if "Download" in str(each.proto)]
 
 
