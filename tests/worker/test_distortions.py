@@ -84,6 +84,24 @@ def test_brightness_multiplies_within_its_range_and_is_not_clipped():
     assert abs(factors.mean() - 1) < 0.04
 
 
+def test_with_the_original_preprocessing_it_is_what_retrain_py_s_operations_make_of_the_same_draws():
+    import tensorflow as tf
+
+    asked = {"flip_left_right": True, "random_crop": 15, "random_scale": 40, "random_brightness": 70}
+    drawn = draws(6, catalog.TENSORFLOW, **asked)
+    for position in range(6):
+        larger, down, across, mirrored, brighter = np.random.RandomState([0, 4, 1, position]).random_sample(5)
+        precrop = int((1.0 + 15 / 100.0) * (1.0 + larger * 0.4) * SIZE)
+        pixels = tf.cast(np.asarray(slope())[None], tf.float32)
+        pixels = tf.compat.v1.image.resize_bilinear(pixels, [precrop, precrop])[0]
+        top, left = [int(share * (precrop - SIZE + 1)) for share in (down, across)]
+        pixels = tf.slice(pixels, [top, left, 0], [SIZE, SIZE, 3])
+        if mirrored < 0.5:
+            pixels = tf.image.flip_left_right(pixels)
+        expected = tf.multiply(pixels, np.float32(0.3 + brighter * 1.4)).numpy()
+        assert np.abs(drawn[position] - expected).max() < 1e-4 * 255
+
+
 def test_one_setting_does_not_change_what_the_others_draw():
     flipped = draws(50, flip_left_right=True, random_crop=30)
     cropped = draws(50, random_crop=30)
