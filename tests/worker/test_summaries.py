@@ -35,7 +35,8 @@ features = (np.eye(3)[labels].repeat(4, axis=1) + random.randn(90, 12) / 4).asty
 split = heads.Split(features, labels)
 spec = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.1, 1.0), steps=40, summaries_dir=other)
 photos = dataset.Dataset("Clusters", "/", ["a", "b", "c"], [])
-retrain._race(spec, photos, {"training": split, "validation": split}, folder, Reporter(folder))
+splits = {"training": split, "validation": split}
+retrain._race(spec, photos, [], splits, None, None, folder, Reporter(folder))
 """
 
 
