@@ -98,7 +98,7 @@ def test_the_graph_that_retrain_py_made_is_right_on_its_own_photos():
         pytest.skip("LAB_TEST_DATA names no folder with the larger test data")
     folder = os.path.join(data, "tf1", "plates_mobilenet_0.25_128")
     with open(os.path.join(folder, "retrained_labels.txt")) as file:
-        labels = file.read().split("\n")
+        labels = file.read().splitlines()
     photos = []
     for state in ("Indiana", "Wyoming"):
         pictures = os.path.join(folder, "golden", "images", state)

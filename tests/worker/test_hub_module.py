@@ -1,9 +1,11 @@
 """TensorFlow Hub modules as backbones of the lab: what is added, and what is not."""
 
+import http.server
 import io
 import os
 import re
 import tarfile
+import threading
 
 import numpy as np
 import pytest
@@ -88,6 +90,7 @@ def packed(tmp_path, members, name="module.tar.gz"):
 
 def files_of(folder, prefix):
     for parent, _, names in os.walk(folder):
+        yield prefix + os.path.relpath(parent, folder), b"", tarfile.DIRTYPE
         for name in names:
             path = os.path.join(parent, name)
             with open(path, "rb") as file:
@@ -123,6 +126,70 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(empty, tmp_path, member
         hub_module.add(empty, packed(tmp_path, members))
     assert os.listdir(empty.backbones) == [".hub"]
     assert not (tmp_path / "escaped").exists()
+
+
+class Site(object):
+    """A module's site on this machine; `asked` counts what it was asked for."""
+
+    def __init__(self, archive):
+        with open(archive, "rb") as file:
+            self.archive = file.read()
+        self.asked = []
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(site.archive)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.handle = "http://127.0.0.1:{}/google/features/1".format(self.server.server_port)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_an_address_is_fetched_once_and_kept(empty, tmp_path, features):
+    with Site(packed(tmp_path, files_of(features, "./"))) as site:
+        row = hub_module.add(empty, site.handle)
+        assert hub_module.add(empty, site.handle, name="again").name == "hub_again"
+        assert site.asked == ["/google/features/1?tf-hub-format=compressed"]
+    assert (row.name, row.width) == ("hub_google_features_1", 6)
+    assert site.handle in row.source
+
+
+@pytest.mark.parametrize(
+    "members, sentence",
+    [
+        ([("../escaped", b"x", tarfile.REGTYPE)], "cannot be fetched from"),
+        ([("a", b"", tarfile.SYMTYPE)], "cannot be fetched from"),
+        ([("readme", b"x", tarfile.REGTYPE)], "no file saved_model.pb"),
+    ],
+)
+def test_an_address_with_something_else_is_refused_and_fetched_anew_the_next_time(
+    empty, tmp_path, features, members, sentence
+):
+    with Site(packed(tmp_path, members)) as site:
+        with pytest.raises(GraphRefused, match=sentence):
+            hub_module.add(empty, site.handle)
+        assert not [
+            each for each in os.listdir(os.path.join(empty.backbones, ".hub")) if each.endswith((".lock", ".tmp"))
+        ]
+        with open(packed(tmp_path, files_of(features, "./")), "rb") as file:
+            site.archive = file.read()
+        assert hub_module.add(empty, site.handle).width == 6
 
 
 def test_a_damaged_archive_is_refused(empty, tmp_path, features):
