@@ -91,6 +91,56 @@ class DigitAnswer:
     device: str  # "CPU"
 
 
+@dataclass(frozen=True)
+class Skew:
+    """What a model says of a picture that went in through one setting, usual or plausible and wrong."""
+
+    name: str  # "BGR in place of RGB"; "As it should be" where is_usual
+    top: list[tuple[str, float]]  # label, probability 0..1; most probable first
+    is_usual: bool
+    seen_png: bytes  # the picture as the model then sees it
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Which parts of a picture a model's score for one label hangs on."""
+
+    grid: list[list[float]]  # rows from the top. Occlusion: by how much the score falls; Grad-CAM: 0..1, 1 strongest
+    label: str
+    score: float  # 0..1, of that label in the whole picture
+    seconds: float
+    seen_png: bytes  # the picture as the model sees it, which the grid covers
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training photo that the backbone finds like a picture."""
+
+    path: str  # absolute; "" where the photo is no longer at its place
+    file: str  # relative to the photos' folder
+    label: str
+    distance: float  # cosine, 0 the same direction to 2 the opposite one
+    split: str  # "training"
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """Whether a picture looks like nothing that a run learned from."""
+
+    is_none_of_these: bool
+    distance: float | None  # cosine, to the nearest training photo; None where the run keeps no bottlenecks of those
+    score: float  # 0..1, calibrated, of the most probable label
+    distance_threshold: float | None  # above it: none of these; None where the distance is not judged
+    score_threshold: float  # below it: none of these
+    false_alarms: int  # photos of the testing split that are called none of these
+    photos: int  # of the testing split
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """0..1"""
+        return self.false_alarms / self.photos
+
+
 class Classifier:
     """One per server, one question at a time. The process starts with the first one and comes back after a death."""
 
@@ -144,6 +194,44 @@ class Classifier:
         encoded = base64.b64encode(photo).decode()
         question = {"distort": encoded, "backbone": spec.backbone, "settings": settings, "seed": seed, "count": count}
         return [base64.b64decode(sample) for sample in self._answer(question)["samples"]]
+
+    def skew(self, model: str, image: bytes) -> list[Skew]:
+        """A picture through the model's own setting, which comes first, and through each plausible wrong one.
+
+        Raises ClassifierError with a sentence, as all questions do.
+        """
+        return [
+            Skew(top=_pairs(row.pop("top")), seen_png=base64.b64decode(row.pop("seen")), **row)
+            for row in self._explain("skew", model, image)["settings"]
+        ]
+
+    def occlusion(self, model: str, image: bytes, label: str | None = None) -> Heat:
+        """By how much a label's score falls when a gray square covers a part of the picture; any model.
+
+        `label`: the most probable one where none is given.
+        """
+        return _heat(self._explain("occlusion", model, image, label=label))
+
+    def grad_cam(self, model: str, image: bytes, label: str | None = None) -> Heat:
+        """Where the last convolutions find what speaks for a label (Selvaraju et al. 2017). Loads TensorFlow.
+
+        Raises ClassifierError with the reason where the model has no gradients.
+        """
+        return _heat(self._explain("grad_cam", model, image, label=label))
+
+    def neighbours(self, model: str, image: bytes, count: int = 8) -> list[Neighbour]:
+        """The training photos of a run whose bottlenecks lie nearest, nearest first.
+
+        Raises ClassifierError with the reason: no run, or one whose bottlenecks are no longer kept.
+        """
+        return [Neighbour(**row) for row in self._explain("neighbours", model, image, count=count)["photos"]]
+
+    def outlier(self, model: str, image: bytes) -> Outlier:
+        """Whether the picture is none of what a run has learned. Raises ClassifierError where it was never measured."""
+        return Outlier(**self._explain("outlier", model, image))
+
+    def _explain(self, question: str, model: str, image: bytes, **more: Any) -> dict[str, Any]:
+        return self._answer({"explain": question, "model": model, "image": base64.b64encode(image).decode()} | more)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         line = json.dumps(question)
@@ -209,6 +297,14 @@ class Classifier:
                 if self._process.stdin:
                     self._process.stdin.close()
             self._process = None
+
+
+def _pairs(rows: list[list[Any]]) -> list[tuple[str, float]]:
+    return [(label, score) for label, score in rows]
+
+
+def _heat(answer: dict[str, Any]) -> Heat:
+    return Heat(seen_png=base64.b64decode(answer.pop("seen")), **answer)
 
 
 def _pump(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:

@@ -61,6 +61,8 @@ class RunFolder(object):
         self.intermediate = os.path.join(self.artifacts, "intermediate")  # intermediate_<step>.pb, likewise
         self.contract = os.path.join(self.artifacts, "contract.json")
         self.predictions = os.path.join(self.artifacts, "predictions.json")
+        self.calibration = os.path.join(self.artifacts, "calibration.json")  # see worker/calibration.py
+        self.photos = os.path.join(self.artifacts, "photos.json")  # the sha256 of every photo used, likewise
         self.networks = os.path.join(self.artifacts, "networks")  # <lane>.tflite and <lane>/, a SavedModel
         self.digits = os.path.join(self.artifacts, "digits.npz")  # pictures that the page shows, see worker/mnist.py
 
