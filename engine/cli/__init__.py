@@ -6,6 +6,7 @@ each imports the rest of the engine in its functions, so that `assets` with noth
 """
 
 import argparse
+import os
 import sys
 
 from engine import settings
@@ -35,6 +36,9 @@ def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
     except KeyboardInterrupt:
         print("Cancelled.", file=sys.stderr)
         return CANCELLED
+    except BrokenPipeError:  # `| head` has seen enough; a run that was started goes on by itself
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return FAILED
     except EngineError as error:
         print(error, file=sys.stderr)
         if options.json:

@@ -39,6 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--input_mean", type=float, help="subtracted from RGB 0..255")
     add("--input_std", type=float, help="then divided by")
     add("--model", help="in place of a graph: a run's id or folder, or a backbone with its ImageNet labels")
+    add("--model_dir", help="a folder that holds that backbone's archive, or what was in it")
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def _run_or_backbone(options: argparse.Namespace, lab: settings.Settings) -> tup
     except KeyError:
         pass
     else:
-        fetch_backbone(lab, row)
+        fetch_backbone(lab, row, options.model_dir)
         if row.labels == catalog.IMAGENET_NAMES:
             need(lab, "imagenet_names")
         return lab.home, row.name

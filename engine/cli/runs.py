@@ -38,7 +38,11 @@ def _list_runs(options: argparse.Namespace, lab: settings.Settings) -> int:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         print(f"{run.id}  {run.state:9}  {when}  {run.title}")
     if not found:
-        print("No runs yet. Start one with: python -m engine retrain --image_dir traffic_lights", file=sys.stderr)
+        print(
+            "No runs yet. Start one with: "
+            "python -m engine retrain --image_dir traffic_lights --architecture mobilenet_v2",
+            file=sys.stderr,
+        )
     return DONE
 
 
