@@ -78,6 +78,19 @@ class Answer:
     input_mean: float = 0.0  # subtracted from RGB 0..255; 0 and 1 where the model normalises by itself
     input_std: float = 1.0
     found: str = ""  # of a graph file: why these and no others, a sentence for people
+    p95_seconds: float | None = None  # 95 of 100 calls take no longer; None without repeats
+    score_calibrated: float | None = None  # 0..1, of the most probable label; None where it was never measured
+    note: str = ""  # "On the CPU, because a run uses the GPU." A sentence for people
+    was_restarted: bool = False  # the process had died, came back and answered
+
+
+@dataclass(frozen=True)
+class Resident:
+    """What the classifier keeps in memory between two questions."""
+
+    bytes: int  # of all models together, an estimate
+    limit_bytes: int  # beyond it, the model that was not asked for longest leaves
+    models: list[tuple[str, int]]  # key, bytes; the one asked last comes last
 
 
 @dataclass(frozen=True)

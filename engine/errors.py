@@ -10,6 +10,8 @@ EngineError            may be shown to the visitor word for word
   GraphError           a frozen graph, or what is said of it, that cannot be used
   HubError             a TensorFlow Hub module that cannot be added
     NeedsSize          one that takes pictures of any size: say which
+  ModelNotFound        no such model, or a key that can be none's
+  ModelRefused         a model that cannot be added
   ImportRefused        a folder without curves that could be imported
   ClassifierError      the resident classifier could not answer
 """
@@ -40,6 +42,14 @@ class WorkerStartError(EngineError):
 
 
 class RunNotFound(EngineError):
+    pass
+
+
+class ModelNotFound(EngineError):
+    pass
+
+
+class ModelRefused(EngineError):
     pass
 
 

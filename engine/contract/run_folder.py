@@ -2,7 +2,9 @@
 
     LAB_HOME/
       runs/<id>/           one run, see RunFolder
-      datasets/            what visitors uploaded
+      datasets/            what visitors uploaded to learn from
+      pictures/            what they uploaded to be classified, one folder for each run
+      models/<id>/         models that visitors uploaded, see engine/contract/models.py
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       queue/               who is next, see engine/contract/tickets.py
@@ -25,6 +27,8 @@ class LabHome(object):
         self.path = os.path.abspath(str(path))
         self.runs = os.path.join(self.path, "runs")
         self.datasets = os.path.join(self.path, "datasets")
+        self.pictures = os.path.join(self.path, "pictures")
+        self.models = os.path.join(self.path, "models")
         self.backbones = os.path.join(self.path, "backbones")
         self.assets = os.path.join(self.path, "assets")
         self.derived = os.path.join(self.assets, "derived")
