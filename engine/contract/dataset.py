@@ -1,4 +1,4 @@
-"""Which photos a run learns from: owns dataset.json, written once when the run is queued.
+"""Which photos a run learns from or classifies: owns dataset.json, written once when the run is queued.
 
 Python 3.6, standard library only.
 """
@@ -18,6 +18,7 @@ Photo = NamedTuple(
     "Photo",
     [
         ("file", str),  # relative to the dataset's root, "<class folder>/<file name>", with "/"
+        # Of photos that are only classified: -1 and "" where nobody says what they show and they belong to no split.
         ("label", int),  # index into Dataset.labels
         ("split", str),  # one of SPLITS
     ],

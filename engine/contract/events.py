@@ -23,6 +23,8 @@ SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING = (
 RETRAIN_STAGES = (SCANNING, BOTTLENECKS, TRAINING, EVALUATING, EXPORTING)
 LOADING = "Loading"
 MNIST_STAGES = (LOADING, TRAINING, EVALUATING, EXPORTING)
+CLASSIFYING = "Classifying"
+CLASSIFY_STAGES = (LOADING, CLASSIFYING)
 
 State = NamedTuple(
     "State",
@@ -204,6 +206,39 @@ MnistResult = NamedTuple(  # the final figures of a comparison
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
     ],
 )
+ModelLoaded = NamedTuple(  # what classifies many pictures; its labels are in artifacts/labels.txt
+    "ModelLoaded",
+    [
+        ("t", float),
+        ("runtime", str),  # for people: "LiteRT"
+        ("device", str),  # for people: "CPU"
+        ("input_height", int),  # pixels
+        ("input_width", int),  # pixels
+        ("load_seconds", float),  # reading its file and the first call
+    ],
+)
+Classified = NamedTuple(  # a block of pictures that were classified, at most 0.5 s of them
+    "Classified",
+    [
+        ("t", float),
+        ("photo", List[int]),  # places in dataset.json, ascending
+        # One after the other for each photo, the most probable first; spec.top of them, fewer where the model has fewer
+        ("label", List[int]),  # places in artifacts/labels.txt
+        ("score", List[float]),  # 0..1
+        ("learned", List[bool]),  # of each photo: the model learned from these very bytes; False where nobody knows
+    ],
+)
+ClassifyResult = NamedTuple(  # the final figures of many pictures; who is right is judged from what each was said to be
+    "ClassifyResult",
+    [
+        ("t", float),
+        ("photos", int),  # classified
+        ("decode_seconds", float),  # core-seconds of reading, decoding and resizing
+        ("network_seconds", float),  # inside the network, all photos
+        ("photo_seconds", float),  # of the network for one photo, the median
+        ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
+    ],
+)
 Error = NamedTuple(
     "Error",
     [
@@ -232,6 +267,9 @@ _KINDS = {
     "network_result": NetworkResult,
     "network_exported": NetworkExported,
     "mnist_result": MnistResult,
+    "model_loaded": ModelLoaded,
+    "classified": Classified,
+    "classify_result": ClassifyResult,
     "error": Error,
 }  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}

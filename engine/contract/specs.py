@@ -103,12 +103,25 @@ ImportedSpec = NamedTuple(  # curves that were read from TensorBoard's files; no
     ],
 )
 
-Spec = Union[RetrainSpec, MnistSpec, ImportedSpec]
+ClassifySpec = NamedTuple(  # many pictures, named in dataset.json, and one model that says what each shows
+    "ClassifySpec",
+    [
+        ("model", str),  # its key, see engine/models.py
+        ("model_title", str),  # for people, as it was called when it was asked: it may be deleted since
+        ("top", int),  # labels kept of each picture, 1 to 20
+        ("device", str),  # "cpu" or "gpu"
+    ],
+)
+
+DEFAULT_CLASSIFY = ClassifySpec(model="", model_title="", top=5, device=CPU)
+
+Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec]
 
 _DEFAULTS = {
     "retrain": DEFAULT_RETRAIN,
     "mnist": DEFAULT_MNIST,
     "imported": ImportedSpec(title="", source="", lanes=(), device=""),
+    "classify": DEFAULT_CLASSIFY,
 }
 
 
@@ -125,6 +138,8 @@ def lanes(spec):
         return [network.name for network in spec.networks]
     if isinstance(spec, ImportedSpec):
         return list(spec.lanes)
+    if isinstance(spec, ClassifySpec):
+        return []
     return [lane_name(rate) for rate in spec.learning_rates]
 
 
@@ -159,7 +174,7 @@ def read(path):
         known["networks"] = tuple(_network(row) for row in known["networks"])
     elif isinstance(usual, ImportedSpec):
         known["lanes"] = tuple(str(lane) for lane in known["lanes"])
-    else:
+    elif isinstance(usual, RetrainSpec):
         known["learning_rates"] = tuple(known["learning_rates"])
     return usual._replace(**known)
 
@@ -180,8 +195,11 @@ def faults(spec):
     """What is wrong with the spec, one sentence each that says what came and what is accepted; empty if nothing."""
     if isinstance(spec, ImportedSpec):
         return ["Curves that were imported are not run again; import their files once more."]
-    found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
-    _within(found, "Seed", spec.seed, 0, 2**31 - 1)
+    if isinstance(spec, ClassifySpec):
+        found = _faults_of_classify(spec)
+    else:
+        found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
+        _within(found, "Seed", spec.seed, 0, 2**31 - 1)
     if spec.device not in DEVICES:
         found.append("Device is {!r}; choose one of {}.".format(spec.device, ", ".join(DEVICES)))
     return found
@@ -201,6 +219,15 @@ def _faults_of_mnist(spec):
     if spec.training_images:
         _within(found, "Training images", spec.training_images, IMAGES_LIMIT, 10000000, " or 0 for all")
     _within(found, "Epochs", spec.epochs, 1, EPOCH_LIMIT)
+    return found
+
+
+def _faults_of_classify(spec):
+    # type: (ClassifySpec) -> List[str]
+    found = []  # type: List[str]
+    if not re.match(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$", spec.model):  # becomes part of a path
+        found.append("Model is {!r}; choose a run, a backbone or an uploaded model by its name.".format(spec.model))
+    _within(found, "Labels kept of each picture", spec.top, 1, 20)
     return found
 
 

@@ -97,6 +97,21 @@ def test_the_defaults_of_a_comparison_have_no_faults_and_neither_has_any_network
         assert specs.network_faults(network) == []
 
 
+def test_a_spec_of_many_pictures_comes_back_and_each_of_its_faults_is_one_sentence(tmp_path: Path) -> None:
+    path = str(tmp_path / "spec.json")
+    spec = specs.DEFAULT_CLASSIFY._replace(model="20261125-101500-abc123:0.5", model_title="Lamps · lr 0.5")
+    specs.write(path, spec)
+    assert specs.read(path) == spec
+    assert (read_json(path)["kind"], specs.lanes(spec), specs.lane_titles(spec), specs.faults(spec)) == (
+        "classify", [], [], []
+    )  # fmt: skip
+    for model in ("", "../../etc", "a/b", "-rf", "a b", "x" * 201):
+        (fault,) = specs.faults(spec._replace(model=model))
+        assert fault == f"Model is {model!r}; choose a run, a backbone or an uploaded model by its name."
+    assert specs.faults(spec._replace(top=0)) == ["Labels kept of each picture is 0; choose 1 to 20."]
+    assert specs.faults(spec._replace(device="tpu")) == ["Device is 'tpu'; choose one of cpu, gpu."]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -158,6 +173,9 @@ EVERY_KIND = [
     events.NetworkResult(6.4, "beginner", 101770, 101632, 2.5, 6.1, 49000.0, 0.978, 10000, None, 0, True),
     events.NetworkExported(6.5, "beginner", 1e-7, 64, 7e-6),
     events.MnistResult(6.6, "TensorFlow on the CPU", 10**9),
+    events.ModelLoaded(6.7, "LiteRT", "CPU", 224, 224, 0.3),
+    events.Classified(6.8, [0, 2], [1, 0, 0, 1], [0.9, 0.1, 0.6, 0.4], [True, False]),
+    events.ClassifyResult(6.9, 2, 0.1, 0.02, 0.009, 10**8),
     events.State(7.0, events.DONE, 0),
 ]
 
