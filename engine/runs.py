@@ -55,6 +55,9 @@ class Story:
     network_results: dict[str, events.NetworkResult] = field(default_factory=dict)
     networks_exported: dict[str, events.NetworkExported] = field(default_factory=dict)
     mnist_result: events.MnistResult | None = None
+    model_loaded: events.ModelLoaded | None = None  # of many pictures
+    classified: list[events.Classified] = field(default_factory=list)
+    classify_result: events.ClassifyResult | None = None
     error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
@@ -116,6 +119,12 @@ class Story:
                 self.networks_exported[event.lane] = event
             case events.MnistResult():
                 self.mnist_result = event
+            case events.ModelLoaded():
+                self.model_loaded = event
+            case events.Classified():
+                self.classified.append(event)
+            case events.ClassifyResult():
+                self.classify_result = event
             case events.Error():
                 self.error = event
 
@@ -126,7 +135,7 @@ class Run:
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.id = folder.id
-        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec; an MnistSpec or ImportedSpec where is_... says so
+        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec, or another kind's where is_... says so
         self.story = Story()
         self._reader = events.Reader(folder.events)
         self._dataset: datasets.Dataset | None = None
@@ -147,7 +156,7 @@ class Run:
 
     @property
     def dataset(self) -> datasets.Dataset:
-        """The photos of a retraining run."""
+        """The photos of a retraining run, or the pictures that were classified."""
         if self._dataset is None:
             self._dataset = datasets.read(self.folder.dataset)
         return self._dataset
@@ -161,6 +170,11 @@ class Run:
     def is_imported(self) -> bool:
         """Whether it is curves alone, read from TensorBoard's files."""
         return isinstance(self.spec, specs.ImportedSpec)
+
+    @property
+    def is_classify(self) -> bool:
+        """Whether a model says what many pictures show."""
+        return isinstance(self.spec, specs.ClassifySpec)
 
     @property
     def lanes(self) -> list[str]:
@@ -177,6 +191,8 @@ class Run:
         """The stages that this kind of run has, in order."""
         if self.is_imported:
             return ()
+        if self.is_classify:
+            return events.CLASSIFY_STAGES
         return events.MNIST_STAGES if self.is_mnist else events.RETRAIN_STAGES
 
     @property
@@ -188,12 +204,14 @@ class Run:
             networks = self.spec.networks
             what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
             return f"{catalog.digit_set(self.spec.data).title} · {what} · {count(self.spec.epochs, 'epoch')}"
+        try:
+            photos, number = self.dataset.title, count(len(self.dataset.photos), "picture")
+        except (OSError, ValueError, KeyError, TypeError):
+            photos, number = "unknown photos", "unknown number"
+        if self.is_classify:
+            return f"{photos} · {self.spec.model_title} · {number}"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
-        try:
-            photos = self.dataset.title
-        except (OSError, ValueError, KeyError, TypeError):
-            photos = "unknown photos"
         return f"{photos} · {self.backbone_title} · {varied}"
 
     @property
@@ -282,10 +300,27 @@ def delete(home: LabHome, run_id: str) -> None:
     run = open_run(home, run_id)
     if is_locked(run.folder.lock):
         raise EngineError("This run is still working. Cancel it first, then delete it.")
+    pictures = uploaded_pictures(run)
     # Renamed first: what is half deleted no longer looks like a run.
     grave = Path(home.runs) / f".deleted-{run_id}"
     os.rename(run.folder.path, grave)
     shutil.rmtree(grave)
+    if pictures:
+        shutil.rmtree(pictures, ignore_errors=True)
+
+
+def uploaded_pictures(run: Run) -> Path | None:
+    """The folder of pictures that were uploaded for this run and that no other run shows; None where there is none."""
+    if not run.is_classify:
+        return None
+    try:
+        root = Path(run.dataset.root)
+        others = [other for other in list_runs(run.folder.home) if other.is_classify and other.id != run.id]
+        if root.parent != Path(run.folder.home.pictures) or any(Path(each.dataset.root) == root for each in others):
+            return None
+    except (OSError, ValueError, KeyError, TypeError):  # a damaged dataset.json: rather too little than too much
+        return None
+    return root
 
 
 def zip_artifacts(run: Run) -> bytes:
