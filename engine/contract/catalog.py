@@ -12,6 +12,15 @@ from engine.contract.run_folder import LabHome, read_json
 CHECKPOINT, GRAPH, KERAS = "checkpoint", "graph", "keras"
 # Who decodes a photo and who resizes it; engine/worker/images.py has both of each.
 PILLOW, TENSORFLOW = "pillow", "tensorflow"
+# In words, as part of a bottleneck's key and of an exported model's contract.
+DECODER = {
+    PILLOW: "pillow, EXIF orientation applied, transparency over white, first frame",
+    TENSORFLOW: "tensorflow's default JPEG decoding, EXIF orientation not applied",
+}
+KERNEL = {
+    PILLOW: "pillow bilinear, 8 bit, horizontally first",
+    TENSORFLOW: "tensorflow 1 bilinear, no antialias, no half-pixel centres",
+}
 
 Backbone = NamedTuple(
     "Backbone",
@@ -318,6 +327,40 @@ def backbone(name, home=None):
         if row.name == name:
             return row
     raise KeyError(name)
+
+
+def is_classifier(row):
+    # type: (Backbone) -> bool
+    """Whether it still has a last layer of its own whose answers can be named.
+
+    Of TensorFlow Hub's modules, those that answer with probabilities, or with as many numbers as ImageNet has classes.
+    """
+    return bool(row.labels) or (row.name.startswith("hub_") and bool(row.answer_layer or row.width in (1000, 1001)))
+
+
+def labels_file(row):
+    # type: (Backbone) -> str
+    """Where the names of a network's own answers lie, relative to LAB_HOME/assets; "" where nobody has named them."""
+    if row.labels or not row.name.startswith("hub_"):
+        return row.labels
+    return IMAGENET_NAMES if row.width in (1000, 1001) else ""
+
+
+def answer_labels(home, row):
+    # type: (LabHome, Backbone) -> List[str]
+    """The names of a network's own answers, output index = position. Raises FileNotFoundError where they are not here.
+
+    Networks that TensorFlow's authors trained have one output more than ImageNet has classes, the first: background.
+    """
+    file_name = labels_file(row)
+    if not file_name:
+        return ["class {}".format(number) for number in range(row.width)]
+    path = os.path.join(home.assets, file_name)
+    if path.endswith(".json"):
+        has_background = row.format == KERAS or row.width == 1001
+        return (["background"] if has_background else []) + read_json(path)
+    with open(path, encoding="utf-8") as file:
+        return [line.strip().split(":", 1)[-1] for line in file if line.strip()]  # "1:tench, Tinca tinca"
 
 
 def added_backbones(home):

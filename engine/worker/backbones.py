@@ -12,9 +12,8 @@ both in TensorFlow's words: for a tf.function, where weights become constants. P
 """
 
 import hashlib
-import json
 import os
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -77,18 +76,7 @@ def parameters(network):
     return network.body.parameters()
 
 
-def labels(home, row):
-    # type: (LabHome, catalog.Backbone) -> List[str]
-    """The names of a network's own answers, output index = position. Raises FileNotFoundError where they are not here.
-
-    Networks that TensorFlow's authors trained have one output more than ImageNet has classes, the first: background.
-    """
-    path = os.path.join(home.assets, row.labels)
-    with open(path, encoding="utf-8") as file:
-        if path.endswith(".json"):
-            names = json.load(file)
-            return (["background"] if row.format == catalog.KERAS else []) + names
-        return [line.strip().split(":", 1)[-1] for line in file if line.strip()]  # "1:tench, Tinca tinca"
+labels = catalog.answer_labels
 
 
 class Graph(object):

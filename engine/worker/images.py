@@ -21,15 +21,7 @@ from PIL import Image, ImageOps
 from engine.contract import catalog
 from engine.contract.dataset import FORMATS, PIXEL_LIMIT
 
-# In words, as part of a bottleneck's key and of an exported model's contract.
-DECODER = {
-    catalog.PILLOW: "pillow, EXIF orientation applied, transparency over white, first frame",
-    catalog.TENSORFLOW: "tensorflow's default JPEG decoding, EXIF orientation not applied",
-}
-KERNEL = {
-    catalog.PILLOW: "pillow bilinear, 8 bit, horizontally first",
-    catalog.TENSORFLOW: "tensorflow 1 bilinear, no antialias, no half-pixel centres",
-}
+DECODER, KERNEL = catalog.DECODER, catalog.KERNEL
 
 
 class ImageError(Exception):
