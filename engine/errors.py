@@ -14,6 +14,7 @@ EngineError            may be shown to the visitor word for word
   ModelRefused         a model that cannot be added
   ImportRefused        a folder without curves that could be imported
   ClassifierError      the resident classifier could not answer
+  AddressError         an address on the web that may not be fetched, or gave nothing
 """
 
 
@@ -70,4 +71,8 @@ class HubError(EngineError):
 
 
 class NeedsSize(HubError):
+    pass
+
+
+class AddressError(EngineError):
     pass
