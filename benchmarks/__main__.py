@@ -4,6 +4,7 @@ bottlenecks   JPEG to vector, against the original's way and plain Keras        
 race          three learning rates at once, against retrain.py's way and Keras
 cached        a second run of 3,670 photos                                        needs a folder of photos
 accuracy      three seeds on the photos given and on the traffic lights           needs a folder of photos
+faithful      the race against retrain.py's training of the original's bottlenecks  needs $LAB_TEST_DATA
 dashboard     first paint, memory, another visitor's click
 mnist         networks for digits, against Keras' fit and Keras' Conv2D
 digits        what the networks for digits reach, five seeds                      takes half an hour
@@ -17,7 +18,14 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NEEDS_PHOTOS = {"bottlenecks": True, "race": False, "cached": True, "accuracy": True, "dashboard": False}
+NEEDS_PHOTOS = {
+    "bottlenecks": True,
+    "race": False,
+    "cached": True,
+    "accuracy": True,
+    "faithful": True,
+    "dashboard": False,
+}
 NEEDS_PHOTOS |= {"mnist": False, "digits": False}
 
 
