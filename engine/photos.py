@@ -6,6 +6,7 @@ their order and the split are those of TensorFlow for Poets' retrain.py, except 
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -187,6 +188,67 @@ def scan(
         tuple(sorted(duplicates, key=_first)),
         loose,
     )
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a folder holds to be classified; nothing is decoded yet."""
+
+    dataset: Dataset  # the folder that a picture lies in is its label; -1 for those that lie in `root` itself
+    left_out: tuple[tuple[str, str], ...]  # file relative to the root, and why, for people
+
+
+PICTURES_LIMIT = 50_000
+
+
+def list_pictures(root: Path, title: str, roots: tuple[Path, ...] = ()) -> Pictures:
+    """Every picture below a folder, however deep, in the order of their names. A second for 50,000.
+
+    What is named as a photo is believed here and found out when it is decoded; of other files the first bytes are
+    looked at. Links are followed as in `scan`. Raises PhotosError where the folder is gone or holds too much.
+    """
+    root = root.absolute()  # a worker has another current folder
+    inside = (root.resolve(), *roots)
+    left_out: list[tuple[str, str]] = []
+    files: list[str] = []
+    folders, seen = [""], {root.resolve()}  # a link to a folder above would lead round and round
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = _entries(root / folder, folder or str(root))
+        except PhotosError as error:
+            if not folder:
+                raise
+            left_out.append((folder, str(error)))
+            continue
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if fault := _fault_of_name(entry, inside):
+                left_out.append((_printable(name), fault))
+            elif os.path.isdir(entry.path):
+                if (real := Path(entry.path).resolve()) not in seen:
+                    seen.add(real)
+                    folders.append(name)
+            elif os.path.isfile(entry.path) and _is_meant_as_photo(entry.path):
+                files.append(name)
+        if len(files) > PICTURES_LIMIT:
+            raise PhotosError(
+                f"{title} holds more than {PICTURES_LIMIT:,} pictures. Choose one of the folders inside it."
+            )
+    labels = sorted({os.path.basename(os.path.dirname(file)) for file in files} - {""})
+    place = {label: index for index, label in enumerate(labels)} | {"": -1}
+    found = [Photo(file, place[os.path.basename(os.path.dirname(file))], "") for file in sorted(files)]
+    return Pictures(Dataset(title, str(root), labels, found), tuple(sorted(left_out)))
+
+
+def _is_meant_as_photo(path: str) -> bool:
+    if os.path.splitext(path)[1].lower() in _PHOTO_SUFFIXES:
+        return True
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:  # what Pillow's readers raise over files of other kinds
+        return False
 
 
 def _first(duplicate: Duplicate) -> str:
@@ -486,7 +548,10 @@ def unpack(
     try:
         with zipfile.ZipFile(zip_file) as archive:
             members = _checked_members(archive, name)
-            return _write_members(archive, members, Path(datasets_folder), _slug(name), progress)
+            files = [
+                Incoming(parts, member.file_size, functools.partial(archive.open, member)) for member, parts in members
+            ]
+            return _write_files(files, Path(datasets_folder), _slug(name), progress)
     except zipfile.BadZipFile as error:
         raise PhotosError(f"{name} is no whole zip file ({error}). Make it again and upload it once more.") from error
     except NotImplementedError as error:  # an exotic compression
@@ -496,6 +561,46 @@ def unpack(
             f"{name} could not be unpacked: {error.strerror or error}. Nothing of it was kept; make room on the disk "
             "and upload it again."
         ) from error
+
+
+UPLOADS_LIMIT = 500  # files at once
+
+
+def keep_uploads(files: Sequence[tuple[str, bytes]], pictures_folder: str | Path, name: str) -> Path:
+    """Write pictures that came one by one (name, content) to pictures_folder/<name made plain>; returns that folder.
+
+    All of them or nothing. Names are made plain, one that is taken gets a number. Raises PhotosError.
+    """
+    if not files:
+        raise PhotosError("No pictures came. Choose at least one.")
+    if len(files) > UPLOADS_LIMIT:
+        raise PhotosError(
+            f"{len(files):,} files came; at most {UPLOADS_LIMIT} are taken at once. Make a zip of them, or give the "
+            "path of their folder."
+        )
+    taken: set[str] = set()
+    incoming = []
+    for given, content in files:
+        stem, suffix = os.path.splitext(_plain_name(given))
+        plain, number = stem + suffix, 1
+        while plain.lower() in taken:  # also where two names differ by case alone, which some disks do not tell apart
+            number += 1
+            plain = f"{stem}-{number}{suffix}"
+        taken.add(plain.lower())
+        incoming.append(Incoming((plain,), len(content), functools.partial(io.BytesIO, content)))
+    try:
+        return _write_files(incoming, Path(pictures_folder), _slug(name), None)
+    except OSError as error:
+        raise PhotosError(
+            f"The pictures could not be kept: {error.strerror or error}. Make room on the disk and try again."
+        ) from error
+
+
+def _plain_name(name: str) -> str:
+    """A file's name without folders, control characters or a dot in front, and no longer than a disk takes."""
+    base = re.sub(r"[\x00-\x1f\x7f]", "", _printable(name).replace("\\", "/").rpartition("/")[2]).lstrip(". ")
+    stem, suffix = os.path.splitext(base)
+    return (stem.encode()[:150].decode(errors="ignore") or "picture") + suffix.encode()[:20].decode(errors="ignore")
 
 
 def _checked_members(archive: zipfile.ZipFile, name: str) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
@@ -540,14 +645,17 @@ def _checked_members(archive: zipfile.ZipFile, name: str) -> list[tuple[zipfile.
     return [(member, parts) for parts, member in found.items()]
 
 
-def _write_members(
-    archive: zipfile.ZipFile,
-    members: list[tuple[zipfile.ZipInfo, tuple[str, ...]]],
-    datasets: Path,
-    slug: str,
-    progress: Progress | None,
-) -> Path:
-    total = sum(member.file_size for member, _ in members)
+@dataclass(frozen=True)
+class Incoming:
+    """A file that is to be kept."""
+
+    parts: tuple[str, ...]  # of its path, checked
+    size: int  # bytes
+    content: Callable[[], IO[bytes]]  # opens it
+
+
+def _write_files(files: Sequence[Incoming], datasets: Path, slug: str, progress: Progress | None) -> Path:
+    total = sum(file.size for file in files)
     datasets.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(datasets).free) < total:
         raise PhotosError(
@@ -559,12 +667,12 @@ def _write_members(
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=datasets))
     try:
         done = 0
-        for member, parts in members:
-            target = part.joinpath(*parts)
+        for file in files:
+            target = part.joinpath(*file.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as content, open(target, "xb") as out:
-                shutil.copyfileobj(content, out, 1 << 20)  # at most the size that was checked, then its CRC is
-            done += member.file_size
+            with file.content() as content, open(target, "xb") as out:
+                shutil.copyfileobj(content, out, 1 << 20)  # of a zip at most the size that was checked, then its CRC is
+            done += file.size
             if progress:
                 progress(done, total)
         part.chmod(0o755)  # mkdtemp's is private

@@ -477,6 +477,71 @@ def test_what_a_killed_server_left_half_unpacked_is_removed_a_day_later(tmp_path
     assert sorted(os.listdir(tmp_path)) == [".part-new", "lights"]
 
 
+# --- pictures to be classified ---------------------------------------------------------------------------------------
+
+
+def picture(path: Path, suffix: str = "PNG") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), "red").save(path, suffix)
+    return path
+
+
+def test_pictures_are_found_however_deep_and_their_folder_is_their_label(tmp_path: Path) -> None:
+    for name in ("b.png", "green/a.png", "trip/day one/red/z.PNG", "trip/red/y.png", "no_suffix"):
+        picture(tmp_path / name)
+    (tmp_path / "LICENSE.txt").write_text("text")
+    (tmp_path / "green" / "broken.jpg").write_text("text")  # meant as a photo: found out when it is decoded
+    for junk in (".hidden/c.png", "__MACOSX/d.png"):
+        picture(tmp_path / junk)
+    found = photos.list_pictures(tmp_path, "Trip")
+    assert found.left_out == ()
+    assert found.dataset.labels == ["green", "red"]
+    assert [(photo.file, photo.label) for photo in found.dataset.photos] == [
+        ("b.png", -1),
+        ("green/a.png", 0),
+        ("green/broken.jpg", 0),
+        ("no_suffix", -1),
+        ("trip/day one/red/z.PNG", 1),
+        ("trip/red/y.png", 1),
+    ]
+
+
+def test_links_out_of_the_folder_are_left_out_and_loops_are_walked_once(tmp_path: Path) -> None:
+    outside = picture(tmp_path / "outside" / "secret.png")
+    inside = tmp_path / "inside"
+    picture(inside / "red" / "a.png")
+    (inside / "secret.png").symlink_to(outside)
+    (inside / "red" / "up").symlink_to(inside)
+    (inside / "loop.png").symlink_to("loop.png")
+    found = photos.list_pictures(inside, "Inside")
+    assert [photo.file for photo in found.dataset.photos] == ["red/a.png"]
+    assert [file for file, _ in found.left_out] == ["loop.png", "secret.png"]
+    assert len(photos.list_pictures(inside, "Inside", (tmp_path,)).dataset.photos) == 2
+
+
+def test_a_folder_that_is_gone_or_empty(tmp_path: Path) -> None:
+    assert photos.list_pictures(tmp_path, "Nothing").dataset.photos == []
+    with pytest.raises(PhotosError, match="is not there any more"):
+        photos.list_pictures(tmp_path / "gone", "Gone")
+
+
+def test_uploads_are_kept_under_plain_names_of_their_own(tmp_path: Path) -> None:
+    names = ["a.png", "A.PNG", "../../etc/passwd", "C:\\Users\\me\\b.jpg", ".hidden.png", "\0\n", "ö" * 300 + ".jpg"]
+    folder = photos.keep_uploads([(name, name.encode()) for name in names], tmp_path / "pictures", "My pictures")
+    assert folder == tmp_path / "pictures" / "my-pictures"
+    assert sorted(os.listdir(folder)) == sorted(
+        ["a.png", "A-2.PNG", "passwd", "b.jpg", "hidden.png", "picture", "ö" * 75 + ".jpg"]
+    )
+    assert (folder / "passwd").read_bytes() == b"../../etc/passwd"
+
+
+@pytest.mark.parametrize(("number", "sentence"), [(0, "No pictures came"), (501, "at most 500 are taken at once")])
+def test_no_uploads_and_too_many_are_sentences(number: int, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(PhotosError, match=sentence):
+        photos.keep_uploads([("a.png", b"x")] * number, tmp_path / "pictures", "x")
+    assert not (tmp_path / "pictures").exists()
+
+
 # --- thumbnails ------------------------------------------------------------------------------------------------------
 
 
