@@ -109,17 +109,19 @@ def temperature_in_words(calibration: Calibration) -> str:
     else:
         found = "The model is about as sure as it should be"
     before, after = calibration.uncalibrated_error, calibration.expected_calibration_error
+    fitted_on = count(calibration.validation_photos, "photo")
     return (
-        f"{found}: temperature {calibration.temperature:.2f}, fitted on {count(calibration.validation_photos, 'photo')} "
-        f"of the validation split. On the testing split (N={calibration.photos:,}) scores and shares of right answers "
-        f"differ by {before * 100:.1f} pt before it and by {after * 100:.1f} pt after it."
+        f"{found}: temperature {calibration.temperature:.2f}, fitted on {fitted_on} of the validation split. On the "
+        f"testing split (N={calibration.photos:,}) scores and shares of right answers differ by {before * 100:.1f} pt "
+        f"before it and by {after * 100:.1f} pt after it."
     )
 
 
 def false_alarms_in_words(rule: NoneOfThese) -> str:
     """How often the rule is wrong about photos that do belong: "3 of 40 photos …"."""
     low, high = wilson(rule.false_alarms, rule.photos)
-    by = "" if rule.distance is not None else " It is judged by the score alone: this run keeps no training bottlenecks."
+    alone = " It is judged by the score alone: distorted photos have no bottlenecks that are kept."
+    by = alone if rule.distance is None else ""
     return (
         f"False alarms: {rule.false_alarms:,} of {count(rule.photos, 'photo')} of the testing split "
         f"({rule.false_alarm_rate:.1%}, 95% interval {low:.1%} to {high:.1%}) are called none of these too.{by}"

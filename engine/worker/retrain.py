@@ -11,7 +11,7 @@ import numpy as np
 from engine.contract import catalog, events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset, Photo
 from engine.contract.run_folder import RunFolder, write_json
-from engine.worker import backbones, bottlenecks, distortions, export, heads
+from engine.worker import backbones, bottlenecks, calibration, distortions, export, heads
 from engine.worker.bottleneck_files import BottleneckFiles
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
@@ -353,6 +353,8 @@ def _evaluate(spec, raced, splits, photos, folder, report):
         lanes.append(Lane(name, weights, bias, result))
         report.progress(at + 1)
     write_json(folder.predictions, {"files": files, "truth": [int(label) for label in testing.labels], "lanes": said})
+    calibration.write(folder, OrderedDict((lane.name, (lane.weights, lane.bias)) for lane in lanes), splits)
+    calibration.write_photos(folder, photos)
     return lanes
 
 

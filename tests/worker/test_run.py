@@ -127,7 +127,13 @@ def test_a_run_from_photos_to_files(worker, photos):
     assert contract["labels"] == photos.labels
     assert contract["input"]["height"] == 224
     assert contract["learning_rate"] == float(result.kept)
+    measured = read_json(folder.calibration)["lanes"]
+    used = read_json(folder.photos)
+    assert [used["split_of_file"].count(split) for split in datasets.SPLITS] == [24, 6, 6]
+    assert used["files"] == [photo.file for photo in photos.photos]
     for lane in lanes:
+        assert (measured[lane]["validation_photos"], sum(measured[lane]["bins"]["photos"])) == (6, 6)
+        assert 0 < measured[lane]["none_of_these"]["distance"] < 0.5
         head = np.load(os.path.join(folder.lanes, lane + ".npz"))
         assert head["weights"].shape == (1280, 3)
 
