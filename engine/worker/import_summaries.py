@@ -215,7 +215,7 @@ def _write(part, run_id, source, title, read, lanes, warnings):
     # type: (RunFolder, str, str, str, Any, Dict[str, Dict[str, List[str]]], List[str]) -> None
     home = RunFolder(os.path.join(os.path.dirname(part.path), run_id)).home
     os.makedirs(part.artifacts)
-    specs.write(part.spec, specs.ImportedSpec(title, _printable(source), tuple(read), ""))
+    specs.write(part.spec, specs.ImportedSpec(_printable(title), _printable(source), tuple(read), ""))
     # A ticket says when it came among the other runs; nobody waits behind it, because nobody holds it alive.
     ticket = tickets.take(home, specs.CPU, run_id)
     tickets.leave(home, specs.CPU, ticket)
