@@ -225,7 +225,7 @@ def _faults_of_mnist(spec):
 def _faults_of_classify(spec):
     # type: (ClassifySpec) -> List[str]
     found = []  # type: List[str]
-    if not re.match(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$", spec.model):  # becomes part of a path
+    if not re.match(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,199}$", spec.model):  # becomes part of a path
         found.append("Model is {!r}; choose a run, a backbone or an uploaded model by its name.".format(spec.model))
     _within(found, "Labels kept of each picture", spec.top, 1, 20)
     return found

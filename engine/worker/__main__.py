@@ -1,7 +1,7 @@
 """WORKER_PYTHON -m engine.worker RUN_FOLDER [LOCK_DESCRIPTOR]
 
 reads   spec.json      what to do                                     (engine/contract/specs.py)
-        dataset.json   on which photos, where it retrains             (engine/contract/dataset.py)
+        dataset.json   on which photos, unless it compares networks   (engine/contract/dataset.py)
 appends events.jsonl   what happened, ending with a final state       (engine/contract/events.py)
 writes  artifacts/     what is kept                                   (engine/worker/export.py, network_files.py)
 holds   lock           as long as it lives; the descriptor comes from whoever started it
@@ -43,9 +43,14 @@ def main(folder, lock):
             _compare(spec, folder, report)
         else:
             choose_device(spec.device)
-            from engine.worker.retrain import retrain  # numpy and more: not before it is this run's turn
+            if isinstance(spec, specs.ClassifySpec):
+                from engine.worker.label import label  # numpy and more: not before it is this run's turn
 
-            retrain(spec, datasets.read(folder.dataset), folder, report)
+                label(spec, datasets.read(folder.dataset), folder, report)
+            else:
+                from engine.worker.retrain import retrain
+
+                retrain(spec, datasets.read(folder.dataset), folder, report)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return DONE

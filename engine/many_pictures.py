@@ -1,0 +1,147 @@
+"""What a run said of many pictures: rows, how many are right, confusion, a table for other programs.
+
+Whether an answer is right is judged here and nowhere else, by names: the folder that a picture lies in against the
+label that the model gives it, both as retrain.py writes labels. A folder whose name is no label of the model says
+nothing about its pictures.
+"""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.metrics import wilson
+from engine.photos import label
+from engine.runs import Run
+
+ELSE = "anything else"  # an answer that is none of the pictures' labels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture that was classified."""
+
+    file: str  # relative to the folder of the pictures
+    known: str  # the model's own label for what the picture shows; "" where nobody says
+    top: tuple[tuple[str, float], ...]  # label, score 0..1; most probable first
+    is_learned: bool  # the model learned from these very bytes
+
+    @property
+    def is_right(self) -> bool | None:
+        """None where it is not known what the picture shows."""
+        return label(self.top[0][0]) == label(self.known) if self.known else None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    right: int
+    n: int  # pictures of which it is known what they show
+    low: float  # 95 % Wilson interval of the share
+    high: float
+
+    @property
+    def share(self) -> float:
+        return self.right / self.n
+
+
+def read_labels(run: Run) -> list[str]:
+    """The labels of the model, in the order of its outputs; empty before it is loaded."""
+    try:
+        with open(run.folder.labels, encoding="utf-8") as file:
+            return file.read().splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []
+
+
+def known_labels(folders: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """For each folder the model's own label of that name, "" where there is none."""
+    names = {label(one): one for one in reversed(labels) if label(one).strip()}  # the first of two equals
+    return [names.get(label(folder), "") for folder in folders]
+
+
+def rows(run: Run) -> list[Row]:
+    """Every picture that was classified so far, in the order of the dataset."""
+    labels = read_labels(run)
+    known = [*known_labels(run.dataset.labels, labels), ""]  # the last is for -1
+    return list(_rows(run, labels, known))
+
+
+def _rows(run: Run, labels: Sequence[str], known: Sequence[str]) -> Iterator[Row]:
+    photos = run.dataset.photos
+    for block in run.story.classified:
+        each = len(block.label) // max(1, len(block.photo))
+        for at, (place, is_learned) in enumerate(zip(block.photo, block.learned, strict=True)):
+            said = slice(at * each, (at + 1) * each)
+            top = [(labels[one], score) for one, score in zip(block.label[said], block.score[said], strict=True)]
+            photo = photos[place]
+            yield Row(photo.file, known[photo.label], tuple(top), is_learned)
+
+
+def accuracy(judged: Sequence[Row]) -> Accuracy | None:
+    """None where it is known of no picture what it shows."""
+    said = [row.is_right for row in judged if row.is_right is not None]
+    return Accuracy(sum(said), len(said), *wilson(sum(said), len(said))) if said else None
+
+
+def confusion(judged: Sequence[Row]) -> tuple[np.ndarray, list[str]]:
+    """(n, n) int64 and n names: rows are what the pictures show, columns what the model said, labels as in the model.
+
+    Answers that are no picture's label share the last column, ELSE, which is there where it is needed.
+    """
+    judged = [row for row in judged if row.known]
+    names = sorted({row.known for row in judged})
+    place = {label(name): index for index, name in enumerate(names)}
+    said = [place.get(label(row.top[0][0]), len(names)) for row in judged]
+    if len(names) in said:
+        names.append(ELSE)
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, ([place[label(row.known)] for row in judged], said), 1)
+    return counts, names
+
+
+def remarks(folders: Sequence[str], photos: Sequence[int], labels: Sequence[str]) -> list[str]:
+    """Sentences about what cannot be judged; `photos`: of each picture the place of its folder, -1 for none.
+
+    Empty where everything can be, and where nobody claims anything.
+    """
+    without = [
+        folder for folder, name in zip(folders, known_labels(folders, labels), strict=True) if not name and labels
+    ]
+    if not without:
+        return []
+    counted = Counter(photos)
+    number = sum(counted[folders.index(folder)] for folder in without)
+    listed = ", ".join(without[:5]) + (f" and {len(without) - 5:,} more" if len(without) > 5 else "")
+    if len(without) == 1:
+        return [
+            f"The folder {listed} is no label of this model: its {number:,} pictures are classified, and neither right "
+            "nor wrong. Name a folder as the model names what it shows."
+        ]
+    return [
+        f"The folders {listed} are no labels of this model: their {number:,} pictures are classified, and neither "
+        "right nor wrong. Name a folder as the model names what it shows."
+    ]
+
+
+def to_csv(judged: Sequence[Row], root: str) -> str:
+    """All rows as CSV (RFC 4180): file, label where known, right or wrong, then the labels and their scores."""
+    out = io.StringIO()
+    width = max((len(row.top) for row in judged), default=1)
+    table = csv.writer(out)
+    answers = [column for rank in range(1, width + 1) for column in (f"label_{rank}", f"score_{rank}")]
+    table.writerow(["file", "known", "right", "learned_from", *answers])
+    for row in judged:
+        said = [value for name, score in row.top for value in (_harmless(name), f"{score:.6f}")]
+        right = "" if row.is_right is None else "right" if row.is_right else "wrong"
+        learned = "yes" if row.is_learned else "no"
+        table.writerow([_harmless(os.path.join(root, row.file)), _harmless(row.known), right, learned, *said])
+    return out.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """A spreadsheet runs what begins like a formula: such a name gets an apostrophe in front."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

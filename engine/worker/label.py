@@ -1,0 +1,180 @@
+"""The story of many pictures: a model -> what it says of each picture. Python 3.6.
+
+Whether an answer is right is not judged here: engine/many_pictures.py does, by the names of labels.
+"""
+
+import hashlib
+import itertools
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
+
+import numpy as np
+
+from engine.contract import events, specs
+from engine.contract.dataset import TRAINING, Dataset
+from engine.contract.run_folder import LabHome, RunFolder, read_json
+from engine.worker import classify, export, images
+from engine.worker.machine import cores, peak_memory
+from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+
+FILE_LIMIT = 200 * 1000 * 1000  # bytes, as engine/photos.py has it
+BLOCK_SECONDS = 0.3  # between two reports
+
+Prepared = NamedTuple(
+    "Prepared",
+    [
+        ("pixels", Any),  # (1, height, width, 3) float32, as the network takes them
+        ("is_learned", bool),
+        ("seconds", float),  # of reading, decoding and resizing
+    ],
+)
+
+
+def label(spec, dataset, folder, report):
+    # type: (specs.ClassifySpec, Dataset, RunFolder, Reporter) -> None
+    report.stage(events.LOADING, 0)
+    began = time.perf_counter()
+    try:
+        model = classify.Classifier(folder.home)._model(spec.model)
+    except classify.Refused as error:
+        raise RunFailed("no_model", str(error), "Choose another model and start again.")
+    # One label a line, and a label is no more than a line.
+    export.write_labels(folder, [" ".join(each.splitlines()) for each in model.labels])
+    report.tell(
+        events.ModelLoaded,
+        runtime=model.runtime,
+        device=model.device,
+        input_height=model.input_height,
+        input_width=model.input_width,
+        load_seconds=time.perf_counter() - began,
+    )
+    learned = _learned_from(folder.home, spec.model)
+    report.stage(events.CLASSIFYING, len(dataset.photos))
+    top = min(spec.top, len(model.labels))
+    told = _Told(report)
+    decode_seconds, network_seconds = 0.0, []  # type: float, List[float]
+    paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
+    try:
+        for place, prepared in enumerate(_ahead(lambda path: _prepared(path, model, learned), paths, cores())):
+            if isinstance(prepared, str):
+                told.skip(dataset.photos[place].file, prepared)
+                continue
+            decode_seconds += prepared.seconds
+            asked = time.perf_counter()
+            scores = model.run(prepared.pixels)[0]  # (classes,) float32
+            network_seconds.append(time.perf_counter() - asked)
+            if np.isfinite(scores).all():
+                told.say(place, scores, top, prepared.is_learned)
+            else:
+                told.skip(dataset.photos[place].file, "the model answers with values that are no numbers")
+    finally:
+        told.flush()  # what was classified so far is kept
+    if not told.classified:
+        raise RunFailed(
+            "no_pictures",
+            "None of the {:,} pictures could be classified.".format(len(dataset.photos)),
+            "The list of what was left out says why; choose other pictures.",
+        )
+    report.tell(
+        events.ClassifyResult,
+        photos=told.classified,
+        decode_seconds=decode_seconds,
+        network_seconds=sum(network_seconds),
+        photo_seconds=float(np.median(network_seconds)),
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+class _Told(object):
+    """Reports in blocks of a fraction of a second, and hears there whether the run is to stop."""
+
+    def __init__(self, report):
+        # type: (Reporter) -> None
+        self.report, self.done, self.classified, self.last = report, 0, 0, time.perf_counter()
+        self._clear()
+
+    def _clear(self):
+        # type: () -> None
+        self.photo, self.label, self.score, self.learned = [], [], [], []  # type: List[int], List[int], List[float], List[bool]
+
+    def say(self, place, scores, top, is_learned):
+        # type: (int, np.ndarray, int, bool) -> None
+        order = np.argsort(-scores, kind="stable")[:top]
+        self.photo.append(place)
+        self.label += [int(at) for at in order]
+        self.score += [round(float(scores[at]), 6) for at in order]
+        self.learned.append(is_learned)
+        self.classified += 1
+        self._look()
+
+    def skip(self, file, why):
+        # type: (str, str) -> None
+        self.report.tell(events.Skipped, file=file, why=why)
+        self._look()
+
+    def _look(self):
+        # type: () -> None
+        self.done += 1
+        if time.perf_counter() - self.last < BLOCK_SECONDS:
+            return
+        self.flush()
+        if self.report.stop():
+            raise RunCancelled()
+
+    def flush(self):
+        # type: () -> None
+        if self.photo:
+            self.report.tell(
+                events.Classified, photo=self.photo, label=self.label, score=self.score, learned=self.learned
+            )
+            self._clear()
+        self.report.progress(self.done)
+        self.last = time.perf_counter()
+
+
+def _prepared(path, model, learned):
+    # type: (str, classify.Model, Set[str]) -> Union[Prepared, str]
+    """The picture as the network takes it, or why it cannot be used, for people."""
+    began = time.perf_counter()
+    try:
+        if os.path.getsize(path) > FILE_LIMIT:
+            return "larger than {:,} MB".format(FILE_LIMIT // 1000000)
+        with open(path, "rb") as file:
+            data = file.read()
+        image = images.decode(data, model.preprocessing)
+    except images.ImageError as error:
+        return str(error)
+    except OSError as error:
+        return "it cannot be read ({})".format(error.strerror)
+    pixels = classify._normalised(classify._resized(image, model), model.input_mean, model.input_std)
+    is_learned = bool(learned) and hashlib.sha256(data).hexdigest() in learned
+    return Prepared(pixels, is_learned, time.perf_counter() - began)
+
+
+def _ahead(prepare, paths, threads):
+    # type: (Callable[[str], Any], Iterable[str], int) -> Iterator[Any]
+    """What `prepare` makes of each, in order; threads work on a few ahead, so that memory does not grow with them."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = iter(paths)
+        window = [pool.submit(prepare, path) for path in itertools.islice(pending, 4 * threads)]
+        try:
+            while window:
+                done = window.pop(0)
+                yield done.result()
+                window += [pool.submit(prepare, path) for path in itertools.islice(pending, 1)]
+        finally:
+            for future in window:
+                future.cancel()
+
+
+def _learned_from(home, key):
+    # type: (LabHome, str) -> Set[str]
+    """The sha256 of every photo that a run of ours learned from; empty where the model is none or its list is gone."""
+    run = home.run(key.partition(":")[0])
+    try:
+        photos = read_json(run.photos)
+        return {sha256 for sha256, split in zip(photos["sha256"], photos["split_of_file"]) if split == TRAINING}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
