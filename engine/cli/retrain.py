@@ -183,4 +183,4 @@ def _add_module(options: argparse.Namespace, lab: settings.Settings) -> catalog.
             bar.draw("Adding", 0, 0, handle)
             return hub.add(lab.home, lab.worker_python, handle, options.module_size)
     except hub.NeedsSize as error:
-        raise SpecError(f"{error} Say it with --module_size, in pixels: --module_size 224.") from error
+        raise SpecError(f"{error} The flag is --module_size, as in --module_size 224.") from error
