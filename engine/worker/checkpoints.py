@@ -47,6 +47,18 @@ class Chain(object):
 
     def features(self, rgb):
         # type: (Any) -> Any
+        return self.pooled(self.maps(rgb))
+
+    def pooled(self, maps):
+        # type: (Any) -> Any
+        """What `features` makes of `maps`."""
+        import tensorflow as tf
+
+        return tf.reduce_mean(maps, axis=[1, 2])
+
+    def maps(self, rgb):
+        # type: (Any) -> Any
+        """RGB (N, size, size, 3) -> what the last convolution puts out, (N, rows, columns, width) float32."""
         import tensorflow as tf
 
         x = rgb - self.mean  # the division by std is in the first kernel, see _scaled
@@ -55,7 +67,7 @@ class Chain(object):
             for conv in block.convs:
                 y = _convolve(tf, y, conv)
             x = x + y if block.residual else y
-        return tf.reduce_mean(x, axis=[1, 2])
+        return x
 
     def answers(self, rgb):
         # type: (Any) -> Any

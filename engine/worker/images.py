@@ -28,12 +28,13 @@ class ImageError(Exception):
     """The bytes are no picture that the lab reads; the text says why, for people."""
 
 
-def decode(data, preprocessing=catalog.PILLOW):
-    # type: (bytes, str) -> Image.Image
+def decode(data, preprocessing=catalog.PILLOW, turned=True):
+    # type: (bytes, str, bool) -> Image.Image
     """The picture as 8-bit RGB; upright, except with TENSORFLOW's preprocessing, which ignores the EXIF orientation.
 
     JPEG, PNG, WEBP, BMP or GIF by content. 16-bit samples are scaled to 8, CMYK is converted, transparency is laid
-    over white, of an animation the first frame is taken. Raises ImageError.
+    over white, of an animation the first frame is taken. `turned`: False leaves it as the camera held it. Raises
+    ImageError.
     """
     if not data:
         raise ImageError("the file is empty")
@@ -50,7 +51,8 @@ def decode(data, preprocessing=catalog.PILLOW):
                 )
             if preprocessing == catalog.TENSORFLOW:
                 return _decode_jpeg(data) if image.format == "JPEG" else _eight_bit_rgb(image)
-            return _upright(_eight_bit_rgb(image), image)
+            pixels = _eight_bit_rgb(image)
+            return _upright(pixels, image) if turned else pixels
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
@@ -64,11 +66,17 @@ def decode(data, preprocessing=catalog.PILLOW):
 def resize(image, size, preprocessing=catalog.PILLOW):
     # type: (Image.Image, int, str) -> np.ndarray
     """The whole picture squashed to a square: (size, size, 3), 0..255; uint8, with TENSORFLOW's kernel float32."""
+    return resize_to(image, size, size, preprocessing)
+
+
+def resize_to(image, height, width, preprocessing=catalog.PILLOW):
+    # type: (Image.Image, int, int, str) -> np.ndarray
+    """The same to any size: (height, width, 3)."""
     if preprocessing == catalog.TENSORFLOW:
-        return resize_as_tensorflow_1(image, size, size)
+        return resize_as_tensorflow_1(image, height, width)
     # In two calls: in one, newer Pillows choose the order of the passes by cost, and the order shows in the rounding.
-    wide = image.resize((size, image.height), Image.BILINEAR)
-    return np.asarray(wide.resize((size, size), Image.BILINEAR))
+    wide = image.resize((width, image.height), Image.BILINEAR)
+    return np.asarray(wide.resize((width, height), Image.BILINEAR))
 
 
 def resize_as_tensorflow_1(image, height, width):
