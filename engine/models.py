@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import assets
-from engine.contract import catalog, events, layers, specs
+from engine.contract import catalog, layers, specs
 from engine.contract import models as keys
 from engine.contract.run_folder import RunFolder, read_json
 from engine.errors import ModelNotFound

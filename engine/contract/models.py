@@ -26,8 +26,8 @@ PREFIX = "model:"
 SUFFIXES = ("pb", "tflite", "keras")
 ID = r"[a-z0-9][a-z0-9-]{0,60}$"
 
-# What the outputs of an uploaded model are: PROBABILITIES sum to 1; LOGITS become probabilities by a softmax; SCORES lie
-# between 0 and 1, one for each label, and are left as they are.
+# What the outputs of an uploaded model are: PROBABILITIES sum to 1; LOGITS become probabilities by a softmax; SCORES
+# lie between 0 and 1, one for each label, and are left as they are.
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
 
 Place = NamedTuple(
@@ -94,7 +94,7 @@ def uploaded(home, name):
         value = read_json(os.path.join(folder(home, name), "model.json"))
         return Uploaded(**{field: value[field] for field in Uploaded._fields})
     except (OSError, ValueError, TypeError):
-        raise KeyError(name)
+        raise KeyError(name) from None
 
 
 def all_uploaded(home):
@@ -113,7 +113,10 @@ def all_uploaded(home):
 
 def read_labels(path):
     # type: (str) -> List[str]
-    """One label a line, as label_image.py reads them; empty lines at the end do not count. Raises OSError, ValueError."""
+    """One label a line, as label_image.py reads them; empty lines at the end do not count.
+
+    Raises OSError, and ValueError where the file is no text.
+    """
     with open(path, encoding="utf-8") as file:
         labels = [line.rstrip() for line in file]
     while labels and not labels[-1]:

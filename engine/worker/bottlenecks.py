@@ -278,12 +278,17 @@ def backbone_tflite(network, home):
 
     Input RGB (1, size, size, 3) float32, 0..255; output (1, width) float32.
     """
-    name = "{}-{}-{}.tflite".format(network.row.name, network.digest[:16], backbones.FORM)
-    path = os.path.join(home.derived, name)
+    path = backbone_tflite_path(home, network.row, network.digest)
     if not os.path.exists(path):
         size = network.row.size
         keep_tflite(path, lambda rgb: backbones.features(network, rgb), [1, size, size, 3])
     return path
+
+
+def backbone_tflite_path(home, row, digest):
+    # type: (LabHome, catalog.Backbone, str) -> str
+    """Where the frozen part lies as TFLite, once it was converted; `digest`: sha256 of its weights."""
+    return os.path.join(home.derived, "{}-{}-{}.tflite".format(row.name, digest[:16], backbones.FORM))
 
 
 def keep_tflite(path, function, shape, samples=None):

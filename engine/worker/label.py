@@ -15,7 +15,7 @@ import numpy as np
 from engine.contract import events, specs
 from engine.contract.dataset import TRAINING, Dataset
 from engine.contract.run_folder import LabHome, RunFolder, read_json
-from engine.worker import classify, export, images
+from engine.worker import classify, export, images, models
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
@@ -37,8 +37,8 @@ def label(spec, dataset, folder, report):
     report.stage(events.LOADING, 0)
     began = time.perf_counter()
     try:
-        model = classify.Classifier(folder.home)._model(spec.model)
-    except classify.Refused as error:
+        model = models.Models(folder.home).get(spec.model)
+    except models.Refused as error:
         raise RunFailed("no_model", str(error), "Choose another model and start again.")
     # One label a line, and a label is no more than a line.
     export.write_labels(folder, [" ".join(each.splitlines()) for each in model.labels])
@@ -135,7 +135,7 @@ class _Told(object):
 
 
 def _prepared(path, model, learned):
-    # type: (str, classify.Model, Set[str]) -> Union[Prepared, str]
+    # type: (str, models.Model, Set[str]) -> Union[Prepared, str]
     """The picture as the network takes it, or why it cannot be used, for people."""
     began = time.perf_counter()
     try:
@@ -148,7 +148,7 @@ def _prepared(path, model, learned):
         return str(error)
     except OSError as error:
         return "it cannot be read ({})".format(error.strerror)
-    pixels = classify._normalised(classify._resized(image, model), model.input_mean, model.input_std)
+    pixels = classify.normalised(classify.resized(image, model), model)
     is_learned = bool(learned) and hashlib.sha256(data).hexdigest() in learned
     return Prepared(pixels, is_learned, time.perf_counter() - began)
 

@@ -24,6 +24,55 @@ def peak_memory():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def memory():
+    # type: () -> int
+    """Bytes that this process has in memory now; where the system does not tell, the most that it ever had."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # macOS
+        return peak_memory()
+
+
+def total_memory():
+    # type: () -> int
+    """Bytes of the machine, or of the container that this process may not leave."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(path) as file:
+                return min(total, int(file.read()))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    return total
+
+
+def threads():
+    # type: () -> int
+    """How many threads an answer of the classifier takes: beyond four, a small network gets slower (measured)."""
+    return min(4, cores())
+
+
+def bound_tensorflow():
+    # type: () -> None
+    """Give TensorFlow no more threads than an answer takes, where it has not started yet."""
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads())
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # it has
+        pass
+
+
+def tensorflow_device():
+    # type: () -> str
+    """Where TensorFlow computes in this process, for people."""
+    import tensorflow as tf
+
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
 def choose_device(device):
     # type: (str) -> None
     """What TensorFlow may see is settled before it is imported and cannot be changed afterwards."""
