@@ -52,7 +52,7 @@ def read_labels(run: Run) -> list[str]:
     """The labels of the model, in the order of its outputs; empty before it is loaded."""
     try:
         with open(run.folder.labels, encoding="utf-8") as file:
-            return file.read().splitlines()
+            return file.read().split("\n")[:-1]
     except (FileNotFoundError, UnicodeDecodeError):
         return []
 
@@ -76,15 +76,24 @@ def _rows(run: Run, labels: Sequence[str], known: Sequence[str]) -> Iterator[Row
         each = len(block.label) // max(1, len(block.photo))
         for at, (place, is_learned) in enumerate(zip(block.photo, block.learned, strict=True)):
             said = slice(at * each, (at + 1) * each)
-            top = [(labels[one], score) for one, score in zip(block.label[said], block.score[said], strict=True)]
-            photo = photos[place]
-            yield Row(photo.file, known[photo.label], tuple(top), is_learned)
+            top = [(_name(labels, one), score) for one, score in zip(block.label[said], block.score[said], strict=True)]
+            yield Row(photos[place].file, known[photos[place].label], tuple(top), is_learned)
+
+
+def _name(labels: Sequence[str], index: int) -> str:
+    """Of a label; its number where the file with the labels is gone or was cut short."""
+    return labels[index] if index < len(labels) else f"class {index}"
 
 
 def accuracy(judged: Sequence[Row]) -> Accuracy | None:
     """None where it is known of no picture what it shows."""
     said = [row.is_right for row in judged if row.is_right is not None]
     return Accuracy(sum(said), len(said), *wilson(sum(said), len(said))) if said else None
+
+
+def judged(found: Sequence[Row]) -> Accuracy | None:
+    """On the pictures that the model did not learn from: the figure that says how it does on others."""
+    return accuracy([row for row in found if not row.is_learned])
 
 
 def confusion(judged: Sequence[Row]) -> tuple[np.ndarray, list[str]]:

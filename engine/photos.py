@@ -596,6 +596,11 @@ def keep_uploads(files: Sequence[tuple[str, bytes]], pictures_folder: str | Path
         ) from error
 
 
+def forget(folder: Path) -> None:
+    """Remove what was just unpacked or kept, where nothing in it can be used."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _plain_name(name: str) -> str:
     """A file's name without folders, control characters or a dot in front, and no longer than a disk takes."""
     base = re.sub(r"[\x00-\x1f\x7f]", "", _printable(name).replace("\\", "/").rpartition("/")[2]).lstrip(". ")

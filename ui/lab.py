@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from engine import runs, settings
+from engine import many_pictures, runs, settings
 from engine.classifier import Classifier
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
@@ -74,6 +74,8 @@ def open_run(run_id: str) -> runs.Run:
 
 def page_of(run: runs.Run) -> str:
     """The page that shows this kind of run."""
+    if run.is_classify:
+        return "pages/playground.py"
     return "pages/mnist.py" if run.is_mnist else "pages/retraining.py"
 
 
@@ -99,7 +101,9 @@ class RunRow:
     page: str  # that shows it
     state: str
     device: str
-    accuracy: float | None  # 0..1, on the testing split, of the kept lane or the network best by validation
+    # 0..1, on the testing split, of the kept lane or the network best by validation; of pictures that were classified,
+    # on those whose label is known
+    accuracy: float | None
     validation: float | None  # 0..1, of that lane at the end, or the best lane's newest evaluation
     curve: list[float]  # validation accuracy of that lane, thinned
     seconds: float | None  # wall time from its turn on
@@ -223,6 +227,8 @@ def _summary(run: runs.Run) -> RunRow:
             stays="The folder that it was imported from stays.",
             lanes=tuple(run.lanes),
         )
+    if run.is_classify:
+        return _of_pictures(row, run)
     return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
 
 
@@ -272,6 +278,17 @@ def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
         stays="The images stay.",
         networks=tuple(learned),
         around_seconds=(row.seconds or 0.0) - spent.get(events.TRAINING, 0.0),
+    )
+
+
+def _of_pictures(row: RunRow, run: runs.Run) -> RunRow:
+    judged = many_pictures.judged(many_pictures.rows(run)) if run.state in events.FINAL else None
+    return replace(
+        row,
+        short=f"{run.dataset.title} · {count(len(run.dataset.photos), 'picture')}",
+        accuracy=judged.share if judged else None,
+        contents=f"the answers about {count(len(run.dataset.photos), 'picture')}",
+        stays="The pictures stay, except those that were uploaded for this run alone.",
     )
 
 

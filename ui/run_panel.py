@@ -11,7 +11,7 @@ from engine import runs
 from engine.contract import events
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
-from ui import imported_results, lab, mnist_results, parts, retraining_results
+from ui import imported_results, lab, many_pictures, mnist_results, parts, retraining_results
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour
@@ -70,8 +70,8 @@ def _draw(run: runs.Run) -> None:
 class Kind(Protocol):
     """What differs between kinds of run: a module of ui/ for each."""
 
-    CONTENTS: str  # what the download of a finished run holds
-    CONTENTS_CANCELLED: str
+    CONTENTS: str  # what the download of a finished run holds; "" where there is none
+    CONTENTS_CANCELLED: str  # likewise
     LOST: str  # what is left of a run whose worker died
 
     def show(self, run: runs.Run) -> None: ...  # all that stands below the card
@@ -83,6 +83,8 @@ class Kind(Protocol):
 def _kind(run: runs.Run) -> Kind:
     if run.is_imported:
         return imported_results
+    if run.is_classify:
+        return many_pictures
     return mnist_results if run.is_mnist else retraining_results
 
 
@@ -142,8 +144,8 @@ def _panel(run: runs.Run) -> None:
                     args=(run.id,),
                     disabled=run.cancel_asked,
                 )
-            elif run.state == events.DONE and not run.is_imported:
-                _download(run, _kind(run).CONTENTS)
+            elif run.state == events.DONE and (contents := _kind(run).CONTENTS):
+                _download(run, contents)
         if run.state == events.RUNNING and run.story.stages:
             _bars(run)
         elif run.story.stages:
@@ -261,8 +263,8 @@ def _ending(run: runs.Run) -> None:
     elif run.state == events.CANCELLED:
         with st.container(horizontal=True, gap="small"):
             _again(run, "secondary")
-            if os.path.isfile(run.folder.labels):
-                _download(run, _kind(run).CONTENTS_CANCELLED)
+            if os.path.isfile(run.folder.labels) and (contents := _kind(run).CONTENTS_CANCELLED):
+                _download(run, contents)
 
 
 def _again(run: runs.Run, kind: Literal["primary", "secondary"]) -> None:

@@ -15,7 +15,8 @@ FAKE_WORKER (words separated by commas) or the seed of the spec tells it to misb
     warn      906    says a warning
     die       907    is killed in the middle of Training, without a word
 
-Both kinds of run are told here; diverge and skip mean nothing to a comparison.
+All kinds of run are told here; diverge and skip mean nothing to a comparison, diverge nothing to many pictures, which
+have no seed.
 """
 
 import math
@@ -51,7 +52,7 @@ class Fake:
         self.spec = specs.read(folder.spec)
         self.lanes = specs.lanes(self.spec)
         words = set(os.environ.get("FAKE_WORKER", "").split(","))
-        self.behaviour = words | {BEHAVIOUR_OF_SEED.get(self.spec.seed, "")}
+        self.behaviour = words | {BEHAVIOUR_OF_SEED.get(getattr(self.spec, "seed", 0), "")}
         self.seconds = float(os.environ.get("FAKE_SECONDS", "0.6"))
 
     def say(self, *new) -> None:
@@ -388,9 +389,45 @@ class FakeMnist(Fake):
         self._write_labels(catalog.digit_set(self.spec.data).labels)
 
 
+class FakeClassify(Fake):
+    """Its model knows the pictures' folders and one label more, and takes every fifth picture for that one."""
+
+    def _story(self) -> None:
+        dataset = datasets.read(self.folder.dataset)
+        labels = [label.lower() for label in dataset.labels] + ["lamp post"]
+        self._stage(events.LOADING, 0)
+        self._write_labels(labels)
+        self.say(events.ModelLoaded(time.time(), "fake worker", "CPU", 224, 224, 0.03))
+        if "warn" in self.behaviour:
+            self.say(events.Warning(time.time(), "The cache was damaged and has been rebuilt."))
+        number = len(dataset.photos)
+        self.say(events.Stage(time.time(), events.CLASSIFYING, number))
+        size = max(1, math.ceil(number / BLOCKS))
+        skipped = 2 if "skip" in self.behaviour else 0
+        for start in range(0, number, size):
+            self._stop_if_asked()
+            self._rest()
+            if start >= number // 2:
+                self._misbehave()
+                self._fail_if_told("Out of memory while classifying.")
+            block = range(start, min(number, start + size))
+            used = [place for place in block if place >= skipped]
+            for place in block[: len(block) - len(used)]:
+                self.say(events.Skipped(time.time(), dataset.photos[place].file, "the file is empty"))
+            says = [len(labels) - 1 if place % 5 == 0 else max(0, dataset.photos[place].label) for place in used]
+            both = [label for first in says for label in (first, (first + 1) % len(labels))]
+            scores = [score for place in used for score in (round(0.95 - place % 7 / 20, 2), 0.04)]
+            learned = [place % 10 == 9 for place in used]
+            self.say(events.Classified(time.time(), used, both, scores, learned))
+            self.say(events.Progress(time.time(), block[-1] + 1))
+        self.say(events.ClassifyResult(time.time(), number - skipped, 0.2, 0.4, 0.008, 200_000_000))
+
+
+STORIES = {specs.MnistSpec: FakeMnist, specs.ClassifySpec: FakeClassify, specs.RetrainSpec: FakeRetraining}
+
+
 def main(folder: RunFolder) -> None:
-    is_mnist = isinstance(specs.read(folder.spec), specs.MnistSpec)
-    (FakeMnist(folder) if is_mnist else FakeRetraining(folder)).run()
+    STORIES[type(specs.read(folder.spec))](folder).run()
 
 
 if __name__ == "__main__":
