@@ -33,6 +33,7 @@ PREFIX = "/tensorboard"
 PORT = 6006
 PORTS = 100  # how many are tried, from PORT on
 RELOAD_SECONDS = 5  # how often it looks for what is new
+NAME_BYTES = 150  # of a run's title in the name of its link; a name may have 255
 LOG_LINES = 12
 STOP_SECONDS = 5.0  # between asking it to end and ending it
 
@@ -153,27 +154,27 @@ def link_runs(home: LabHome) -> None:
     """
     logdir = Path(_files(home).logdir)
     logdir.mkdir(parents=True, exist_ok=True)
-    known = {}
+    known = set()
     for link in logdir.iterdir():
-        target = Path(os.readlink(link)) if link.is_symlink() else None
-        if target is None or not target.is_dir():
-            with contextlib.suppress(OSError):  # somebody else was quicker
+        with contextlib.suppress(OSError):  # somebody else was quicker
+            if link.is_symlink() and link.is_dir():
+                known.add(os.readlink(link))
+            else:
                 link.unlink()
-        else:
-            known[str(target)] = link
     with contextlib.suppress(FileNotFoundError):
         for run_id in os.listdir(home.runs):
             summaries = home.run(run_id).summaries
             if run_id.startswith(".") or summaries in known or not os.path.isdir(summaries):
                 continue
-            with contextlib.suppress(RunNotFound, FileExistsError):
+            with contextlib.suppress(RunNotFound, OSError):
                 os.symlink(summaries, logdir / _name(runs.open_run(home, run_id)))
 
 
 def _name(run: runs.Run) -> str:
     """ "Traffic lights, MobileNet v2, 3 learning rates (20261122-141502-3fa9c1)": a file's name, one for each run."""
     title = re.sub(r"[^\w .,()+-]+", "", run.title.replace(" · ", ", ")).strip(" .")
-    return f"{title[:60]} ({run.id})"
+    short = title.encode()[:NAME_BYTES].decode(errors="ignore")
+    return f"{short} ({run.id})"
 
 
 def _server(home: LabHome) -> tuple[int, int] | None:

@@ -149,6 +149,12 @@ def test_links_to_runs_that_are_gone_go_too(lab):
     tensorboard.link_runs(lab.home)
     tensorboard.link_runs(lab.home)
     assert [os.readlink(link) for link in logdir.iterdir()] == [folder.summaries]
+    spec = specs.ImportedSpec("../レ" + "😀花" * 200, "/", ("0.5",), "")
+    specs.write(make_run(lab.home, "20261125-101500-bbbbbb").spec, spec)  # a name that no file may have
+    tensorboard.link_runs(lab.home)
+    (name,) = (link.name for link in logdir.iterdir() if "bbbbbb" in link.name)
+    assert name.startswith("レ花花")
+    shutil.rmtree(lab.home.run("20261125-101500-bbbbbb").path)
     shutil.rmtree(folder.path)
     tensorboard.link_runs(lab.home)
     assert list(logdir.iterdir()) == []
