@@ -2,27 +2,33 @@
 
 import base64
 import contextlib
+import io
 import json
 import math
 import os
 import queue
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from engine.contract import specs
+from engine import device as machine
+from engine import digits, photos
+from engine.contract import layers, specs, tickets
+from engine.contract import models as keys
 from engine.contract.run_folder import LabHome
-from engine.errors import ClassifierError, SpecError
+from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError
 from engine.queue import worker_environment
 from engine.settings import APP_ROOT
 
 # Seconds for one answer: the first one of a pretrained backbone loads TensorFlow and converts the network.
 PATIENCE = 120.0
-
+DEATHS = 2  # over one question: the process would die over it again
 
 SIZE_LIMIT = 2048  # pixels
 
@@ -82,6 +88,7 @@ class Answer:
     score_calibrated: float | None = None  # 0..1, of the most probable label; None where it was never measured
     note: str = ""  # "On the CPU, because a run uses the GPU." A sentence for people
     was_restarted: bool = False  # the process had died, came back and answered
+    repeat_seconds: Sequence[float] = ()  # each of the repeats, in their order
 
 
 @dataclass(frozen=True)
@@ -155,21 +162,31 @@ class Outlier:
 
 
 class Classifier:
-    """One per server, one question at a time. The process starts with the first one and comes back after a death."""
+    """One per server, one question at a time. Its process starts with the first one and comes back after a death.
 
-    def __init__(self, home: LabHome, worker_python: str):
-        self.home, self.worker_python = home, worker_python
+    Questions are answered on the CPU, next to whatever run works; see engine/worker/classify.py for why that does not
+    starve it. Only where somebody asks for the GPU, there is one and no run works or waits on it, another process
+    answers there, and ends by itself as soon as a run wants the GPU. `memory_limit`: bytes for all models of a process
+    together; None: an eighth of the machine's memory, 256 MB at least. `has_gpu`: None where the machine shall tell.
+    """
+
+    def __init__(self, home: LabHome, worker_python: str, memory_limit: int | None = None, has_gpu: bool | None = None):
+        self.home = home
+        self._has_gpu = has_gpu
+        more = [] if memory_limit is None else ["--memory", str(memory_limit)]
+        command = [worker_python, "-m", "engine.worker.classify", home.path, *more]
         self._turn = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._processes = {device: _Process([*command, "--device", device]) for device in specs.DEVICES}
 
-    def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0) -> Answer:
+    def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = specs.CPU) -> Answer:
         """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
 
-        `model` is the id of a finished run, or the name of a backbone for ImageNet's own labels. Raises
-        ClassifierError with a sentence: no such model, no picture, or a process that cannot run.
+        `model` is a key of engine/models.py: a run or one of its lanes, a backbone with ImageNet's own labels, an
+        uploaded model. Networks for digits get the picture centred as MNIST's are, unless it has 28 x 28 pixels. The
+        answer's `note` says why it did not come from the `device` that was asked for. Raises ClassifierError with a
+        sentence: no such model, no picture, or a process that cannot run.
         """
-        return self._classify({"model": model}, image, top, repeats)
+        return self._classify({"model": model}, self._picture(model, image), top, repeats, device)
 
     def classify_with(self, graph: GraphFile, image: bytes, top: int = 5, repeats: int = 0) -> Answer:
         """The same of a graph file. Raises SpecError for values that cannot be, and ClassifierError."""
@@ -177,14 +194,53 @@ class Classifier:
             raise SpecError(" ".join(faults))
         # Absolute, because the process has another current folder.
         paths = {name: os.path.abspath(path) for name in ("graph", "labels") if (path := getattr(graph, name))}
-        return self._classify(asdict(graph) | paths, image, top, repeats)
+        return self._classify(asdict(graph) | paths, image, top, repeats, specs.CPU)
 
-    def _classify(self, model: dict[str, Any], image: bytes, top: int, repeats: int) -> Answer:
+    def _classify(self, model: dict[str, Any], image: bytes, top: int, repeats: int, device: str) -> Answer:
         asked = model | {"image": base64.b64encode(image).decode(), "top": top, "repeats": repeats}
-        answer = self._answer(asked)
+        told = self._tell(asked, device)
+        answer = told.answer
         seen = base64.b64decode(answer.pop("seen"))
-        labels = [(label, score) for label, score in answer.pop("top")]
-        return Answer(top=labels, seen_png=seen, **answer)
+        note = told.note
+        if device == specs.GPU and not note and answer["device"] != "GPU":
+            note = "On the CPU: TensorFlow finds no GPU, or the model is a TFLite file, which runs on the CPU alone."
+        return Answer(
+            top=_pairs(answer.pop("top")), seen_png=seen, note=note, was_restarted=told.was_restarted, **answer
+        )
+
+    def _picture(self, model: str, image: bytes) -> bytes:
+        """The picture as the model's kind takes it. Raises ClassifierError."""
+        try:
+            place = keys.place(self.home, model)
+        except KeyError:
+            return image
+        if not place.lane or not os.path.isdir(self.home.run(place.name).networks):
+            return image
+        try:
+            with photos.opened(image) as picture:
+                if picture.size == (layers.SIZE, layers.SIZE):
+                    return image
+            pixels = digits.centre(digits.ink_of(image)).pixels
+        except (PhotosError, DigitsError) as error:
+            raise ClassifierError(f"This picture cannot be used: {error}") from error
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+    def prepare(self, model: str) -> None:
+        """Load a model, so that its first answer is quick; with the first one the process starts. Raises
+        ClassifierError."""
+        self._answer({"prepare": model})
+
+    def memory(self) -> Resident:
+        """What is in memory now; no process is started for it."""
+        with self._turn:
+            process = self._processes[specs.CPU]
+            said = process.ask(json.dumps({"memory": True})) if process.lives else ""
+        if not said:
+            return Resident(0, 0, [])
+        answer = json.loads(said)
+        return Resident(answer["bytes"], answer["limit_bytes"], [(key, size) for key, size in answer["models"]])
 
     def digit(self, run_id: str, pixels: np.ndarray) -> list[DigitAnswer]:
         """What every network of a comparison says of a digit, in the order of its lanes.
@@ -244,49 +300,94 @@ class Classifier:
         return Outlier(**self._explain("outlier", model, image))
 
     def _explain(self, question: str, model: str, image: bytes, **more: Any) -> dict[str, Any]:
-        return self._answer({"explain": question, "model": model, "image": base64.b64encode(image).decode()} | more)
+        encoded = base64.b64encode(self._picture(model, image)).decode()
+        return self._answer({"explain": question, "model": model, "image": encoded} | more)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        return self._tell(question, specs.CPU).answer
+
+    def _tell(self, question: dict[str, Any], device: str) -> "_Told":
+        """Raises ClassifierError."""
         line = json.dumps(question)
+        said, deaths, was_restarted = "", 0, False
         with self._turn:
-            said = self._ask(line) or self._ask(line)  # it may have been killed since the last question
+            while not said and deaths < DEATHS:
+                why_not = self._why_no_gpu() if device == specs.GPU else ""
+                process = self._processes[specs.CPU if why_not else device]
+                was_restarted = was_restarted or process.has_died
+                said = process.ask(line)
+                deaths += not said and process.has_died  # otherwise it has made way for a run
         if not said:
             raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
         answer: dict[str, Any] = json.loads(said)
         if "error" in answer:
             raise ClassifierError(answer["error"])
-        return answer
+        return _Told(answer, why_not, was_restarted)
+
+    def _why_no_gpu(self) -> str:
+        """A sentence; "" where the GPU may be used. A process that is still on it then ends by itself."""
+        if not (machine.has_gpu() if self._has_gpu is None else self._has_gpu):
+            return "On the CPU, because this machine has no GPU."
+        if tickets.line(self.home, specs.GPU):
+            return "On the CPU, because a run works or waits on the GPU."
+        return ""
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the processes, if there are any."""
         with self._turn:
-            self._stop()
+            for process in self._processes.values():
+                process.stop()
 
-    def _ask(self, question: str) -> str:
-        """The answer's line; empty where the process died over it."""
+
+@dataclass(frozen=True)
+class _Told:
+    answer: dict[str, Any]
+    note: str
+    was_restarted: bool
+
+
+class _Process:
+    """A process that answers lines with lines, started when it is needed."""
+
+    def __init__(self, command: list[str]):
+        self._command = command
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it was ended by somebody else, until it is started again; to make way for a run is no death."""
+        return self._process is not None and bool(self._process.poll())
+
+    def ask(self, question: str) -> str:
+        """The answer's line; empty where the process died over it. Raises ClassifierError."""
         process = self._living()
         assert process.stdin
         try:
             process.stdin.write(question + "\n")
             process.stdin.flush()
         except BrokenPipeError:
-            self._stop()
+            process.wait()
             return ""
         try:
             line = self._answers.get(timeout=PATIENCE)
         except queue.Empty:
-            self._stop()
+            self.stop()
             raise ClassifierError(f"No answer came within {PATIENCE:.0f} seconds. Try again.") from None
         if not line:
-            self._stop()
+            process.wait()
         return line
 
     def _living(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._stop()
+        if not self.lives:
+            self.stop()
             try:
                 process = subprocess.Popen(
-                    [self.worker_python, "-m", "engine.worker.classify", self.home.path],
+                    self._command,
                     cwd=APP_ROOT,
                     env=worker_environment(os.environ),
                     stdin=subprocess.PIPE,
@@ -296,13 +397,14 @@ class Classifier:
                     encoding="utf-8",
                 )
             except OSError as error:
-                raise ClassifierError(f"Cannot run WORKER_PYTHON={self.worker_python}: {error.strerror}.") from error
+                raise ClassifierError(f"Cannot run WORKER_PYTHON={self._command[0]}: {error.strerror}.") from error
             answers: queue.SimpleQueue[str] = queue.SimpleQueue()
             threading.Thread(target=_pump, args=(process, answers), daemon=True).start()
             self._process, self._answers = process, answers
+        assert self._process
         return self._process
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
