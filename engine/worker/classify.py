@@ -100,6 +100,7 @@ class Classifier(object):
             seconds=seconds[0],
             p50_seconds=float(np.median(seconds[1:])) if seconds[1:] else None,
             p95_seconds=float(np.percentile(seconds[1:], 95)) if seconds[1:] else None,
+            repeat_seconds=seconds[1:],
             width=image.width,
             height=image.height,
             seen=png(pixels),
