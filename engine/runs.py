@@ -314,9 +314,12 @@ def uploaded_pictures(run: Run) -> Path | None:
     if not run.is_classify:
         return None
     try:
-        root = Path(run.dataset.root)
-        others = [other for other in list_runs(run.folder.home) if other.is_classify and other.id != run.id]
-        if root.parent != Path(run.folder.home.pictures) or any(Path(each.dataset.root) == root for each in others):
+        root, home = Path(run.dataset.root), run.folder.home
+        # With links and ".." resolved: what a run that came from elsewhere says is not to be believed.
+        if root.resolve() != Path(home.pictures).resolve() / root.name or root.name in ("", ".."):
+            return None
+        others = [other for other in list_runs(home) if other.is_classify and other.id != run.id]
+        if any(Path(each.dataset.root) == root for each in others):
             return None
     except (OSError, ValueError, KeyError, TypeError):  # a damaged dataset.json: rather too little than too much
         return None
