@@ -7,7 +7,8 @@ A calibrated score is the model's own, divided by a temperature (Guo et al. 2017
 from dataclasses import dataclass
 from typing import Any
 
-from engine.contract.run_folder import read_json
+from engine.contract import specs
+from engine.contract.run_folder import RunFolder, read_json
 from engine.metrics import wilson
 from engine.runs import Run
 from engine.words import count
@@ -57,8 +58,14 @@ class Calibration:
 
 def read(run: Run, lane: str) -> Calibration | None:
     """Of one lane; None where it was never measured: an older run, one that was stopped, or a lane that diverged."""
+    return read_lane(run.folder, lane)
+
+
+def read_lane(folder: RunFolder, lane: str) -> Calibration | None:
+    """The same of a run's folder; "" is the lane that was kept."""
     try:
-        return _parsed(read_json(run.folder.calibration)["lanes"][lane])
+        lane = lane or specs.lane_name(read_json(folder.contract)["learning_rate"])
+        return _parsed(read_json(folder.calibration)["lanes"][lane])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

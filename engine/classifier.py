@@ -115,8 +115,9 @@ class DigitAnswer:
 class Skew:
     """What a model says of a picture that went in through one setting, usual or plausible and wrong."""
 
-    name: str  # "BGR in place of RGB"; "As it should be" where is_usual
+    name: str  # "BGR in place of RGB"; "As the model was trained" where is_usual
     top: list[tuple[str, float]]  # label, probability 0..1; most probable first
+    usual_score: float  # 0..1, what is left here of the score of the usual setting's most probable label
     is_usual: bool
     seen_png: bytes  # the picture as the model then sees it
 
@@ -125,7 +126,9 @@ class Skew:
 class Heat:
     """Which parts of a picture a model's score for one label hangs on."""
 
-    grid: list[list[float]]  # rows from the top. Occlusion: by how much the score falls; Grad-CAM: 0..1, 1 strongest
+    # Rows from the top. Occlusion: by how much the score falls when a place is covered, the mean over the squares that
+    # cover it; Grad-CAM: 0..1, 1 the strongest place
+    grid: list[list[float]]
     label: str
     score: float  # 0..1, of that label in the whole picture
     seconds: float

@@ -24,6 +24,8 @@ One JSON object a line on stdin, one on stdout:
     {"prepare": "<key>"}: loads a model, so that its first answer is quick
     {"load_seconds": ..., "first_seconds": ...}
 
+    {"explain": "<a question>", "model": "<key>", "image": "<base64>", ...}: see engine/worker/explain.py
+
     {"memory": true}
     {"bytes": ..., "limit_bytes": ..., "models": [["<key>", <bytes>], ...]}
 
@@ -47,7 +49,7 @@ from PIL import Image
 
 from engine.contract import catalog, specs, tickets
 from engine.contract.run_folder import LabHome, read_json
-from engine.worker import bottlenecks, distortions, images
+from engine.worker import bottlenecks, distortions, explain, images
 from engine.worker.models import Model, Models, Refused
 
 # Of a model, not told with an answer.
@@ -66,6 +68,8 @@ class Classifier(object):
             return self._networks(question["model"], base64.b64decode(question["digit"]))
         if "distort" in question:
             return {"samples": self._distorted(question)}
+        if "explain" in question:
+            return explain.answer(self.models, question)
         if "memory" in question:
             return self.models.memory()
         if "prepare" in question:
@@ -94,6 +98,7 @@ class Classifier(object):
         return dict(
             {name: getattr(model, name) for name in model._fields if name not in INNER},
             top=[[model.labels[at], float(probabilities[at])] for at in order],
+            score_calibrated=explain.calibrated_score(self.home, question.get("model", ""), probabilities),
             classes=len(model.labels),
             decode_seconds=ready - began,
             resize_seconds=small - ready,

@@ -75,7 +75,7 @@ def _last_maps(graph_def, input_layer, output_layer, size, whole):
     import tensorflow as tf
 
     part = graphs.between(graph_def, input_layer, output_layer)
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         entry = tf.compat.v1.placeholder(tf.float32, [1, size[0], size[1], 3], name="bottleneck_lab_entry")
         names = {graphs.tensor_name(input_layer): entry}
         try:
@@ -148,10 +148,8 @@ class Seen(object):
         def weighed(rgb, label):
             # type: (Any, Any) -> Any
             maps = parts.maps(rgb)
-            with tf.GradientTape() as tape:
-                tape.watch(maps)
-                score = tf.gather(parts.scores(maps)[0], label)
-            slope = tape.gradient(score, maps)
+            score = tf.gather(parts.scores(maps)[0], label)
+            slope = tf.gradients(score, maps)[0]  # a tape does not see what was imported
             if slope is None:
                 raise NoGradients("The operations of this network have no gradients.")
             weights = tf.reduce_mean(slope, axis=[1, 2], keepdims=True)

@@ -111,7 +111,7 @@ class Models(object):
     def backbone(self, row):
         # type: (catalog.Backbone) -> Model
         """A backbone without a last layer: `run` takes RGB 0..255 and gives bottlenecks (1, width). Raises Refused."""
-        digest, path = _weights(self.home, row)
+        digest, path = weights(self.home, row)
         size = os.path.getsize(path)
         return self.keep("backbone:" + row.name, digest, size, lambda: self._load_backbone(row, digest, "features"))
 
@@ -189,7 +189,7 @@ class Models(object):
             row = catalog.backbone(contract["backbone"], self.home)
         except KeyError:
             raise Refused("The backbone of run {} was deleted; only its kept lane can answer.".format(folder.id))
-        if _weights(self.home, row)[0] != contract["weights_sha256"]:
+        if weights(self.home, row)[0] != contract["weights_sha256"]:
             text = "The weights of {} are others than those that run {} learned with; only its kept lane can answer."
             raise Refused(text.format(row.title, folder.id))
 
@@ -248,7 +248,7 @@ class Models(object):
             raise Refused(
                 "The names of {}'s classes are not on this machine: run `python -m engine assets`.".format(row.title)
             )
-        digest, path = _weights(self.home, row)
+        digest, path = weights(self.home, row)
 
         def load():
             # type: () -> Model
@@ -555,7 +555,7 @@ def _converted_path(home, row, digest, part):
     return os.path.join(home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM))
 
 
-def _weights(home, row):
+def weights(home, row):
     # type: (LabHome, catalog.Backbone) -> Tuple[str, str]
     """(sha256, path) of a backbone's weights. Raises Refused."""
     path = backbones.weights_path(home, row)

@@ -69,10 +69,7 @@ def settings(data, preprocessing, height, width, mean, std):
 def resized(image, height, width, preprocessing):
     # type: (Image.Image, int, int, str) -> np.ndarray
     """8-bit RGB -> (height, width, 3) float32, 0..255, with that kernel; the whole picture, squashed."""
-    if preprocessing == catalog.TENSORFLOW:
-        return images.resize_as_tensorflow_1(image, height, width)
-    wide = image.resize((width, image.height), Image.BILINEAR)  # in two calls, as images.resize
-    return np.asarray(wide.resize((width, height), Image.BILINEAR)).astype(np.float32)
+    return images.resize_to(image, height, width, preprocessing).astype(np.float32)
 
 
 def _cut(image, height, width):

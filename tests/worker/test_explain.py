@@ -1,0 +1,333 @@
+"""What an answer hangs on, asked of real networks about drawn lamps."""
+
+import base64
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from engine.contract import catalog, specs
+from engine.contract import dataset as datasets
+from engine.contract.run_folder import LabHome, read_json
+from engine.worker import bottlenecks, calibration, explain, export, gradients, heads, models, skew
+
+COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
+LABELS = sorted(COLOURS)
+KEY = "a-run:0.5"
+
+
+def lamp(colour, centre, radius=16, size=(96, 64), seed=0):
+    noise = np.random.RandomState(seed).randint(0, 80, (size[1], size[0], 3)).astype(np.uint8)
+    image = Image.fromarray(noise)
+    x, y = centre
+    ImageDraw.Draw(image).ellipse([x - radius, y - radius, x + radius, y + radius], fill=COLOURS[colour])
+    return image
+
+
+def encoded(image, form="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+class Used(object):
+    def __init__(self, entry, path):
+        self.entry, self.path = entry, path
+        self.sha256 = bottlenecks.fingerprints([path], 1, lambda _: None, lambda: False)[0]
+
+
+@pytest.fixture(scope="module")
+def run(assets, mobilenet, tmp_path_factory):
+    """A home with a finished run on lamps, as engine/worker/retrain.py leaves it, and its photos."""
+    home = LabHome(str(tmp_path_factory.mktemp("lab")))
+    os.symlink(assets.assets, home.assets)
+    folder = home.run("a-run")
+    os.makedirs(folder.artifacts)
+    random, used = np.random.RandomState(0), []
+    root = os.path.join(home.path, "lamps")
+    for label, colour in enumerate(LABELS):
+        os.makedirs(os.path.join(root, colour))
+        for number in range(14):
+            name = "{}/{:02d}.png".format(colour, number)
+            centre = (random.randint(20, 76), random.randint(20, 44))
+            image = lamp(colour, centre, random.randint(10, 20), seed=random.randint(1000))
+            image.save(os.path.join(root, name))
+            split = "validation" if number < 3 else "testing" if number < 6 else "training"
+            used.append(Used(datasets.Photo(name, label, split), os.path.join(root, name)))
+    datasets.write(folder.dataset, datasets.Dataset("Lamps", root, LABELS, [each.entry for each in used]))
+    specs.write(folder.spec, specs.DEFAULT_RETRAIN)
+    cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(mobilenet), 1280)
+    runtime = bottlenecks.choose_runtime(mobilenet, home, specs.CPU, 1)
+    paths = {each.sha256: each.path for each in used}
+    vectors, _ = bottlenecks.extract(runtime, paths, cache, lambda _: None, lambda: False)
+    cache.close()
+    splits = {}
+    for name in datasets.SPLITS:
+        some = [each for each in used if each.entry.split == name]
+        features = np.stack([vectors[each.sha256] for each in some])
+        splits[name] = heads.Split(features, np.array([each.entry.label for each in some]))
+    settings = heads.Settings((0.5, 0.1), 3, 100, -1, -1, 50, 1)
+    learned = heads.batches(splits["training"], settings)
+    trained = heads.race(learned, splits["validation"], settings, lambda _: None)
+    lanes = {name: (trained.weights[at], trained.bias[at]) for at, name in enumerate(("0.5", "0.1"))}
+    for name, (weights, bias) in lanes.items():
+        export.write_lane(folder, name, weights, bias)
+    export.write_contract(folder, mobilenet, LABELS, 0.1)
+    calibration.write(folder, lanes, splits)
+    calibration.write_photos(folder, used)
+    return home, folder, used
+
+
+@pytest.fixture
+def ask(run):
+    known = models.Models(run[0])
+
+    def asked(question, image, key=KEY, **more):
+        data = image if isinstance(image, bytes) else encoded(image)
+        return explain.answer(known, dict(more, explain=question, model=key, image=base64.b64encode(data).decode()))
+
+    return asked
+
+
+def hottest(grid):
+    """(down, across) of the strongest place, 0..1."""
+    grid = np.array(grid)
+    row, column = np.unravel_index(grid.argmax(), grid.shape)
+    return (row + 0.5) / grid.shape[0], (column + 0.5) / grid.shape[1]
+
+
+@pytest.mark.parametrize("question", ["occlusion", "grad_cam"])
+@pytest.mark.parametrize("centre", [(20, 18), (76, 46)])
+def test_the_answer_hangs_on_the_lamp(ask, question, centre):
+    heat = ask(question, lamp("red", centre))
+    assert heat["label"] == "red"
+    assert heat["score"] > 0.5
+    down, across = hottest(heat["grid"])
+    assert abs(down - centre[1] / 64.0) < 0.3
+    assert abs(across - centre[0] / 96.0) < 0.25
+    assert Image.open(io.BytesIO(base64.b64decode(heat["seen"]))).size == (224, 224)
+    if question == "grad_cam":
+        assert np.shape(heat["grid"]) == (7, 7)
+        assert np.min(heat["grid"]) >= 0
+        assert np.max(heat["grid"]) == 1
+
+
+def test_another_label_can_be_asked_for_and_only_one_that_there_is(ask):
+    picture = lamp("red", (48, 32))
+    heat = ask("occlusion", picture, label="green")
+    assert heat["label"] == "green"
+    assert heat["score"] < 0.5
+    assert np.min(heat["grid"]) < 0  # green gains where the red lamp is covered
+    with pytest.raises(models.Refused, match="no label 'blue'"):
+        ask("occlusion", picture, label="blue")
+
+
+def test_grad_cam_of_a_linear_last_layer_is_its_weighted_maps(ask, run, mobilenet):
+    picture = lamp("yellow", (60, 30))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(ask("grad_cam", picture)["seen"]))))
+    maps = np.array(mobilenet.body.maps(pixels[None].astype(np.float32)))[0]  # (7, 7, 1280)
+    with np.load(os.path.join(run[1].lanes, "0.5.npz")) as file:
+        weighted = np.maximum(maps.dot(file["weights"][:, LABELS.index("yellow")]), 0)
+    assert ask("grad_cam", picture)["grid"] == pytest.approx(weighted / weighted.max(), abs=1e-3)
+
+
+def test_a_training_photo_is_its_own_neighbour(ask, run):
+    home, _, used = run
+    photo = next(each for each in used if each.entry.file == "red/09.png")
+    with open(photo.path, "rb") as file:
+        data = file.read()
+    photos = ask("neighbours", data, count=5)["photos"]
+    assert photos[0] == {
+        "path": photo.path,
+        "file": "red/09.png",
+        "label": "red",
+        "distance": pytest.approx(0, abs=1e-6),
+        "split": "training",
+    }
+    assert len(photos) == 5
+    assert [each["label"] for each in photos].count("red") >= 4
+    distances = [each["distance"] for each in photos]
+    assert distances == sorted(distances)
+    assert distances[1] > 1e-4
+    os.rename(photo.path, photo.path + ".away")
+    try:
+        assert ask("neighbours", data, count=1)["photos"][0]["path"] == ""
+    finally:
+        os.rename(photo.path + ".away", photo.path)
+
+
+def test_a_picture_of_something_else_is_none_of_these(ask, run):
+    squares = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((16, 16))) * 255
+    other = ask("outlier", Image.fromarray(squares.astype(np.uint8)).convert("RGB"))
+    assert other["is_none_of_these"]
+    assert other["distance"] > other["distance_threshold"] > 0
+    rule = read_json(run[1].calibration)["lanes"]["0.5"]["none_of_these"]
+    assert (other["false_alarms"], other["photos"]) == (rule["false_alarms"], 9)
+    with open(run[2][8].path, "rb") as file:  # learned from
+        own = ask("outlier", file.read())
+    assert own["distance"] == pytest.approx(0, abs=1e-6)
+    assert own["is_none_of_these"] == (own["score"] < own["score_threshold"])
+
+
+def test_without_the_cache_neighbours_are_refused_and_the_score_alone_judges(ask, run):
+    home = run[0]
+    os.rename(home.bottlenecks, home.bottlenecks + ".away")
+    try:
+        with pytest.raises(models.Refused, match="the cache was deleted"):
+            ask("neighbours", lamp("red", (48, 32)), count=3)
+        outlier = ask("outlier", lamp("red", (48, 32)))
+        assert (outlier["distance"], outlier["distance_threshold"]) == (None, None)
+        assert not os.path.exists(home.bottlenecks)
+    finally:
+        os.rename(home.bottlenecks + ".away", home.bottlenecks)
+
+
+def test_a_run_that_measured_nothing_says_so(ask, run):
+    for path, question in ((run[1].calibration, "outlier"), (run[1].photos, "neighbours")):
+        os.rename(path, path + ".away")
+        try:
+            with pytest.raises(models.Refused, match="Run it again with the same settings"):
+                ask(question, lamp("red", (48, 32)), count=3)
+        finally:
+            os.rename(path + ".away", path)
+
+
+@pytest.mark.parametrize(
+    "question, key, image, sentence",
+    [
+        pytest.param("occlusion", KEY, b"%PDF-1.7", "This picture cannot be used: the content is no JPEG", id="a PDF"),
+        pytest.param("skew", KEY, b"", "the file is empty", id="nothing"),
+        pytest.param("grad_cam", "../a-run", None, "There is no finished model", id="a path"),
+        pytest.param("occlusion", "gone", None, "There is no finished model", id="a run that was deleted"),
+        pytest.param("neighbours", "a-run:../0.5", None, "There is no finished model", id="a path as a lane"),
+        pytest.param("neighbours", "mobilenet_v2", None, "did not learn in the lab", id="a pretrained backbone"),
+        pytest.param("outlier", "model:gone", None, "did not learn in the lab", id="an uploaded model"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_sentence(ask, question, key, image, sentence):
+    with pytest.raises(models.Refused, match=sentence):
+        ask(question, lamp("red", (48, 32)) if image is None else image, key=key, count=3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900)])
+def test_any_size_of_picture_can_be_asked_about(ask, size):
+    picture = Image.new("RGB", size, (200, 40, 40))
+    assert len(ask("occlusion", picture)["grid"]) >= 6
+    assert ask("skew", picture)["settings"][0]["is_usual"]
+    assert len(ask("neighbours", picture, count=100)["photos"]) == 24
+
+
+def test_a_pretrained_backbone_is_asked_with_imagenet_s_names(ask):
+    heat = ask("grad_cam", lamp("red", (48, 32)), key="mobilenet_v2")
+    assert np.shape(heat["grid"]) == (7, 7)
+    assert ask("skew", lamp("red", (48, 32)), key="mobilenet_v2")["settings"][0]["top"][0][0] == heat["label"]
+
+
+# --- wrong settings --------------------------------------------------------------------------------------------------
+
+
+def test_the_usual_setting_comes_first_and_the_others_move_the_answer(ask):
+    rows = ask("skew", lamp("red", (48, 32)))["settings"]
+    assert [row["is_usual"] for row in rows] == [True] + [False] * (len(rows) - 1)
+    usual = rows[0]
+    assert usual["top"][0] == ["red", pytest.approx(usual["usual_score"])]
+    assert all(sorted(label for label, _ in row["top"]) == LABELS for row in rows)
+    assert all(dict(row["top"])["red"] == pytest.approx(row["usual_score"]) for row in rows)
+    moved = {row["name"]: abs(row["usual_score"] - usual["usual_score"]) for row in rows}
+    assert moved["BGR in place of RGB"] > 0.3  # a red lamp turns blue
+    assert moved["Nearest neighbour in place of bilinear"] < moved["BGR in place of RGB"]
+    assert len(moved) == len(rows) == 9
+
+
+def names(data, preprocessing=catalog.PILLOW, mean=(127.5,) * 3, std=(127.5,) * 3):
+    return {each.name: each.pixels for each in skew.settings(data, preprocessing, 20, 30, mean, std)}
+
+
+def test_a_wrong_normalisation_is_what_a_network_that_normalises_itself_must_see():
+    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+    found = names(encoded(lamp("red", (48, 32))), mean=mean, std=std)
+    usual = found[skew.USUAL]
+    assert "ImageNet's mean and std" not in found
+    for name, other_mean, other_std in skew.NORMALISATIONS:
+        if name in found:
+            seen_by_the_network = (found[name] - mean) / std
+            expected = (usual - np.array(other_mean)) / np.array(other_std)
+            assert seen_by_the_network == pytest.approx(expected, abs=1e-4)
+    assert found["0 to 1, without a mean"].shape == (20, 30, 3)
+
+
+def test_only_what_this_picture_can_suffer_from_is_tried():
+    upright = lamp("red", (30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(upright, "JPEG", quality=95, exif=exif.tobytes())
+    found = names(turned)
+    assert "EXIF orientation ignored" in found
+    plain = names(encoded(upright, "JPEG", quality=95))
+    assert "EXIF orientation ignored" not in plain
+    assert found["EXIF orientation ignored"] == pytest.approx(plain[skew.USUAL])
+    cut = "The middle cut out, in place of the whole picture squashed"
+    assert cut not in plain  # 96 x 64 has the shape of 30 x 20
+    assert cut in names(encoded(lamp("red", (30, 20), size=(64, 64))))
+    gray = names(encoded(Image.new("RGB", (60, 40), (90, 90, 90))))
+    assert "BGR in place of RGB" not in gray
+    original = names(turned, catalog.TENSORFLOW)
+    assert "EXIF orientation applied" in original
+    assert "Pillow's resize, antialiased" in original
+    assert "Pillow's JPEG decoder" in names(encoded(upright, "JPEG", quality=95), catalog.TENSORFLOW)
+
+
+# --- graphs ----------------------------------------------------------------------------------------------------------
+
+
+def graph_of(build):
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        build(tf, tf.compat.v1.placeholder(tf.float32, [None, 12, 16, 3], name="input"))
+    return graph.as_graph_def()
+
+
+def with_branches(tf, x):
+    """A residual block, two branches and a softmax behind a reshape, as in old graphs."""
+    kernel = np.zeros((3, 3, 3, 3), np.float32)
+    kernel[1, 1] = np.eye(3)
+    x = tf.nn.relu(tf.nn.conv2d(x, kernel, 2, "SAME"))
+    x = x + tf.nn.conv2d(x, kernel, 1, "SAME")
+    x = tf.concat([x, tf.nn.max_pool2d(x, 1, 1, "SAME")], axis=3, name="joined")
+    pooled = tf.nn.avg_pool2d(x, [6, 8], 1, "VALID")
+    logits = tf.matmul(tf.reshape(pooled, [-1, 6]), np.eye(6, 3, dtype=np.float32))
+    tf.reshape(tf.nn.softmax(logits), [-1, 3], name="final_result")
+
+
+def test_the_last_maps_of_a_graph_are_found_behind_its_branches():
+    parts = gradients.of_graph(graph_of(with_branches), "input", "final_result", (12, 16), (0,) * 3, (1,) * 3)
+    picture = np.zeros((12, 16, 3), np.float32)
+    picture[9, 5, 1] = 255  # what the kernel that moves by two is centred on
+    assert np.shape(parts.maps(picture[None])) == (1, 6, 8, 6)
+    heat = gradients.Seen(parts, (12, 16)).heat(picture, 1)
+    assert heat[4, 2] == 1
+    assert (heat > 0).sum() == 1
+    assert not gradients.Seen(parts, (12, 16)).heat(picture, 0).any()  # nothing speaks for that label
+
+
+def without_rows(tf, x):
+    tf.nn.softmax(tf.reduce_mean(x, axis=[1, 2]), name="final_result")
+
+
+def test_a_graph_without_rows_and_columns_or_gradients_is_refused_with_the_reason():
+    def of(build):
+        return gradients.of_graph(graph_of(build), "input", "final_result", (12, 16), (0,) * 3, (1,) * 3)
+
+    with pytest.raises(gradients.NoGradients, match="nothing between picture and answer has rows and columns"):
+        of(without_rows)
+
+    def counted(tf, x):
+        tf.cast(tf.argmax(tf.nn.relu(x), axis=1), tf.float32, name="final_result")
+
+    with pytest.raises(gradients.NoGradients, match="have no gradients"):
+        gradients.Seen(of(counted), (12, 16)).heat(np.ones((12, 16, 3), np.float32), 1)
+    with pytest.raises(gradients.NoGradients, match="no layer 'softmax'"):
+        gradients.of_graph(graph_of(with_branches), "input", "softmax", (12, 16), (0,) * 3, (1,) * 3)
