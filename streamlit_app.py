@@ -134,6 +134,8 @@ def main() -> None:
             st.switch_page("pages/mnist.py")
         if st.button("Retrain"):
             st.switch_page("pages/retraining.py")
+        if st.button("Classify an image"):
+            st.switch_page("pages/playground.py")
     if not rows:
         first_visit()
         return

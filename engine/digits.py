@@ -92,6 +92,12 @@ def test_picture(path: Path, index: int) -> tuple[np.ndarray, int]:
     return pictures[index], int(labels[index])
 
 
+def first_of_each(path: Path) -> dict[int, int]:
+    """Of each class in the test part, the number of its first picture. Raises DigitsError."""
+    classes, first = np.unique(_part(path, "y_test"), return_index=True)
+    return {int(each): int(index) for each, index in zip(classes, first, strict=True)}
+
+
 def _part(path: Path, name: str) -> np.ndarray:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:

@@ -16,6 +16,7 @@ PAGES = (  # file, name, icon: one question of a visitor each
     ("streamlit_app.py", "Home", ":material/home:"),
     ("pages/mnist.py", "MNIST comparison", ":material/grid_view:"),
     ("pages/retraining.py", "Retraining", ":material/local_florist:"),
+    ("pages/playground.py", "Playground", ":material/image_search:"),
     ("pages/runs.py", "Runs", ":material/list_alt:"),
 )
 
