@@ -48,6 +48,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("field")
     shutil.copy(ROOT / "serve.py", folder)
     shutil.copytree(ROOT / ".streamlit", folder / ".streamlit")
+    (folder / "engine").symlink_to(ROOT / "engine")
     (folder / "streamlit_app.py").write_text(PAGE)
     with open(folder / "stderr.txt", "w") as errors:
         process = subprocess.Popen(
