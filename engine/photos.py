@@ -601,6 +601,11 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def title_of(name: str) -> str:
+    """A file's name as a title for people: without what would be markup, and short."""
+    return " ".join(re.sub(r"[^\w.,()+-]+", " ", _printable(name)).split())[:80] or "Pictures"
+
+
 def _plain_name(name: str) -> str:
     """A file's name without folders, control characters or a dot in front, and no longer than a disk takes."""
     base = re.sub(r"[\x00-\x1f\x7f]", "", _printable(name).replace("\\", "/").rpartition("/")[2]).lstrip(". ")

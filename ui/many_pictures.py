@@ -75,6 +75,7 @@ def form(settings: Settings, model_key: str = "") -> str | None:
         fault = f"{title} holds no picture. Choose a folder with {photos.FORMATS_TEXT} in it."
     elif number > photos.UPLOADS_LIMIT and kind == UPLOADS:
         fault = f"{number:,} pictures are more than the {photos.UPLOADS_LIMIT} that are taken at once. Make a zip."
+    device = parts.device_choice()
     start = st.button(
         f"Classify {count(number, 'picture')}" if number else "Classify the pictures",
         key="many_start",
@@ -92,7 +93,7 @@ def form(settings: Settings, model_key: str = "") -> str | None:
         return None
     try:
         dataset = listed.dataset if listed else _keep(settings, incoming, is_zip=kind == ZIP)
-        spec = specs.DEFAULT_CLASSIFY._replace(model=model.key, model_title=model.title)
+        spec = specs.DEFAULT_CLASSIFY._replace(model=model.key, model_title=model.title, device=device)
         return lab.queue().start(spec, dataset)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
@@ -150,10 +151,10 @@ def _remarks(dataset: Dataset, labels: Sequence[str]) -> list[str]:
 def _keep(settings: Settings, incoming: list[UploadedFile], is_zip: bool) -> Dataset:
     """What was uploaded, as a folder under LAB_HOME that goes when its last run is deleted. Raises PhotosError."""
     if is_zip:
-        title = Path(incoming[0].name).stem
+        title = photos.title_of(Path(incoming[0].name).stem)
         root = photos.unpack(incoming[0], settings.home.pictures, title)
     else:
-        title = "Uploaded pictures" if len(incoming) > 1 else incoming[0].name
+        title = "Uploaded pictures" if len(incoming) > 1 else photos.title_of(incoming[0].name)
         root = photos.keep_uploads([(each.name, each.getvalue()) for each in incoming], settings.home.pictures, title)
     try:
         dataset = photos.list_pictures(root, title).dataset

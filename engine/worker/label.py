@@ -37,7 +37,7 @@ def label(spec, dataset, folder, report):
     report.stage(events.LOADING, 0)
     began = time.perf_counter()
     try:
-        model = models.Models(folder.home).get(spec.model)
+        model = models.Models(folder.home, through_tensorflow=spec.device == specs.GPU).get(spec.model)
     except models.Refused as error:
         raise RunFailed("no_model", str(error), "Choose another model and start again.")
     # One label a line, and a label is no more than a line.

@@ -3,17 +3,26 @@
 import csv
 import io
 import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-from engine import many_pictures, runs
+from engine import many_pictures, photos, runs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome
 from engine.many_pictures import ELSE, Row
+from engine.queue import Queue
 from engine.runs import open_run
+from tests.assets_home import with_assets
+from tests.photo_folders import draw_photos
+
+ROOT = Path(__file__).parent.parent.parent
 
 # ImageNet has two cranes, and names as people write them.
 LABELS = ["tench", "crane", "Granny Smith", "crane", "Petri dish"]
@@ -117,3 +126,25 @@ def test_only_pictures_that_were_uploaded_for_a_run_go_with_it(tmp_path: Path) -
     assert runs.uploaded_pictures(run) == uploaded
     written(home, "another", str(uploaded))
     assert runs.uploaded_pictures(run) is None
+
+
+def test_the_command_line_says_the_same_of_every_picture(tmp_path: Path) -> None:
+    home = LabHome(str(tmp_path / "lab"))
+    os.makedirs(home.path)
+    os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
+    lamps = draw_photos(tmp_path / "lamps", each=4)
+    spec = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
+    run = open_run(home, Queue(home, sys.executable).start(spec, photos.list_pictures(lamps, "Lamps").dataset))
+    words = ["label_image", "--model", "mobilenet_v2", "--image", lamps, "--csv", tmp_path / "said.csv"]
+    environment = os.environ | {"LAB_HOME": home.path}
+    subprocess.run([sys.executable, "-m", "engine", *words], cwd=ROOT, env=environment, check=True, capture_output=True)
+    while run.refresh().is_active:
+        time.sleep(0.05)
+    assert run.state == events.DONE, run.log_tail()
+    said = defaultdict(dict)
+    for row in csv.DictReader(io.StringIO((tmp_path / "said.csv").read_text())):
+        said[row["image"]][row["label"]] = float(row["score"])
+    rows = many_pictures.rows(run)
+    assert len(rows) == len(said) == 12
+    for row in rows:
+        assert dict(row.top) == pytest.approx(said[str(lamps / row.file)], abs=1e-4)
