@@ -5,20 +5,29 @@ small files of each model and nothing else, and remembers what it read until the
 """
 
 import functools
+import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import assets
+from engine import assets, worker_programs
 from engine.contract import catalog, layers, specs
 from engine.contract import models as keys
-from engine.contract.run_folder import RunFolder, read_json
-from engine.errors import ModelNotFound
+from engine.contract.run_folder import RunFolder, read_json, write_json
+from engine.errors import EngineError, ModelNotFound, ModelRefused, WorkerStartError
 from engine.settings import Settings
+
+CHECKING = 240.0  # seconds: for frozen graphs and Keras archives TensorFlow is loaded
+# What can be said of an uploaded model: its name for people, and how a picture goes in, see contract/models.py.
+GIVEN = (
+    "title", "input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std", "preprocessing"
+)  # fmt: skip
 
 RUNS, DIGITS, PRETRAINED, UPLOADED = "Runs", "Digits", "Pretrained", "Uploaded"
 GROUPS = (RUNS, DIGITS, PRETRAINED, UPLOADED)
@@ -328,16 +337,50 @@ def _card_of_uploaded(settings: Settings, name: str) -> ModelCard:
     )
 
 
-CHECKING = 240.0  # seconds: TensorFlow is loaded for .pb and .keras
-GIVEN = ("title", "input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std")
-
-
 def add(settings: Settings, file_name: str, data: bytes, labels: bytes | None, given: dict[str, Any]) -> Model:
-    """Keep an uploaded model after a process of its own has checked and called it.
+    """Keep an uploaded model, once a process of its own has checked and called it.
 
     `file_name` decides nothing: what it is, a frozen graph, a TFLite file or a Keras archive, shows in `data`.
     `labels`: a text with one label a line; None: outputs are called by their numbers. `given`: any of GIVEN; what is
-    left out or None is found in the file or guessed, and the card's `by_guess` says so. The same file again replaces
-    what was said of it. Raises ModelRefused with a sentence, and WorkerStartError.
+    left out or None is found in the file or guessed, and the card's `by_guess` says so. The same file once more
+    replaces what was said of it before. Raises ModelRefused with a sentence, and WorkerStartError.
     """
-    raise NotImplementedError
+    name = Path(file_name.replace("\\", "/")).name[:200] or "model"
+    identity = f"{_word(given.get('title') or Path(name).stem)}-{hashlib.sha256(data).hexdigest()[:8]}"
+    try:
+        os.makedirs(settings.home.models, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=settings.home.models) as workplace:
+            folder = Path(workplace, identity)
+            folder.mkdir()
+            Path(folder, "upload").write_bytes(data)
+            if labels is not None:
+                Path(folder, "labels.txt").write_bytes(labels)
+            told = _checked(settings, folder, name, given)
+            write_json(str(folder / "model.json"), told)
+            target = Path(keys.folder(settings.home, identity))
+            if target.exists():
+                os.rename(target, Path(workplace, "replaced"))
+            os.rename(folder, target)
+    except OSError as error:
+        raise ModelRefused(
+            f"{name} cannot be kept in {settings.home.models}: {error.strerror}. Free some disk space and try again."
+        ) from error
+    return _uploaded(settings, identity)
+
+
+def _checked(settings: Settings, folder: Path, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the checking process found, an Uploaded as JSON. Raises ModelRefused and WorkerStartError."""
+    question = {"file": name, "given": {field: given[field] for field in GIVEN if given.get(field) is not None}}
+    try:
+        told = worker_programs.ask(settings.worker_python, "engine.worker.uploads", [str(folder)], question, CHECKING)
+    except WorkerStartError:
+        raise
+    except EngineError as error:  # it crashed over the file, ran out of memory or of time
+        raise ModelRefused(f"{name} is not kept. {error}") from error
+    if "error" in told:
+        raise ModelRefused(told["error"])
+    return dict(told["model"])
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "model"

@@ -22,7 +22,7 @@ MAY_KNOW = {
 }
 HEAVY = ["tensorflow", "tensorflow_hub", "tf_keras", "keras", "ai_edge_litert", "scipy", "sklearn"]
 OF_THE_WORKER = {"tensorflow", "tensorflow_hub", "ai_edge_litert", "numpy", "PIL"}  # all that its Python has
-OF_THE_WORKER |= {"tensorboard", "google"}  # come with TensorFlow; google: protobuf
+OF_THE_WORKER |= {"tensorboard", "google", "h5py"}  # come with TensorFlow; google: protobuf
 
 
 def modules() -> Iterator[tuple[str, Path]]:

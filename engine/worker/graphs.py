@@ -16,14 +16,14 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 import numpy as np
 
 
-def _words(*lines):
+def words(*lines):
     # type: (str) -> FrozenSet[str]
     return frozenset(" ".join(lines).split())
 
 
 # Pure computation: what networks for pictures are made of, training left out. No files, no network, no printing, no
 # Python, no variables, and no loops, which need not end.
-ALLOWED = _words(
+ALLOWED = words(
     # what holds values and hands them on
     "Const Identity IdentityN NoOp Placeholder PlaceholderV2 PlaceholderWithDefault StopGradient PreventGradient",
     "Snapshot EnsureShape CheckNumerics Assert Switch RefSwitch Merge If StatelessIf Case StatelessCase",
@@ -63,11 +63,11 @@ ALLOWED = _words(
     "QuantizedBatchNormWithGlobalNormalization QuantizedInstanceNorm QuantizeDownAndShrinkRange RequantizationRange",
     "Requantize",
 )
-VARIABLES = _words(
+VARIABLES = words(
     "Variable VariableV2 VarHandleOp ReadVariableOp TemporaryVariable Assign AssignVariableOp VarIsInitializedOp",
     "IsVariableInitialized",
 )
-LOOPS = _words("While StatelessWhile For Enter RefEnter Exit NextIteration RefNextIteration LoopCond")
+LOOPS = words("While StatelessWhile For Enter RefEnter Exit NextIteration RefNextIteration LoopCond")
 
 FILE_LIMIT = 256 << 20  # bytes; Inception v3 of 2015 has 96 million
 CONSTANT_LIMIT = 256 << 20  # bytes of all constants unfolded: a file of 1 KB can claim a constant of 1 TB
@@ -75,6 +75,8 @@ NODE_LIMIT = 50000  # in the graph and in its functions; Inception v3 of 2015 ha
 
 # A graph that the lab itself exported has nodes with names that begin so.
 OWN = "bottleneck_lab/"
+# Where a graph tells nothing of the values that it takes.
+GUESS = "Mean 127.5 and std 127.5 are a guess: the graph does not say what it learned with."
 
 
 class GraphRefused(Exception):
@@ -263,8 +265,8 @@ def facts(path):
     """What can be said of a graph's file without running it, as JSON values. Raises GraphRefused.
 
     input_layer, output_layer, input_height, input_width, input_mean and input_std are what label_image wants to know;
-    `guess` says in a sentence where they come from. A layer that was not found is "", a shape or a number that the
-    graph leaves open is null.
+    `guess` says in a sentence where they come from, `guessed` names those that are guesses, and `is_own` says whether
+    the lab exported the graph. A layer that was not found is "", a shape or number that the graph leaves open is null.
     """
     name = os.path.basename(path)
     graph_def = read(path)
@@ -290,10 +292,12 @@ def facts(path):
     shape = _shape(tensors[input_layer]) if input_layer else None
     height, width = shape[1:3] if shape and len(shape) == 4 else (None, None)
     mean, std, guess = _range_of_values(graph_def, input_layer)
+    guessed = ["input_mean", "input_std"] if guess == GUESS else []
     if not input_layer:
         guess = "The graph has no layer that takes pictures."
     elif height is None or width is None:
         guess += " The graph takes pictures of any size; 224 x 224 is a guess."
+        guessed += [name for name, size in (("input_height", height), ("input_width", width)) if size is None]
         height, width = height or 224, width or 224
     return {
         "bytes": os.path.getsize(path),
@@ -314,6 +318,8 @@ def facts(path):
         "input_mean": mean,
         "input_std": std,
         "guess": guess,
+        "guessed": guessed,
+        "is_own": any(node.name.startswith(OWN) for node in graph_def.node),
     }
 
 
@@ -363,7 +369,7 @@ def _range_of_values(graph_def, input_layer):
         return 128.0, 128.0, "It takes pictures at `Mul`, as Inception v3 of 2015, with mean 128 and std 128."
     if any("mobilenet" in name.lower() for name in names):
         return 127.5, 127.5, "It is a MobileNet, and those learn with mean 127.5 and std 127.5."
-    return 127.5, 127.5, "Mean 127.5 and std 127.5 are a guess: the graph does not say what it learned with."
+    return 127.5, 127.5, GUESS
 
 
 def _parameters(graph_def):

@@ -47,6 +47,17 @@ def total_memory():
     return total
 
 
+def bound_memory(more):
+    # type: (int) -> None
+    """From here on, so many bytes beyond what this process has: what is asked for beyond them is not given."""
+    try:
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # macOS, which has no such limit either
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
+
+
 def threads():
     # type: () -> int
     """How many threads an answer of the classifier takes: beyond four, a small network gets slower (measured)."""

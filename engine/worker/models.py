@@ -124,9 +124,12 @@ class Models(object):
         kept = self._kept.pop(key, None)
         if kept is None or kept[1] != changed:
             del kept  # before the new one is loaded
-            before = machine.memory()
+            before, had_tensorflow = machine.memory(), "tensorflow" in sys.modules
             model = load()
-            kept = (model, changed, max(file_bytes, machine.memory() - before))
+            grown = machine.memory() - before
+            if "tensorflow" in sys.modules and not had_tensorflow:
+                grown = 2 * file_bytes  # what TensorFlow itself takes would drown what the model does
+            kept = (model, changed, max(file_bytes, grown))
         self._kept[key] = kept  # now the one used last
         while len(self._kept) > 1 and (len(self._kept) > MODEL_LIMIT or self._bytes() > self.limit):
             self._kept.popitem(last=False)
@@ -304,18 +307,26 @@ class Models(object):
 
 
 def load_uploaded(path, labels, record):
-    # type: (str, List[str], keys.Uploaded) -> Model
-    """`path`: of the file that answers. Raises Refused."""
+    # type: (str, Optional[List[str]], keys.Uploaded) -> Model
+    """`path`: of the file that answers. `labels` None: it is not known yet how many there are. Raises Refused."""
     if record.suffix == "tflite":
         model = load_tflite(path, labels, None, record.preprocessing, record.input_mean, record.input_std)
     else:
         given = {name: getattr(record, name) for name in GRAPH_FIELDS}
         model = load_graph(path, None, given)._replace(preprocessing=record.preprocessing, found="")
-        model = model._replace(labels=_fitting(labels, len(model.labels)))
+        model = model if labels is None else model._replace(labels=_fitting(labels, len(model.labels)))
     if record.outputs == keys.LOGITS:
         raw = model.run
         model = model._replace(run=lambda value: softmax(raw(value)))
     return model
+
+
+def same_size(given, height, width):
+    # type: (Dict[str, Any], int, int) -> None
+    """Raise Refused where another size was given than the file has."""
+    asked = (given.get("input_height", height), given.get("input_width", width))
+    if asked != (height, width):
+        raise Refused("The model takes {} x {} pixels, not {} x {}.".format(width, height, asked[1], asked[0]))
 
 
 def softmax(logits):
