@@ -13,7 +13,7 @@ from PIL import Image
 
 # From nothing to the strongest, RGB: five places on cividis, read off between them.
 RAMP = np.array([(0, 34, 78), (66, 78, 108), (124, 123, 120), (188, 174, 108), (254, 232, 56)], np.float64)
-OPACITY = 0.7  # of the strongest place
+OPACITY = 0.75  # of the strongest place; by the square root below it, so that what is half as strong is seen too
 TIMES = 3  # a picture of 224 pixels becomes one of 672, on which the blocks have smooth edges
 
 
@@ -28,7 +28,7 @@ def overlay(seen_png: bytes, grid: Sequence[Sequence[float]]) -> bytes:
     colours = np.stack([np.interp(share, places, RAMP[:, channel]) for channel in range(3)], axis=2)
     gray = np.asarray(picture.convert("L").convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float64)
     # The picture in gray beneath, so that every colour is the map's.
-    opacity = OPACITY * share[..., None]
+    opacity = OPACITY * np.sqrt(share[..., None])
     file = io.BytesIO()
     Image.fromarray(np.round(gray * (1 - opacity) + colours * opacity).astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
@@ -39,7 +39,7 @@ def legend() -> bytes:
     share = np.linspace(0, 1, 160)
     places = np.linspace(0, 1, len(RAMP))
     colours = np.stack([np.interp(share, places, RAMP[:, channel]) for channel in range(3)], axis=1)
-    opacity = OPACITY * share[:, None]
+    opacity = OPACITY * np.sqrt(share[:, None])
     row = np.round(128 * (1 - opacity) + colours * opacity).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(np.repeat(row[None], 12, axis=0)).save(file, "PNG")
@@ -57,7 +57,7 @@ def strongest(grid: Sequence[Sequence[float]]) -> float:
 
 
 def in_words(grid: Sequence[Sequence[float]]) -> str:
-    """Where it is strongest, for people who do not see it: "upper left", "the middle", "nowhere"."""
+    """Where it is strongest, for people who do not see it: "the upper left", "the middle", "nowhere"."""
     strength = _strength(grid)
     if not strength.any():
         return "nowhere"
@@ -68,7 +68,7 @@ def in_words(grid: Sequence[Sequence[float]]) -> str:
         return "the middle"
     if not across:
         return {"upper": "the top", "lower": "the bottom"}[down]
-    return f"{down} {across}".strip() if down else f"the {across}"
+    return f"the {down} {across}" if down else f"the {across}"
 
 
 def _third(at: int, length: int, words: tuple[str, str, str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.calibration import FEW, Bin
 from engine.curves import LaneRow, percent, smooth, thin
 from engine.device import HISTORY, Reading
 from engine.runs import Curve, Story
@@ -586,6 +587,77 @@ def top_bars(top: Sequence[tuple[str, float]], dark: bool) -> Spec:
         _layer(words, rows, x={"value": {"expr": "width + 52"}}, y=y, text=_text("words")),
     ]
     return _chart(layers, 29 * len(rows))
+
+
+def reliability(bins: Sequence[Bin], dark: bool, height: int = 240) -> Spec:
+    """How often answers are right against how sure they are: a bar for each bin, the diagonal where both are equal.
+
+    Bars of few photos are faint; the number over a bar counts its photos.
+    """
+    colours = palette(dark)
+    rows = [
+        {
+            "low": each.low,
+            "high": each.high,
+            "middle": (each.low + each.high) / 2,
+            "right": each.right,
+            "zero": 0,
+            "photos": each.photos,
+            "words": f"{each.photos:,}",
+            "scores": f"{percent(each.low)} to {percent(each.high)}",
+            "confidence": each.confidence,
+            "few": each.photos < FEW,
+        }
+        for each in bins
+        if each.right is not None
+    ]
+    words = _axis_words(colours) | {"format": ".0%", "tickCount": 5, "ticks": False}
+    scale = {"domain": [0, 1], "nice": False}
+    x: Spec = {"type": "quantitative", "scale": scale}
+    y: Spec = {"type": "quantitative", "scale": scale | {"domain": [0, 1.08]}}  # room for a number over a full bar
+    x_axis = words | {"title": "Calibrated score", "grid": False, "domainColor": colours.rule}
+    y_axis = words | {"title": "Answered right", "grid": True, "gridColor": colours.grid, "domain": False}
+    y_axis |= {"values": [0, 0.25, 0.5, 0.75, 1]}
+    bar = _layer(
+        {"type": "rect", "color": colours.accent, "stroke": colours.page, "strokeWidth": 2},
+        rows,
+        x=x | {"field": "low", "axis": x_axis},
+        x2={"field": "high"},
+        y=y | {"field": "zero", "axis": y_axis},
+        y2={"field": "right"},
+        opacity={"condition": {"test": "datum.few", "value": 0.4}, "value": 1},
+    )
+    bar["encoding"]["tooltip"] = [
+        _text("scores") | {"title": "Calibrated score"},
+        {"field": "photos", "type": "quantitative", "title": "Photos"},
+        {"field": "confidence", "type": "quantitative", "title": "Mean score", "format": ".1%"},
+        {"field": "right", "type": "quantitative", "title": "Answered right", "format": ".1%"},
+    ]
+    diagonal: list[Spec] = [{"low": 0, "high": 1, "from": 0, "to": 1}]
+    count = {"type": "text", "baseline": "bottom", "dy": -3, "fontSize": 11, "fontWeight": 600, "color": colours.text}
+    layers = [
+        bar,
+        _layer(
+            {"type": "rule", "color": colours.text, "strokeDash": [4, 3], "strokeWidth": 1.2},
+            diagonal,
+            x=x | {"field": "low"},
+            x2={"field": "high"},
+            y=y | {"field": "from"},
+            y2={"field": "to"},
+        ),
+        _layer(count, rows, x=x | {"field": "middle"}, y=y | {"field": "right"}, text=_text("words")),
+    ]
+    return _chart(layers, height)
+
+
+def reliability_in_words(bins: Sequence[Bin]) -> str:
+    """The chart's alt text."""
+    told = [
+        f"of {each.photos:,} with a score of {each.low:.0%} to {each.high:.0%}, {each.right:.0%} are right"
+        for each in bins
+        if each.right is not None
+    ]
+    return f"Photos of the testing split by calibrated score: {'; '.join(told)}." if told else "No photo was tested."
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import altair as alt
 import numpy as np
 import pytest
 
+from engine.calibration import Bin
 from engine.contract import events
 from engine.device import Reading
 from engine.runs import Curve, Story
@@ -21,6 +22,7 @@ def story():
     return told
 
 
+BINS = [Bin(0.0, 0.5, 0, None, None), Bin(0.5, 0.9, 4, 0.8, 0.75), Bin(0.9, 1.0, 1234, 0.97, 0.98)]
 TITLES = {"0.005": "lr 0.005", "0.5": "lr 0.5", "1.0": "lr 1.0"}
 NAMES = list(TITLES.values())
 
@@ -46,9 +48,22 @@ def test_every_chart_is_valid_vega_lite(story):
         charts.device_strip(readings, dark=True),
         charts.confusion(np.eye(3, dtype=int), ["a", "b", "c"], dark=False),
         charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False),
+        charts.reliability(BINS, dark=True),
+        charts.reliability([], dark=False),
         charts.accuracy_against_time([charts.TimedRun("Flowers", 112.0, 0.9)], 250, dark=False),
     ):
         alt.Chart.from_dict(spec)  # raises SchemaValidationError
+
+
+def test_a_bin_is_as_high_as_its_share_of_right_answers_and_says_how_many_photos_it_has():
+    rows = charts.reliability(BINS, dark=False)["layer"][0]["data"]["values"]
+    assert [(row["low"], row["high"], row["right"], row["words"]) for row in rows] == [
+        (0.5, 0.9, 0.75, "4"),
+        (0.9, 1.0, 0.98, "1,234"),
+    ]
+    assert [row["few"] for row in rows] == [True, False]
+    assert "of 1,234 with a score of 90% to 100%, 98% are right." in charts.reliability_in_words(BINS)
+    assert charts.reliability_in_words(BINS[:1]) == "No photo was tested."
 
 
 def test_a_point_is_the_evaluation_it_shows(story):
