@@ -23,6 +23,7 @@ from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.errors import EngineError, ModelNotFound, ModelRefused, WorkerStartError
 from engine.settings import Settings
 
+FILE_LIMIT, LABELS_LIMIT = 256 << 20, 4 << 20  # bytes, as engine/worker/graphs.py and uploads.py have them
 CHECKING = 240.0  # seconds: for frozen graphs and Keras archives TensorFlow is loaded
 # What can be said of an uploaded model: its name for people, and how a picture goes in, see contract/models.py.
 GIVEN = (
@@ -345,6 +346,8 @@ def add(settings: Settings, file_name: str, data: bytes, labels: bytes | None, g
     left out or None is found in the file or guessed, and the card's `by_guess` says so. The same file once more
     replaces what was said of it before. Raises ModelRefused with a sentence, and WorkerStartError.
     """
+    if len(data) > FILE_LIMIT:
+        raise ModelRefused(f"{file_name[:200]} has more than {FILE_LIMIT // 1_000_000:,} MB. Give a smaller file.")
     name = Path(file_name.replace("\\", "/")).name[:200] or "model"
     identity = f"{_word(given.get('title') or Path(name).stem)}-{hashlib.sha256(data).hexdigest()[:8]}"
     try:

@@ -10,21 +10,24 @@ import os
 import sys
 
 from engine import settings
-from engine.cli import assets, evaluate, import_summaries, inspect_graph, label_image, mnist, retrain, runs
+from engine.cli import assets, evaluate, import_summaries, inspect_graph, kept_models, label_image, mnist, retrain, runs
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
-from engine.errors import EngineError, ImportRefused, PhotosError, RunNotFound, SpecError
+from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefused, PhotosError, RunNotFound, SpecError
 
 # name, module, help
 COMMANDS = [
     ("retrain", retrain, "learn from photos, one lane per learning rate"),
     ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
     ("label_image", label_image, "what a model says about a picture"),
+    ("models", kept_models, "list what can be asked about a picture; add or delete models"),
     ("evaluate", evaluate, "how often a model is right on a folder of photos"),
     ("inspect_graph", inspect_graph, "what a frozen graph is, without running it"),
     ("runs", runs, "list, cancel or delete runs"),
     ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
 ]
+# What was wrong before anything was started.
+REFUSALS = (SpecError, PhotosError, RunNotFound, ImportRefused, ModelNotFound, ModelRefused)
 
 
 def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
@@ -43,7 +46,7 @@ def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
         print(error, file=sys.stderr)
         if options.json:
             print_json({"error": str(error)})
-        return BAD_ARGUMENTS if isinstance(error, (SpecError, PhotosError, RunNotFound, ImportRefused)) else FAILED
+        return BAD_ARGUMENTS if isinstance(error, REFUSALS) else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

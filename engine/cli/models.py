@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine import settings
 from engine.cli.inputs import fetch_backbone, need
 from engine.contract import catalog
+from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, RunFolder
 from engine.errors import SpecError
 
@@ -23,7 +24,7 @@ INPUT_FLAGS = ("input_layer", "output_layer", "input_height", "input_width", "in
 
 @dataclass(frozen=True)
 class Model:
-    name: str  # the run's id, the backbone's name or the graph's path
+    name: str  # the model's key, or the graph's path
     # (an encoded picture, how many labels, how many calls after the first) -> its answer; raises ClassifierError
     classify: Callable[[bytes, int, int], "Answer"]
 
@@ -38,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--input_width", type=int, help="pixels")
     add("--input_mean", type=float, help="subtracted from RGB 0..255")
     add("--input_std", type=float, help="then divided by")
-    add("--model", help="in place of a graph: a run's id or folder, or a backbone with its ImageNet labels")
+    add("--model", help="in place of a graph: a key as `python -m engine models` lists them, or a run's folder")
     add("--model_dir", help="a folder that holds that backbone's archive, or what was in it")
 
 
@@ -48,7 +49,7 @@ def opened(options: argparse.Namespace, lab: settings.Settings) -> Iterator[Mode
     from engine.classifier import Classifier
 
     if options.model:
-        home, name = _run_or_backbone(options, lab)
+        home, name = _named(options, lab)
         with contextlib.closing(Classifier(home, lab.worker_python)) as classifier:
             yield Model(name, lambda image, top, repeats: classifier.classify(name, image, top, repeats))
         return
@@ -83,27 +84,34 @@ def say_what_was_found(options: argparse.Namespace, answer: "Answer") -> None:
     )
 
 
-def _run_or_backbone(options: argparse.Namespace, lab: settings.Settings) -> tuple[LabHome, str]:
+def _named(options: argparse.Namespace, lab: settings.Settings) -> tuple[LabHome, str]:
+    from engine import models
     from engine.runs import open_run
 
     graph_flags = ("graph", "labels", *INPUT_FLAGS)
     if said := [f"--{name}" for name in graph_flags if getattr(options, name) is not None]:
         raise SpecError(f"--model is no graph file, but {said[0]} speaks of one. Give either --model or --graph.")
+    if Path(options.model, "spec.json").is_file():
+        folder = RunFolder(options.model)
+        open_run(folder.home, folder.id)
+        return folder.home, folder.id
     try:
-        row = catalog.backbone(options.model, lab.home)
+        place = keys.place(lab.home, options.model)
     except KeyError:
-        pass
-    else:
+        open_run(lab.home, options.model)  # says that there is no such run
+        raise
+    if place.kind == keys.RUN:
+        run = open_run(lab.home, place.name)
+        if place.lane and models.find(lab, options.model).needs and run.backbone:
+            fetch_backbone(lab, run.backbone, options.model_dir)  # a lane that was not kept answers behind it
+        return lab.home, options.model
+    if place.kind == keys.BACKBONE:
+        row = catalog.backbone(place.name, lab.home)
         fetch_backbone(lab, row, options.model_dir)
-        if row.labels == catalog.IMAGENET_NAMES:
+        if catalog.labels_file(row) == catalog.IMAGENET_NAMES:
             need(lab, "imagenet_names")
-        return lab.home, row.name
-    home, name = lab.home, options.model
-    if Path(name, "spec.json").is_file():
-        folder = RunFolder(name)
-        home, name = folder.home, folder.id
-    open_run(home, name)
-    return home, name
+    models.find(lab, options.model)
+    return lab.home, options.model
 
 
 def _warn_of_order(graph: "GraphFile") -> None:
