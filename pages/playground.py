@@ -58,7 +58,7 @@ def many() -> None:
 def one() -> None:
     offer = asking.offered()
     phone = lab.is_phone()
-    left, middle, right = st.columns([1, 1.3, 1.8], gap=20)
+    left, results = st.columns([1, 3.1], gap=20)
     asked = bool(st.query_params.get("sample"))
     with left:
         place = st.expander("Model and image", expanded=not asked) if phone else st.container(border=True, key="form")
@@ -78,24 +78,24 @@ def one() -> None:
         with st.expander("Add a model", type="compact"):
             asking.add(lab.load_settings())
     if missing:
-        right.warning(missing, icon=":material/info:")
+        results.warning(missing, icon=":material/info:")
     if model.needs:
-        with right:
+        with results:
             parts.fetch(model.needs, model.title, "")
         return
     if chosen.fault:
-        with right:
+        with results:
             st.error(f"**There is no picture to classify.** {chosen.fault}", icon=":material/broken_image:")
             st.caption("Nothing was stored. Pick a sample or give another picture to continue.")
         return
     picture = chosen.picture
     if picture is None:
-        with right:
+        with results:
             parts.empty("Choose a picture", NOTHING)
             if chosen.to_fetch:
                 parts.fetch(chosen.to_fetch, "A sample photo, Grace Hopper,", "")
         return
-    with right:
+    with results:
         try:
             card = asking.card(model)
             answer = asking.answer(model, picture, repeats if measure else 0)
@@ -103,6 +103,7 @@ def one() -> None:
             st.error(f"**{picture.name} could not be classified.** {error}", icon=":material/broken_image:")
             st.caption("Nothing was stored. Pick a sample or give another picture to continue.")
             return
+    middle, right = results.columns([1.3, 1.8], gap=20)
     with middle:
         playground_answer.seen(answer, picture, card)
     with right:

@@ -249,6 +249,13 @@ def _tab(run: runs.Run) -> None:
         _pictures(run, given)
     if answers:
         _cards(answers, run.titles, labels)
+    st.page_link(
+        "pages/playground.py",
+        label="Open in the Playground",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        query_params={"model": f"{run.id}:{run.lanes[0]}"},
+    )
 
 
 def _given(visitor: Visitor, source: digits.Source | None, photo: bytes | None) -> Given | None:

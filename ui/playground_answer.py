@@ -163,17 +163,19 @@ def took(answer: Answer) -> None:
         st.markdown("**Evaluation time**")
         st.markdown(f"`Evaluation time (1-image): {answer.first_seconds:.3f}s`")
         timed = answer.p50_seconds is not None
-        columns = st.columns(4)
-        columns[0].metric("p50" if timed else "This image", _milliseconds(answer.p50_seconds or answer.seconds))
-        columns[1].metric("p95", _milliseconds(answer.p95_seconds) if answer.p95_seconds is not None else "–")
-        columns[2].metric(
-            "First image",
-            _milliseconds(answer.load_seconds + answer.first_seconds),
-            help=f"Loads the model in {_milliseconds(answer.load_seconds)}, then calls it for the first time in "
-            f"{_milliseconds(answer.first_seconds)}. Not part of p50 and p95.",
-        )
         rate = 1 / (answer.p50_seconds or answer.seconds)
-        columns[3].metric("Rate", f"{rate:,.0f} / s" if rate >= 9.5 else f"{rate:.1f} / s")
+        with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
+            usual = _milliseconds(answer.p50_seconds or answer.seconds)
+            st.metric("p50" if timed else "This image", usual, width="content")
+            st.metric("p95", _milliseconds(answer.p95_seconds), width="content")
+            st.metric(
+                "First image",
+                _milliseconds(answer.load_seconds + answer.first_seconds),
+                help=f"Loads the model in {_milliseconds(answer.load_seconds)}, then calls it for the first time in "
+                f"{_milliseconds(answer.first_seconds)}. Not part of p50 and p95.",
+                width="content",
+            )
+            st.metric("Rate", f"{rate:,.0f} / s" if rate >= 9.5 else f"{rate:.1f} / s", width="content")
         dark = lab.is_dark()
         if answer.p50_seconds is not None and answer.p95_seconds is not None and answer.repeat_seconds:
             st.vega_lite_chart(

@@ -26,7 +26,7 @@ def histogram(seconds: Sequence[float], p50: float, p95: float, dark: bool, heig
     tallest = int(counts.max())
     rules = [{"at": p50 * 1000, "words": f"p50 {p50 * 1000:.1f}"}, {"at": p95 * 1000, "words": f"p95 {p95 * 1000:.1f}"}]
     domain = [float(edges[0]), float(edges[-1] + (edges[-1] - edges[0]) * 0.2)]  # room for the words of p95
-    axis = {"title": "Milliseconds per image", "titleColor": colours.muted, "labelColor": colours.muted}
+    axis: Spec = {"title": "Milliseconds per image", "titleColor": colours.muted, "labelColor": colours.muted}
     axis |= {"titleFontSize": 11, "titleFontWeight": "normal", "labelFontSize": 11, "tickCount": 6, "grid": False}
     axis |= {"domainColor": colours.rule, "ticks": False}
     x: Spec = {"type": "quantitative", "scale": {"domain": domain, "nice": False, "zero": False}, "axis": axis}

@@ -25,8 +25,8 @@ LABELS_SHOWN = 40
 
 def show(model: Model, card: ModelCard, picture: Picture, answer: Answer) -> None:
     draw = {
-        "Skew check": lambda: _skew(model, card, picture),
         "Why": lambda: _why(model, picture, answer),
+        "Skew check": lambda: _skew(model, card, picture),
         "Nearest photos": lambda: _nearest(model, picture),
         "Reliability": lambda: _reliability(model),
         "Command line": lambda: _command_line(model, card, picture),

@@ -6,13 +6,15 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from engine import photos, runs
+from engine import models, photos, pictures, runs
 from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, distortions, exports, imported_results, lab, parts, tensorboard_panel
+from ui import charts, distortions, exports, imported_results, lab, parts, playground_answer, tensorboard_panel
+from ui import playground_models as asking
+from ui.playground_pictures import Picture
 
 CONTENTS = "Weights and labels of every lane, the SavedModel and TFLite file of the kept one, as one zip"
 CONTENTS_CANCELLED = "Weights and labels of every lane up to where it stopped, as one zip"
@@ -318,32 +320,28 @@ def attribution_of(root: str) -> str:
 
 
 def _try_it(run: runs.Run) -> None:
-    given = st.file_uploader(
-        "Drop one photo", type=["jpg", "jpeg", "png", "webp", "bmp", "gif"], key="try_photo", max_upload_size=50
+    st.page_link(
+        "pages/playground.py",
+        label="Open in the Playground",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        query_params={"model": run.id},
     )
+    given = st.file_uploader("Drop one photo", key="try_photo", max_upload_size=pictures.UPLOAD_MEGABYTES)
     if given is None:
         st.caption("The kept lane answers with its five likeliest classes.")
         return
+    picture = Picture(given.name, given.getvalue())
     try:
-        answer = lab.classifier().classify(run.id, given.getvalue(), top=5)
+        pictures.check(picture.name, picture.data)
+        model = models.find(lab.load_settings(), run.id)
+        card, answer = asking.card(model), asking.answer(model, picture)
     except EngineError as error:
         st.error(f"**{given.name} could not be classified.** {error}", icon=":material/error:")
         return
     left, right = st.columns([1, 1.8], gap="medium")
-    label, probability = answer.top[0]
-    with left.container(border=True, gap="small"):
-        st.markdown("**What the model sees**")
-        with Image.open(io.BytesIO(answer.seen_png)) as seen:
-            size = f"{seen.width}×{seen.height}"
-        st.image(answer.seen_png, width="stretch", alt=f"{given.name} as the network reads it, {size} pixels")
-        st.caption(f"{answer.width}×{answer.height} photo, resized to {size}")
-    with right.container(border=True, gap="small", key="answer"):
-        st.markdown(f"**{label.capitalize()}** {percent(probability)}")
-        words = ", ".join(f"{name} {percent(value)}" for name, value in answer.top)
-        st.vega_lite_chart(
-            charts.top_bars(answer.top, lab.is_dark()), width="stretch", key="top_five", alt=f"Top five: {words}."
-        )
-        st.caption(
-            f"Evaluation time {duration(answer.seconds)} on {answer.device} with {answer.runtime}; decoding "
-            f"{duration(answer.decode_seconds)}, resizing {duration(answer.resize_seconds)}."
-        )
+    with left:
+        playground_answer.seen(answer, picture, card)
+    with right:
+        playground_answer.said(model, card, picture, answer)
+        playground_answer.took(answer)
