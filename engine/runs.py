@@ -299,7 +299,7 @@ def delete(home: LabHome, run_id: str) -> None:
     """Remove a run and everything in its folder. Raises EngineError while it is alive."""
     run = open_run(home, run_id)
     if is_locked(run.folder.lock):
-        raise EngineError("This run is still working. Cancel it first, then delete it.")
+        raise EngineError(f"{run.title} is still working. Cancel it first, then delete it.")
     pictures = uploaded_pictures(run)
     # Renamed first: what is half deleted no longer looks like a run.
     grave = Path(home.runs) / f".deleted-{run_id}"

@@ -24,6 +24,8 @@ from engine.words import count
 CURVE_POINTS = 60  # of a row's small curve
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
+RETRAINING, COMPARISON, PICTURES, IMPORTED = KINDS = ("Retraining", "MNIST comparison", "Many pictures", "Imported")
+
 
 def load_settings() -> settings.Settings:
     return settings.load()
@@ -79,6 +81,15 @@ def page_of(run: runs.Run) -> str:
     return "pages/mnist.py" if run.is_mnist else "pages/retraining.py"
 
 
+def kind_of(run: runs.Run) -> str:
+    """One of KINDS."""
+    if run.is_imported:
+        return IMPORTED
+    if run.is_classify:
+        return PICTURES
+    return COMPARISON if run.is_mnist else RETRAINING
+
+
 @dataclass(frozen=True)
 class Learned:
     """One network of a comparison that was tested."""
@@ -111,6 +122,10 @@ class RunRow:
     stage: str  # the current or last stage, "" before the first
     contents: str  # what its folder holds besides settings, curves and log
     stays: str  # what deleting it leaves
+    # As people choose by:
+    kind: str = ""  # one of KINDS
+    data: str = ""  # photos, digits, pictures, or what was imported
+    models: tuple[str, ...] = ()  # the backbone, the networks, or the model that classified
     # Of a retraining run:
     backbone: str = ""
     photos: int = 0
@@ -218,11 +233,20 @@ def _summary(run: runs.Run) -> RunRow:
         stage=story.stages[-1].name if story.stages else "",
         contents="",
         stays="",
+        kind=kind_of(run),
     )
+    try:
+        return _of_its_kind(row, run, lane, spent)
+    except (OSError, ValueError, LookupError, TypeError):  # damaged: it is listed, so that it can be deleted
+        return replace(row, short=run.title, contents="whatever is left of it")
+
+
+def _of_its_kind(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float]) -> RunRow:
     if run.is_imported:
         return replace(
             row,
             short=run.spec.title,
+            data=run.spec.title,
             contents="copies of the event files",
             stays="The folder that it was imported from stays.",
             lanes=tuple(run.lanes),
@@ -240,6 +264,8 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     return replace(
         row,
         short=f"{run.dataset.title} · {varied}",
+        data=run.dataset.title,
+        models=(run.backbone_title,),
         accuracy=final.test_accuracy if final and result else None,
         validation=final.final_validation_accuracy if final else row.validation,
         contents=f"{count(len(rates), 'lane')} of weights and the exported model",
@@ -273,6 +299,8 @@ def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     return replace(
         row,
         short=f"{data} · {what}",
+        data=data,
+        models=tuple(network.title for network in networks),
         accuracy=final.test_accuracy if final else None,
         contents=f"weights and exported files of {count(len(networks), 'network')}",
         stays="The images stay.",
@@ -286,6 +314,8 @@ def _of_pictures(row: RunRow, run: runs.Run) -> RunRow:
     return replace(
         row,
         short=f"{run.dataset.title} · {count(len(run.dataset.photos), 'picture')}",
+        data=run.dataset.title,
+        models=(run.spec.model_title,),
         accuracy=judged.share if judged else None,
         contents=f"the answers about {count(len(run.dataset.photos), 'picture')}",
         stays="The pictures stay, except those that were uploaded for this run alone.",
