@@ -238,6 +238,27 @@ class Run:
         began = self.story.time_of(events.RUNNING)
         return None if began is None else self.story.last_t - began
 
+    @property
+    def stage_seconds(self) -> list[tuple[str, float]]:
+        """Stage and its wall time so far, in order; they add up to `seconds`. Starting comes before the first stage."""
+        began = self.story.time_of(events.RUNNING)
+        if began is None or not self.story.stages:
+            return []
+        spent = {"Starting": max(0.0, self.story.stages[0].began - began)}
+        for stage in self.story.stages:  # a run that began anew with a smaller batch has some of them twice
+            spent[stage.name] = spent.get(stage.name, 0.0) + (stage.ended or self.story.last_t) - stage.began
+        return list(spent.items())
+
+    @property
+    def best_lane(self) -> str:
+        """The kept one, or the one whose newest validation is the highest; the first where nothing is held out."""
+        newest = {
+            lane: curve.accuracy[-1]
+            for (lane, split), curve in self.story.curves.items()
+            if split == "validation" and curve.step
+        }
+        return self.story.kept or max(newest, key=newest.__getitem__, default=next(iter(self.lanes), ""))
+
     def seconds_left(self) -> float | None:
         """Of training in a comparison: each network's steps left, at its own pace; None where a pace is not known."""
         story, left = self.story, 0.0

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from engine.calibration import FEW, Bin
+from engine.contract import events
 from engine.curves import LaneRow, percent, smooth, thin
 from engine.device import HISTORY, Reading
 from engine.runs import Curve, Story
+from engine.words import duration
 
 SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes are listed in the table
 POINTS = 400  # of a line, at most
@@ -45,6 +47,8 @@ class Palette:
     track: str  # behind bars and progress
     lanes: tuple[str, ...]  # in the order of creation; the sixth is always dashed as well
     shares: tuple[str, ...]  # from 0 to 1
+    stages: tuple[str, ...]  # Scanning to Exporting
+    on_stages: tuple[str, ...]  # words inside them
 
 
 LIGHT = Palette(
@@ -69,6 +73,8 @@ LIGHT = Palette(
         "#194280",
         "#102c58",
     ),
+    stages=("#b9c3d0", "#8ea2c4", "#1f4fb0", "#139a76", "#dfe3e8"),
+    on_stages=("#10141a", "#10141a", "#ffffff", "#10141a", "#10141a"),
 )
 DARK = Palette(
     text="#eef0f3",
@@ -92,6 +98,8 @@ DARK = Palette(
         "#9fc3ee",
         "#d3e5fb",
     ),
+    stages=("#4a525e", "#6c7f9f", "#5aa9ff", "#1fae84", "#2a2f38"),
+    on_stages=("#eef0f3", "#0f1115", "#0f1115", "#0f1115", "#eef0f3"),
 )
 
 
@@ -728,6 +736,97 @@ def accuracy_against_time(runs: Sequence[TimedRun], height: int, dark: bool) -> 
         _layer(name | {"align": "left", "dx": 9}, right, x=x, y=beside, text=_text("name")),
     ]
     return _chart(layers, height)
+
+
+# Each stage has the colour of its work, whatever its kind of run calls it.
+STAGE_COLOURS = {
+    events.SCANNING: 0,
+    events.LOADING: 0,
+    events.BOTTLENECKS: 1,
+    events.TRAINING: 2,
+    events.CLASSIFYING: 2,
+    events.EVALUATING: 3,
+    events.EXPORTING: 4,
+}
+
+
+@dataclass(frozen=True)
+class StageBar:
+    """Where the time of one run went."""
+
+    name: str  # at its left; "" where it stands alone
+    stages: tuple[tuple[str, float], ...]  # stage, seconds of wall time; in order
+    inside: str = ""  # what Bottlenecks took, in core-seconds; "" where it is not known
+
+
+def stage_bars(bars: Sequence[StageBar], dark: bool, narrow: bool = False) -> Spec:
+    """One stacked bar for each run, its total at the end; a bar without a name stands alone, without an axis.
+
+    A stage says its name where its segment is wide enough; all of them are in the tooltips.
+    """
+    colours = palette(dark)
+    longest = max(sum(seconds for _, seconds in bar.stages) for bar in bars) or 1.0
+    unit, title = (60, "Minutes") if longest >= 120 else (1, "Seconds")
+    room_for_both, room_for_name = (0.45, 0.25) if narrow else (0.16, 0.09)  # shares of the axis
+    rows: list[Spec] = []
+    totals: list[Spec] = []
+    for bar in bars:
+        at = 0.0
+        for stage, seconds in bar.stages:
+            share, took, colour = seconds / longest, duration(seconds), STAGE_COLOURS.get(stage)
+            inside = f", {bar.inside}" if stage == events.BOTTLENECKS and bar.inside else ""
+            rows.append(
+                {
+                    "run": bar.name,
+                    "stage": stage,
+                    "words": f"{stage} {took}" if share > room_for_both else stage if share > room_for_name else "",
+                    "from": at / unit,
+                    "to": (at + seconds) / unit,
+                    "middle": (at + seconds / 2) / unit,
+                    "took": took + inside,
+                    "fill": colours.track if colour is None else colours.stages[colour],
+                    "ink": colours.text if colour is None else colours.on_stages[colour],
+                }
+            )
+            at += seconds
+        totals.append({"run": bar.name, "to": at / unit, "words": duration(at)})
+    alone = len(bars) == 1 and not bars[0].name
+    # The total stands behind the longest bar.
+    ends = {"domain": [0, longest / unit], "range": [0, {"expr": "width - 64"}], "nice": False}
+    words = _axis_words(colours)
+    x_axis = words | {"title": title, "tickCount": 4 if narrow else 8, "grid": False}
+    x_axis |= {"domainColor": colours.rule, "tickColor": colours.rule}
+    y_axis = words | {"title": None, "domain": False, "ticks": False, "labelPadding": 8}
+    y_axis |= {"labelColor": colours.text, "labelFontSize": 12, "labelLimit": 110 if narrow else 240}
+    x: Spec = {"type": "quantitative", "scale": ends, "axis": None if alone else x_axis}
+    y: Spec = {"field": "run", "type": "nominal", "sort": None, "axis": None if alone else y_axis}
+    fill: Spec = {"field": "fill", "type": "nominal", "scale": None}
+    ink: Spec = {"field": "ink", "type": "nominal", "scale": None}
+    segment = {"type": "bar", "height": 28, "stroke": colours.page, "strokeWidth": 1}
+    segments = _layer(segment, rows, x=x | {"field": "from"}, x2={"field": "to"}, y=y, fill=fill)
+    segments["encoding"]["tooltip"] = [
+        *([] if alone else [_text("run") | {"title": "Run"}]),
+        _text("stage") | {"title": "Stage"},
+        _text("took") | {"title": "Took"},
+    ]
+    word = {"type": "text", "baseline": "middle", "fontSize": 11}
+    total = word | {"align": "left", "dx": 8, "fontSize": 12, "fontWeight": 600, "color": colours.text}
+    layers = [
+        segments,
+        _layer(word, rows, x=x | {"field": "middle"}, y=y, text=_text("words"), color=ink),
+        _layer(total, totals, x=x | {"field": "to"}, y=y, text=_text("words")),
+    ]
+    return _chart(layers, 38 * len(bars) + (0 if alone else 36))
+
+
+def stages_in_words(bars: Sequence[StageBar]) -> str:
+    """The chart's alt text: "lr 0.5: Scanning 1 s, Training 9 s, 10 s in all." """
+    said = []
+    for bar in bars:
+        stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in bar.stages)
+        whole = f"{stages}, {duration(sum(seconds for _, seconds in bar.stages))} in all"
+        said.append(f"{bar.name}: {whole}" if bar.name else whole)
+    return "; ".join(said) + "."
 
 
 def race_in_words(rows: Sequence[LaneRow]) -> str:
