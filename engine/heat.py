@@ -14,13 +14,14 @@ from PIL import Image
 # From nothing to the strongest, RGB: five places on cividis, read off between them.
 RAMP = np.array([(0, 34, 78), (66, 78, 108), (124, 123, 120), (188, 174, 108), (254, 232, 56)], np.float64)
 OPACITY = 0.75  # of the strongest place; by the square root below it, so that what is half as strong is seen too
-TIMES = 3  # a picture of 224 pixels becomes one of 672, on which the blocks have smooth edges
+LONGER_SIDE = 672  # pixels, about, of what is drawn: on a picture of 224 pixels blocks would have no smooth edges
 
 
 def overlay(seen_png: bytes, grid: Sequence[Sequence[float]]) -> bytes:
     """PNG of a picture with the grid drawn over it, from nothing at 0 and below to the strongest place."""
     picture = Image.open(io.BytesIO(seen_png)).convert("RGB")
-    size = (picture.width * TIMES, picture.height * TIMES)
+    times = max(1, round(LONGER_SIDE / max(picture.size)))
+    size = (picture.width * times, picture.height * times)
     strength = _strength(grid)
     smooth = Image.fromarray(np.round(strength * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
     share = np.asarray(smooth).astype(np.float64) / 255  # (height, width), 0..1

@@ -32,11 +32,11 @@ from engine.worker import backbones, bottlenecks, calibration, gradients, graphs
 from engine.worker.bottleneck_files import BottleneckFiles
 
 TOP = 5
-# How many squares, across and down, are put over a picture: as many as the seconds allow.
-POSITIONS = (13, 11, 9, 7, 5, 3)
+# How many squares, across and down, are put over a picture, and how many cells of the grid each covers either way: the
+# first row that the seconds allow. A square has about a quarter of the picture's width and height, so many overlap.
+SQUARES = ((13, 4), (11, 3), (9, 3), (7, 2), (5, 2), (4, 1), (3, 1))
 OCCLUSION_SECONDS = 1.5
-SQUARE = 4  # cells of the grid that a square covers in either direction, so squares overlap
-GRAY = 128.0  # its level
+GRAY, PAPER = 128.0, 0.0  # its level, in a photo and in a picture of a digit, 0..255
 BLOCK = 2000  # photos whose bottlenecks are in memory at once: 16 MB
 
 Learned = NamedTuple(
@@ -105,10 +105,16 @@ def _learned_with(home, key, model):
         return row.mean, row.std
     if place.kind == keys.UPLOADED:
         return (model.input_mean,) * 3, (model.input_std,) * 3
-    contract = read_json(home.run(place.name).contract)
-    if "networks" in contract:
+    if _is_of_digits(home, key):
         raise models.Refused("A network for digits takes gray pictures; other settings are not tried on it.")
+    contract = read_json(home.run(place.name).contract)
     return contract["mean"], contract["std"]
+
+
+def _is_of_digits(home, key):
+    # type: (LabHome, str) -> bool
+    place = keys.place(home, key)
+    return place.kind == keys.RUN and os.path.isdir(home.run(place.name).networks)
 
 
 # --- what the answer hangs on ----------------------------------------------------------------------------------------
@@ -119,47 +125,45 @@ def _occlusion(known, key, image, label):
     model = known.get(key)
     began = time.perf_counter()
     pixels = _pixels(model, image)
+    called = time.perf_counter()
     scores = _scores(model, pixels)
     at = _number_of(model.labels, label, scores)
     asked = time.perf_counter()
     _scores(model, pixels)
-    positions = _affordable(time.perf_counter() - asked)
-    rows, columns = _edges(pixels.shape[0], positions), _edges(pixels.shape[1], positions)
+    seconds = min(time.perf_counter() - asked, asked - called)
+    count, side = next((each for each in SQUARES if each[0] ** 2 * seconds <= OCCLUSION_SECONDS), SQUARES[-1])
+    level = PAPER if _is_of_digits(known.home, key) else GRAY
+    rows, columns = [_edges(length, count + side - 1) for length in pixels.shape[:2]]
     falls = np.zeros((len(rows) - 1, len(columns) - 1))
     squares = np.zeros(falls.shape)  # that cover a cell
-    for top, bottom in _squares(len(rows) - 1):
-        for left, right in _squares(len(columns) - 1):
+    for top, bottom in _squares(len(rows) - 1, side):
+        for left, right in _squares(len(columns) - 1, side):
             covered = pixels.copy()
-            covered[rows[top] : rows[bottom], columns[left] : columns[right]] = GRAY
+            covered[rows[top] : rows[bottom], columns[left] : columns[right]] = level
             fall = float(scores[at]) - float(_scores(model, covered)[at])
             falls[top:bottom, left:right] += fall
             squares[top:bottom, left:right] += 1
     return _heat(falls / squares, model.labels[at], scores[at], began, pixels)
 
 
-def _affordable(seconds):
-    # type: (float) -> int
-    """How many squares across, where one call of the network takes so many seconds."""
-    return next((each for each in POSITIONS if each * each * seconds <= OCCLUSION_SECONDS), POSITIONS[-1])
-
-
-def _edges(length, positions):
+def _edges(length, cells):
     # type: (int, int) -> List[int]
-    """Where the cells of the grid begin, and the end of the last one, in pixels."""
-    cells = max(1, min(positions + SQUARE - 1, length))
-    return [int(edge) for edge in np.rint(np.linspace(0, length, cells + 1))]
+    """Where the cells of the grid begin, and the end of the last one, in pixels; a cell has one at least."""
+    return [int(edge) for edge in np.rint(np.linspace(0, length, min(cells, length) + 1))]
 
 
-def _squares(cells):
-    # type: (int) -> List[Tuple[int, int]]
+def _squares(cells, side):
+    # type: (int, int) -> List[Tuple[int, int]]
     """(first cell, the one behind the last) of every square."""
-    side = min(SQUARE, cells)
+    side = min(side, cells)
     return [(first, first + side) for first in range(cells - side + 1)]
 
 
 def _grad_cam(known, key, image, label):
     # type: (models.Models, str, bytes, Optional[str]) -> Dict[str, Any]
     model = known.get(key)
+    if _is_of_digits(known.home, key):
+        raise models.Refused("Grad-CAM is drawn for networks of photos; the occlusion map is for digits too.")
     began = time.perf_counter()
     pixels = _pixels(model, image)
     scores = _scores(model, pixels)

@@ -148,7 +148,8 @@ class Seen(object):
         def weighed(rgb, label):
             # type: (Any, Any) -> Any
             maps = parts.maps(rgb)
-            score = tf.gather(parts.scores(maps)[0], label)
+            scores = parts.scores(maps)[0]
+            score = tf.reduce_sum(scores * tf.one_hot(label, tf.shape(scores)[0]))
             slope = tf.gradients(score, maps)[0]  # a tape does not see what was imported
             if slope is None:
                 raise NoGradients("The operations of this network have no gradients.")

@@ -38,7 +38,7 @@ def test_an_occlusion_map_is_drawn_over_what_the_model_sees(classifier, ball):
     found = classifier.occlusion("mobilenet_v2", ball)
     assert (found.label, found.score) == (answer.top[0][0], pytest.approx(answer.top[0][1], abs=1e-6))
     assert found.seen_png == answer.seen_png
-    assert 6 <= len(found.grid) == len(found.grid[0]) <= 16
+    assert 3 <= len(found.grid) == len(found.grid[0]) <= 16
     assert found.seconds > 0
     assert Image.open(io.BytesIO(heat.overlay(found.seen_png, found.grid))).size == (672, 672)
     second = answer.top[1][0]
