@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -444,6 +444,25 @@ def _leaderboard(home_path: str, tested: tuple[tuple[str, str], ...]) -> list[co
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
+def more_settings_rows(run: runs.Run) -> list[dict[str, str]]:
+    """How each network is made and learns, apart from its batch and its learning rate."""
+    networks: list[catalog.Network] = list(run.spec.networks)
+    made = [f"{each.title} ({layers.parameters(layers.costs(layers.read(each.layers))):,})" for each in networks]
+    rows = {
+        "Networks and parameters": ", ".join(made),
+        "Optimizer": _each("Adam" if each.optimizer == catalog.ADAM else "SGD" for each in networks),
+        "Schedule": _each(each.schedule.replace("_", " ") for each in networks),
+        "Label smoothing": _each(f"{each.label_smoothing:g}" for each in networks),
+        "Moved images": _each("yes" if each.augmentation else "no" for each in networks),
+        "Held out": _each(f"{each.validation_images:,}" for each in networks),
+    }
+    return [{"Setting": name, "Value": value} for name, value in rows.items()]
+
+
+def _each(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values))
+
+
 def _settings(run: runs.Run) -> None:
     rows = settings_rows(run) + [{"Setting": "Run", "Value": run.id}]
     if result := run.story.mnist_result:
@@ -475,3 +494,4 @@ def _settings(run: runs.Run) -> None:
         table, hide_index=True, height="content", placeholder="–", key="recipes",
         alt="How each network is trained: " + ", ".join(network.title for network in run.spec.networks) + ".",
     )  # fmt: skip
+    parts.time_spent(run)

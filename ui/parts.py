@@ -10,7 +10,7 @@ from engine import assets, device, runs
 from engine.contract import events, specs
 from engine.errors import AssetError
 from engine.metrics import per_class
-from engine.words import duration, size
+from engine.words import duration, short_duration, size
 from ui import charts, lab
 
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
@@ -126,6 +126,27 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str], right: str, one: 
 def settings_table(rows: Sequence[Mapping[str, str]]) -> None:
     """`rows`: {"Setting": …, "Value": …}"""
     st.table(rows, hide_header=True, hide_index=True, border="horizontal")
+
+
+def stage_bar(run: runs.Run, name: str = "") -> charts.StageBar:
+    """Where the time of a run went, for charts.stage_bars; `name` at its left."""
+    inside = ""
+    if result := run.story.result:
+        decoding, backbone = (short_duration(each) for each in (result.decode_seconds, result.backbone_seconds))
+        inside = f"inside: decoding {decoding}, backbone {backbone} of all cores together"
+    return charts.StageBar(name, tuple(run.stage_seconds), inside)
+
+
+def time_spent(run: runs.Run) -> None:
+    """The stages of a run that has ended, as one bar."""
+    bar = stage_bar(run)
+    if run.is_active or not bar.stages:
+        return
+    st.markdown("**Where the time went**")
+    chart = charts.stage_bars([bar], lab.is_dark(), lab.is_phone())
+    st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=charts.stages_in_words([bar]))
+    if bar.inside:
+        st.caption(f"Bottlenecks {bar.inside}.")
 
 
 def log(run: runs.Run) -> None:

@@ -281,9 +281,10 @@ def _batch(size: int) -> str:
     return "all photos" if size == -1 else f"{size:,}"
 
 
-def _settings(run: runs.Run) -> None:
-    spec, result, row = run.spec, run.story.result, run.backbone
-    rows = settings_rows(run) + [
+def more_settings_rows(run: runs.Run) -> list[dict[str, str]]:
+    """All the others that were asked for."""
+    spec, row = run.spec, run.backbone
+    return [
         {"Setting": name, "Value": value}
         for name, value in {
             "Validation batch": _batch(spec.validation_batch_size),
@@ -292,9 +293,13 @@ def _settings(run: runs.Run) -> None:
             "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
             "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
             "Folder": run.dataset.root,
-            "Run": run.id,
         }.items()
     ]
+
+
+def _settings(run: runs.Run) -> None:
+    result = run.story.result
+    rows = settings_rows(run) + more_settings_rows(run) + [{"Setting": "Run", "Value": run.id}]
     if result:
         rows += [
             {"Setting": "Photos used", "Value": f"{result.images:,}: {result.training:,} training, "
@@ -308,6 +313,7 @@ def _settings(run: runs.Run) -> None:
     attribution = attribution_of(run.dataset.root)
     if attribution:
         st.caption(f"Photos: {attribution}.")
+    parts.time_spent(run)
 
 
 def attribution_of(root: str) -> str:
