@@ -46,7 +46,7 @@ FREEZING = 1e-3  # largest difference between the archive and its frozen graph t
 def look(path, data, given, graph_path):
     # type: (str, bytes, Dict[str, Any], str) -> Tuple[Dict[str, Any], str]
     """As tflite_files.look; writes the frozen graph that answers from now on. Raises Refused and GraphRefused."""
-    config = _read_archive(data)
+    config = read(data)
 
     import tensorflow as tf
 
@@ -91,7 +91,7 @@ def look(path, data, given, graph_path):
     return found, " ".join(guess)
 
 
-def _read_archive(data):
+def read(data):
     # type: (bytes) -> Any
     """Its configuration, once nothing in the archive is more than it should be. Raises Refused."""
     try:

@@ -27,7 +27,7 @@ def look(path, data, given):
     interpreter_class, _ = bottlenecks.tflite_interpreter()
     machine.bound_memory(MEMORY)
     try:
-        parameters = _read_flatbuffer(data)
+        parameters = constants(data)
         interpreter = interpreter_class(model_path=path, num_threads=1)
         interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -74,7 +74,7 @@ def look(path, data, given):
     return found, guess
 
 
-def _read_flatbuffer(data):
+def constants(data):
     # type: (bytes) -> int
     """How many numbers its constants hold. Raises Refused where an operation is none of TFLite's own."""
     try:
