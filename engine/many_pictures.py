@@ -6,6 +6,7 @@ nothing about its pictures.
 """
 
 import csv
+import functools
 import io
 import os
 from collections import Counter
@@ -14,11 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.contract.events import Classified
 from engine.metrics import wilson
-from engine.photos import label
+from engine.photos import label as as_retrain_writes_it
 from engine.runs import Run
 
 ELSE = "anything else"  # an answer that is none of the pictures' labels
+
+label = functools.lru_cache(maxsize=8192)(as_retrain_writes_it)  # the same few, for tens of thousands of pictures
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,23 @@ def known_labels(folders: Sequence[str], labels: Sequence[str]) -> list[str]:
 
 def rows(run: Run) -> list[Row]:
     """Every picture that was classified so far, in the order of the dataset."""
-    labels = read_labels(run)
+    return list(_rows(run, run.story.classified))
+
+
+def newest(run: Run, number: int) -> list[Row]:
+    """The last so many of them, the newest first; quick however many there are."""
+    blocks: list[Classified] = []
+    for block in reversed(run.story.classified):
+        blocks.insert(0, block)
+        if sum(len(each.photo) for each in blocks) >= number:
+            break
+    return list(_rows(run, blocks))[::-1][:number]
+
+
+def _rows(run: Run, blocks: Sequence[Classified]) -> Iterator[Row]:
+    labels, photos = read_labels(run), run.dataset.photos
     known = [*known_labels(run.dataset.labels, labels), ""]  # the last is for -1
-    return list(_rows(run, labels, known))
-
-
-def _rows(run: Run, labels: Sequence[str], known: Sequence[str]) -> Iterator[Row]:
-    photos = run.dataset.photos
-    for block in run.story.classified:
+    for block in blocks:
         each = len(block.label) // max(1, len(block.photo))
         for at, (place, is_learned) in enumerate(zip(block.photo, block.learned, strict=True)):
             said = slice(at * each, (at + 1) * each)

@@ -1,6 +1,7 @@
 """Many pictures and one model: the form that starts such a run, and what the run shows below its card."""
 
 import base64
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,28 +171,36 @@ def _keep(settings: Settings, incoming: list[UploadedFile], is_zip: bool) -> Dat
 
 
 def show(run: runs.Run) -> None:
-    rows = many_pictures.rows(run)
     _left_out(run)
     for sentence in _remarks(run.dataset, many_pictures.read_labels(run)):
         st.warning(sentence, icon=":material/info:")
+    if run.is_active:
+        newest = many_pictures.newest(run, NEWEST)
+        if newest:
+            st.dataframe(
+                [_line(row) for row in newest], hide_index=True, height="content", key="newest_answers",
+                column_config=_columns(), alt="The newest answers; all of them are here once the run has ended.",
+            )  # fmt: skip
+        return
+    rows = _rows(lab.home().path, run.id, os.path.getsize(run.folder.events))
     if not rows:
         return
     st.markdown(headline(rows))
-    if run.is_active:
-        st.dataframe(
-            [_line(row) for row in reversed(rows[-NEWEST:])], hide_index=True, height="content", key="newest_answers",
-            column_config=_columns(), alt=f"The newest of {count(len(rows), 'answer')}.",
-        )  # fmt: skip
-        return
     draw = {
         "Answers": lambda: _answers(run, rows),
         "Confusion": lambda: _confusion(rows),
-        "Settings": lambda: _settings(run, rows),
+        "Settings": lambda: _settings(run),
         "Log": lambda: parts.log(run),
     }
     if not any(row.known for row in rows):
         del draw["Confusion"]
     parts.tabs(draw, "many_tabs")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _rows(home_path: str, run_id: str, size: int) -> list[Row]:
+    """Of a run that has ended, for all visitors; nobody changes them. `size` of its events is part of the key."""
+    return many_pictures.rows(lab.open_run(run_id))
 
 
 def headline(rows: Sequence[Row]) -> str:
@@ -328,6 +337,7 @@ def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
         "Picture": column.ImageColumn(width=72),
+        "File": column.TextColumn(width=180),
         "Score": column.ProgressColumn(format="%.1f%%", min_value=0.0, max_value=100.0, width=120),
         "Learned from": column.TextColumn(help="The model learned from these very bytes"),
     }
@@ -348,7 +358,7 @@ def _confusion(rows: list[Row]) -> None:
     parts.class_table(counts, names, "picture")
 
 
-def _settings(run: runs.Run, rows: list[Row]) -> None:
+def _settings(run: runs.Run) -> None:
     loaded, result = run.story.model_loaded, run.story.classify_result
     found = {
         "Folder": run.dataset.root,
@@ -363,3 +373,4 @@ def _settings(run: runs.Run, rows: list[Row]) -> None:
         found["Reading, decoding, resizing"] = f"{duration(result.decode_seconds)} of all cores together"
         found["Memory"] = f"{size(result.peak_memory_bytes)} at most"
     parts.settings_table(settings_rows(run) + [{"Setting": name, "Value": value} for name, value in found.items()])
+    parts.time_spent(run)

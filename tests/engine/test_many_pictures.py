@@ -60,6 +60,8 @@ def test_answers_are_judged_by_name_and_a_folder_that_is_no_label_says_nothing(t
     assert (run.title, run.is_classify, run.stages) == (
         "Trip · MobileNet v2 · 4 pictures", True, ("Loading", "Classifying")
     )  # fmt: skip
+    assert [row.file for row in many_pictures.newest(run, 3)] == ["3.jpg", "holiday/2.jpg", "granny_smith/1.jpg"]
+    assert many_pictures.newest(run, 10) == rows[::-1]
     found = many_pictures.accuracy(rows)
     assert found
     assert (found.right, found.n, found.share) == (1, 2, 0.5)
