@@ -8,6 +8,7 @@
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       queue/               who is next, see engine/contract/tickets.py
+      device/              what the machine does now, see engine/sampler.py
       bottlenecks.sqlite   backbone outputs, see engine/worker/bottlenecks.py
 
 Python 3.6, standard library only.
@@ -53,6 +54,7 @@ class RunFolder(object):
         self.log = os.path.join(self.path, "log.txt")
         self.lock = os.path.join(self.path, "lock")
         self.cancel = os.path.join(self.path, "cancel")
+        self.device = os.path.join(self.path, "device.jsonl")  # what the machine did meanwhile, see engine/sampler.py
         self.summaries = os.path.join(self.path, "summaries")  # <lane>/train, <lane>/validation: TensorBoard's files
         self.artifacts = os.path.join(self.path, "artifacts")
         # In artifacts/:
