@@ -26,6 +26,8 @@ STATES = {
     "builder": ("empty_lab", "/mnist?build=1", "", "Build a network"),
     "comparing": ("lab", "/mnist?run=", "comparing", "Test accuracy arrives after Evaluating."),
     "compared": ("lab", "/mnist?run=", "compared", "Each network met the test images once"),
+    "many pictures": ("lab", "/playground?run=", "pictures", "pictures that the model learned from are not counted"),
+    "many pictures, form": ("empty_lab", "/playground?many=1", "", "A run of its own"),
     "runs": ("lab", "/runs", "", "Select one to open"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
 }
