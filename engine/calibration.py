@@ -109,18 +109,19 @@ def reading(calibration: Calibration, score: float) -> str:
 
 def temperature_in_words(calibration: Calibration) -> str:
     """What calibration found: "The model is surer than it should be: …"."""
-    if calibration.temperature > 1.05:
+    if calibration.temperature > 1.1:
         found = "The model is surer than it should be"
-    elif calibration.temperature < 0.95:
+    elif calibration.temperature < 0.9:
         found = "The model is less sure than it could be"
     else:
         found = "The model is about as sure as it should be"
     before, after = calibration.uncalibrated_error, calibration.expected_calibration_error
+    doubt = "" if after <= before else " So it did not bring them closer here: the splits are small, or they differ."
     fitted_on = count(calibration.validation_photos, "photo")
     return (
         f"{found}: temperature {calibration.temperature:.2f}, fitted on {fitted_on} of the validation split. On the "
         f"testing split (N={calibration.photos:,}) scores and shares of right answers differ by {before * 100:.1f} pt "
-        f"before it and by {after * 100:.1f} pt after it."
+        f"before it and by {after * 100:.1f} pt after it.{doubt}"
     )
 
 

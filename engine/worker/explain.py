@@ -19,7 +19,7 @@ import base64
 import io
 import os
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -168,36 +168,59 @@ def _grad_cam(known, key, image, label):
     pixels = _pixels(model, image)
     scores = _scores(model, pixels)
     at = _number_of(model.labels, label, scores)
-    seen = known.keep("gradients:" + key, model.changed, 0, lambda: _derivable(known.home, key, model))
+    files, build = _derivable(known.home, key, (model.input_height, model.input_width))
+    try:
+        changed, size = [os.path.getmtime(path) for path in files], sum(os.path.getsize(path) for path in files)
+    except OSError as error:
+        raise models.Refused("{} is needed for gradients and is gone.".format(os.path.basename(error.filename)))
+    seen = known.keep("gradients:" + key, changed, size, build)
     return _heat(seen.heat(pixels, at), model.labels[at], scores[at], began, pixels)
 
 
-def _derivable(home, key, model):
-    # type: (LabHome, str, models.Model) -> gradients.Seen
-    """The network behind a key in TensorFlow. Raises models.Refused and gradients.NoGradients."""
+def _derivable(home, key, size):
+    # type: (LabHome, str, Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]
+    """The files with the weights behind a key, and what builds the network of it in TensorFlow for such pictures.
+
+    Raises models.Refused; what it gives does too, and gradients.NoGradients.
+    """
     place = keys.place(home, key)
-    size = (model.input_height, model.input_width)
-    try:
-        if place.kind == keys.BACKBONE:
-            parts = gradients.of_network(backbones.load(home, catalog.backbone(place.name, home)), None)
-        elif place.kind == keys.UPLOADED:
-            record = keys.uploaded(home, place.name)
-            if record.suffix == "tflite":
-                raise models.Refused("There are no gradients in a TFLite file. The occlusion map needs none.")
-            name = "graph.pb" if record.suffix == "keras" else "model.pb"
-            graph_def = graphs.read(os.path.join(keys.folder(home, place.name), name))
-            layers = (record.input_layer, record.output_layer)
-            parts = gradients.of_graph(
-                graph_def, layers[0], layers[1], size, (record.input_mean,) * 3, (record.input_std,) * 3
-            )
-        else:
-            learned = _learned(home, key)
+    if place.kind == keys.UPLOADED:
+        return _uploaded(home, place.name, size)
+    learned = _learned(home, key) if place.kind == keys.RUN else None
+    row = learned.row if learned else catalog.backbone(place.name, home)
+
+    def build():
+        # type: () -> gradients.Seen
+        head = None
+        if learned:
             with np.load(keys.lane_file(learned.folder, learned.lane), allow_pickle=False) as file:
                 head = (file["weights"], file["bias"])
-            parts = gradients.of_network(backbones.load(home, learned.row), head)
-    except (backbones.MissingWeights, graphs.GraphRefused) as error:
-        raise models.Refused(str(error))
-    return gradients.Seen(parts, size)
+        try:
+            return gradients.Seen(gradients.of_network(backbones.load(home, row), head), size)
+        except backbones.MissingWeights as error:
+            raise models.Refused(str(error))
+
+    weights = models.weights(home, row)[1]
+    return [weights, keys.lane_file(learned.folder, learned.lane)] if learned else [weights], build
+
+
+def _uploaded(home, name, size):
+    # type: (LabHome, str, Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]
+    record = keys.uploaded(home, name)
+    if record.suffix == "tflite":
+        raise models.Refused("There are no gradients in a TFLite file. The occlusion map needs none.")
+    path = os.path.join(keys.folder(home, name), "graph.pb" if record.suffix == "keras" else "model.pb")
+
+    def build():
+        # type: () -> gradients.Seen
+        layers = (record.input_layer, record.output_layer)
+        mean, std = (record.input_mean,) * 3, (record.input_std,) * 3
+        try:
+            return gradients.Seen(gradients.of_graph(graphs.read(path), layers[0], layers[1], size, mean, std), size)
+        except graphs.GraphRefused as error:
+            raise models.Refused(str(error))
+
+    return [path], build
 
 
 def _heat(grid, label, score, began, pixels):

@@ -113,6 +113,12 @@ def test_the_temperature_is_said_in_words(temperature, found):
     assert "6.1 pt before it and by 1.3 pt after it" in sentence
 
 
+def test_a_temperature_that_did_not_help_is_said_to():
+    worse = calibration.temperature_in_words(replace(MEASURED, expected_calibration_error=0.12))
+    assert "did not bring them closer" in worse
+    assert "closer" not in calibration.temperature_in_words(MEASURED)
+
+
 def test_false_alarms_are_said_with_their_number_and_what_was_judged():
     rule = MEASURED.none_of_these
     assert rule.false_alarm_rate == 17 / 320

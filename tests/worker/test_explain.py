@@ -225,6 +225,22 @@ def test_a_pretrained_backbone_is_asked_with_imagenet_s_names(ask):
     assert ask("skew", lamp("red", (48, 32)), key="mobilenet_v2")["settings"][0]["top"][0][0] == heat["label"]
 
 
+def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_gone(ask, run):
+    picture, path = lamp("yellow", (60, 30)), os.path.join(run[1].lanes, "0.5.npz")
+    before = ask("grad_cam", picture, label="red")
+    os.rename(path, path + ".away")
+    try:
+        with np.load(path + ".away") as file:
+            np.savez(path, weights=-file["weights"], bias=file["bias"])
+        os.utime(path, (1, 1))
+        assert ask("grad_cam", picture, label="red")["grid"] != before["grid"]
+        os.remove(path)
+        with pytest.raises(models.Refused, match="has no lane"):
+            ask("grad_cam", picture)
+    finally:
+        os.rename(path + ".away", path)
+
+
 # --- other kinds of models -------------------------------------------------------------------------------------------
 
 
