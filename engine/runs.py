@@ -1,5 +1,6 @@
 """Run folders as records: list, read, copy settings, delete. State is judged from evidence, never stored."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -58,6 +59,11 @@ class Story:
     model_loaded: events.ModelLoaded | None = None  # of many pictures
     classified: list[events.Classified] = field(default_factory=list)
     classify_result: events.ClassifyResult | None = None
+    fine_tuned: dict[str, events.FineTuned] = field(default_factory=dict)  # by lane
+    fine_tune_result: events.FineTuneResult | None = None
+    batches_halved: list[events.BatchHalved] = field(default_factory=list)
+    batches_tried: list[events.BatchTried] = field(default_factory=list)
+    batch_size_result: events.BatchSizeResult | None = None
     error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
@@ -125,6 +131,16 @@ class Story:
                 self.classified.append(event)
             case events.ClassifyResult():
                 self.classify_result = event
+            case events.FineTuned():
+                self.fine_tuned[event.lane] = event
+            case events.FineTuneResult():
+                self.fine_tune_result = event
+            case events.BatchHalved():
+                self.batches_halved.append(event)
+            case events.BatchTried():
+                self.batches_tried.append(event)
+            case events.BatchSizeResult():
+                self.batch_size_result = event
             case events.Error():
                 self.error = event
 
@@ -177,6 +193,16 @@ class Run:
         return isinstance(self.spec, specs.ClassifySpec)
 
     @property
+    def is_fine_tune(self) -> bool:
+        """Whether blocks of a backbone learn along, one lane for each depth."""
+        return isinstance(self.spec, specs.FineTuneSpec)
+
+    @property
+    def is_batch_size(self) -> bool:
+        """Whether batch sizes are tried against the memory; it has no photos and no lanes."""
+        return isinstance(self.spec, specs.BatchSizeSpec)
+
+    @property
     def lanes(self) -> list[str]:
         """In the order of creation, which is the order of their colours."""
         return specs.lanes(self.spec)
@@ -193,6 +219,10 @@ class Run:
             return ()
         if self.is_classify:
             return events.CLASSIFY_STAGES
+        if self.is_fine_tune:
+            return events.FINE_TUNE_STAGES
+        if self.is_batch_size:
+            return events.BATCH_SIZE_STAGES
         return events.MNIST_STAGES if self.is_mnist else events.RETRAIN_STAGES
 
     @property
@@ -204,15 +234,25 @@ class Run:
             networks = self.spec.networks
             what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
             return f"{catalog.digit_set(self.spec.data).title} · {what} · {count(self.spec.epochs, 'epoch')}"
+        if self.is_batch_size:
+            return f"Batch size · {self.backbone_title} · {specs.depth_title(self.spec.blocks).lower()}"
         try:
             photos, number = self.dataset.title, count(len(self.dataset.photos), "picture")
         except (OSError, ValueError, KeyError, TypeError):
             photos, number = "unknown photos", "unknown number"
         if self.is_classify:
             return f"{photos} · {self.spec.model_title} · {number}"
+        if self.is_fine_tune:
+            return f"{photos} · {self.backbone_title} · {self.depths}"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         return f"{photos} · {self.backbone_title} · {varied}"
+
+    @property
+    def depths(self) -> str:
+        """Of fine-tuning, what is varied: "frozen against all blocks"."""
+        titles = [title.lower() for title in self.titles.values()]
+        return " against ".join(titles) if len(titles) < 3 else f"{len(titles)} depths"
 
     @property
     def backbone(self) -> catalog.Backbone | None:
@@ -362,6 +402,32 @@ def zip_artifacts(run: Run) -> bytes:
     except OSError as error:
         raise EngineError(f"The files of run {run.id} cannot be read: {error.strerror}.") from error
     return out.getvalue()
+
+
+def zip_run(run: Run) -> bytes:
+    """The whole folder as one zip, all but what belongs to the living: unpacked into runs/ it is the same run.
+
+    Stored, not compressed. Links are left out. Raises EngineError where the files cannot be read.
+    """
+    out = io.BytesIO()
+    try:
+        with zipfile.ZipFile(out, "w") as archive:
+            for path in sorted(Path(run.folder.path).rglob("*")):
+                if path.is_file() and not path.is_symlink() and str(path) not in (run.folder.lock, run.folder.cancel):
+                    archive.write(path, f"{run.id}/{path.relative_to(run.folder.path)}")
+    except OSError as error:
+        raise EngineError(f"The files of run {run.id} cannot be read: {error.strerror}.") from error
+    return out.getvalue()
+
+
+def size(home: LabHome, run_id: str) -> int:
+    """Bytes in the folder of a run; what vanishes meanwhile counts nothing."""
+    total = 0
+    for folder, _, files in os.walk(home.run(run_id).path):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, file)).st_size
+    return total
 
 
 def _readable(home: LabHome) -> Iterator[Run]:

@@ -25,6 +25,9 @@ LOADING = "Loading"
 MNIST_STAGES = (LOADING, TRAINING, EVALUATING, EXPORTING)
 CLASSIFYING = "Classifying"
 CLASSIFY_STAGES = (LOADING, CLASSIFYING)
+FINE_TUNE_STAGES = (SCANNING, BOTTLENECKS, LOADING, TRAINING)
+TRYING = "Trying"
+BATCH_SIZE_STAGES = (TRYING,)
 
 State = NamedTuple(
     "State",
@@ -57,7 +60,7 @@ Metric = NamedTuple(  # a block of evaluations of one lane, at most 0.5 s of the
         # "training": the batch just learned from, after the update; of a network before it, dropout and moved pictures
         # included, as Keras. "validation": a batch of that split; of a network all of it, at the end of each epoch
         ("split", str),
-        ("step", List[int]),  # counted from 1
+        ("step", List[int]),  # counted from 1; of fine-tuning the epoch, 0 before the first
         ("seconds", List[float]),  # since training began; of a network, what was spent on it alone
         ("accuracy", List[float]),  # 0..1
         ("cross_entropy", List[Optional[float]]),  # nats, mean over the batch; None where it is not a number
@@ -239,6 +242,60 @@ ClassifyResult = NamedTuple(  # the final figures of many pictures; who is right
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
     ],
 )
+FineTuned = NamedTuple(  # the final figures of one depth, measured with its last weights
+    "FineTuned",
+    [
+        ("t", float),
+        ("lane", str),
+        ("blocks", int),  # that learned, of ...
+        ("of_blocks", int),  # ... so many
+        ("parameters", int),  # that learned, the head's included
+        ("peak_memory_bytes", int),  # of the lane's own process, the kernel's figure; on a GPU of its memory
+        ("epoch_seconds", float),  # the median
+        ("epochs", int),  # learned; fewer than asked for where it diverged
+        ("batch_size", int),  # photos in one step
+        ("at_once", int),  # photos whose gradients were computed at once; the rest was added up
+        ("features_kept", bool),  # whether what goes into the first block that learns was computed once for all epochs
+        ("validation_accuracy", float),  # 0..1
+        ("validation_cross_entropy", Optional[float]),  # nats; None where it is not a number
+        ("validation_n", int),  # photos
+        ("test_accuracy", float),  # 0..1
+        ("test_n", int),  # photos
+    ],
+)
+FineTuneResult = NamedTuple(  # the final figures of a fine-tuning run
+    "FineTuneResult",
+    [
+        ("t", float),
+        ("training", int),  # photos
+        ("validation", int),
+        ("testing", int),
+        ("runtime", str),  # for people
+    ],
+)
+BatchTried = NamedTuple(  # one batch size, tried in a process of its own
+    "BatchTried",
+    [
+        ("t", float),
+        ("batch_size", int),
+        ("fits", bool),
+        ("why", str),  # it does not fit, for people; "" where it does
+        ("peak_memory_bytes", int),  # as in FineTuned; 0 where it does not fit
+        ("images_per_second", float),  # learned from; 0 where it does not fit
+    ],
+)
+BatchSizeResult = NamedTuple(
+    "BatchSizeResult",
+    [
+        ("t", float),
+        ("largest", int),  # that fits
+        ("bounded", bool),  # whether a larger one was tried and did not fit
+        ("memory_limit_bytes", int),  # that held; 0 where nobody set one
+        ("model_bytes", int),  # what the process has in memory before it learns
+        ("parameters", int),  # that learn
+        ("runtime", str),  # for people
+    ],
+)
 Error = NamedTuple(
     "Error",
     [
@@ -270,6 +327,10 @@ _KINDS = {
     "model_loaded": ModelLoaded,
     "classified": Classified,
     "classify_result": ClassifyResult,
+    "fine_tuned": FineTuned,
+    "fine_tune_result": FineTuneResult,
+    "batch_tried": BatchTried,
+    "batch_size_result": BatchSizeResult,
     "error": Error,
 }  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}

@@ -115,13 +115,67 @@ ClassifySpec = NamedTuple(  # many pictures, named in dataset.json, and one mode
 
 DEFAULT_CLASSIFY = ClassifySpec(model="", model_title="", top=5, device=CPU)
 
-Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec]
+ALL_BLOCKS = -1
+BLOCKS_LIMIT = 16  # the smallest of these backbones has 18 blocks; beyond, all of them are meant
+BODY_RATE_LIMITS = (0.000001, 1.0)
+FINE_TUNE_BATCH_LIMIT = 1024
+MEMORY_LIMITS = (100, 1000000)  # MB
+
+FineTuneSpec = NamedTuple(  # the last blocks of a backbone learn along with the head
+    "FineTuneSpec",
+    [
+        ("backbone", str),  # a name of catalog.BACKBONES whose format is CHECKPOINT
+        ("blocks", Tuple[int, ...]),  # one lane each: how many of the last blocks learn; 0: none, ALL_BLOCKS: all
+        ("epochs", int),  # 1 to 100
+        ("batch_size", int),  # photos learned from at once, 1 to 1,024
+        ("head_learning_rate", float),  # 0.0001 to 10
+        ("body_learning_rate", float),  # of the blocks, 0.000001 to 1
+        ("flip_left_right", bool),  # photos are mirrored half of the time
+        ("validation_percentage", int),  # of the photos
+        ("testing_percentage", int),  # of the photos
+        ("seed", int),  # of the head's first weights and of every order
+        ("device", str),  # "cpu" or "gpu"
+        ("memory_limit", int),  # MB for the process of a lane; 0: what the machine has
+    ],
+)
+
+DEFAULT_FINE_TUNE = FineTuneSpec(
+    backbone="mobilenet_v2",
+    blocks=(0, ALL_BLOCKS),
+    epochs=5,
+    batch_size=32,
+    head_learning_rate=0.01,
+    body_learning_rate=0.001,
+    flip_left_right=False,
+    validation_percentage=10,
+    testing_percentage=20,  # the difference between lanes is judged on these
+    seed=0,
+    device=CPU,
+    memory_limit=0,
+)
+
+BatchSizeSpec = NamedTuple(  # which batch sizes fit into the memory, and how fast each is
+    "BatchSizeSpec",
+    [
+        ("backbone", str),  # as in FineTuneSpec
+        ("blocks", int),  # how many of the last blocks learn; ALL_BLOCKS: all
+        ("largest", int),  # batch size tried, 1 to 1,024
+        ("device", str),  # "cpu" or "gpu"
+        ("memory_limit", int),  # MB for the process that learns; 0: what is free when the run begins
+    ],
+)
+
+DEFAULT_BATCH_SIZE = BatchSizeSpec(backbone="mobilenet_v2", blocks=ALL_BLOCKS, largest=64, device=CPU, memory_limit=0)
+
+Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec, FineTuneSpec, BatchSizeSpec]
 
 _DEFAULTS = {
     "retrain": DEFAULT_RETRAIN,
     "mnist": DEFAULT_MNIST,
     "imported": ImportedSpec(title="", source="", lanes=(), device=""),
     "classify": DEFAULT_CLASSIFY,
+    "fine_tune": DEFAULT_FINE_TUNE,
+    "batch_size": DEFAULT_BATCH_SIZE,
 }
 
 
@@ -131,6 +185,18 @@ def lane_name(learning_rate):
     return repr(float(learning_rate))
 
 
+def depth_name(blocks):
+    # type: (int) -> str
+    """The lane's name: "frozen", "last_2", "all"."""
+    return {0: "frozen", ALL_BLOCKS: "all"}.get(blocks, "last_{}".format(blocks))
+
+
+def depth_title(blocks):
+    # type: (int) -> str
+    """The lane as people read it: "Frozen", "Last 2 blocks", "All blocks"."""
+    return {0: "Frozen", 1: "Last block", ALL_BLOCKS: "All blocks"}.get(blocks, "Last {} blocks".format(blocks))
+
+
 def lanes(spec):
     # type: (Spec) -> List[str]
     """The names of the run's lanes in the order of creation, which is the order of their colours."""
@@ -138,8 +204,10 @@ def lanes(spec):
         return [network.name for network in spec.networks]
     if isinstance(spec, ImportedSpec):
         return list(spec.lanes)
-    if isinstance(spec, ClassifySpec):
+    if isinstance(spec, (ClassifySpec, BatchSizeSpec)):
         return []
+    if isinstance(spec, FineTuneSpec):
+        return [depth_name(blocks) for blocks in spec.blocks]
     return [lane_name(rate) for rate in spec.learning_rates]
 
 
@@ -150,6 +218,8 @@ def lane_titles(spec):
         return [network.title for network in spec.networks]
     if isinstance(spec, ImportedSpec):
         return list(spec.lanes)
+    if isinstance(spec, FineTuneSpec):
+        return [depth_title(blocks) for blocks in spec.blocks]
     return ["lr " + lane for lane in lanes(spec)]
 
 
@@ -176,6 +246,8 @@ def read(path):
         known["lanes"] = tuple(str(lane) for lane in known["lanes"])
     elif isinstance(usual, RetrainSpec):
         known["learning_rates"] = tuple(known["learning_rates"])
+    elif isinstance(usual, FineTuneSpec):
+        known["blocks"] = tuple(known["blocks"])
     return usual._replace(**known)
 
 
@@ -197,6 +269,11 @@ def faults(spec):
         return ["Curves that were imported are not run again; import their files once more."]
     if isinstance(spec, ClassifySpec):
         found = _faults_of_classify(spec)
+    elif isinstance(spec, BatchSizeSpec):
+        found = _faults_of_batch_size(spec)
+    elif isinstance(spec, FineTuneSpec):
+        found = _faults_of_fine_tune(spec)
+        _within(found, "Seed", spec.seed, 0, 2**31 - 1)
     else:
         found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
         _within(found, "Seed", spec.seed, 0, 2**31 - 1)
@@ -229,6 +306,66 @@ def _faults_of_classify(spec):
         found.append("Model is {!r}; choose a run, a backbone or an uploaded model by its name.".format(spec.model))
     _within(found, "Labels kept of each picture", spec.top, 1, 20)
     return found
+
+
+def _faults_of_fine_tune(spec):
+    # type: (FineTuneSpec) -> List[str]
+    found = _backbone_faults(spec.backbone)
+    if not 1 <= len(spec.blocks) <= LANE_LIMIT:
+        found.append("{} depths; choose 1 to {}.".format(len(spec.blocks), LANE_LIMIT))
+    if len(set(spec.blocks)) < len(spec.blocks):
+        found.append("A depth is listed twice; each lane needs its own.")
+    for blocks in spec.blocks:
+        _depth(found, blocks)
+    _within(found, "Epochs", spec.epochs, 1, EPOCH_LIMIT)
+    _within(found, "Batch size", spec.batch_size, 1, FINE_TUNE_BATCH_LIMIT)
+    for what, rate, (low, high) in (
+        ("Head's learning rate", spec.head_learning_rate, LEARNING_RATE_LIMITS),
+        ("Blocks' learning rate", spec.body_learning_rate, BODY_RATE_LIMITS),
+    ):
+        if not low <= rate <= high:  # False for NaN too
+            found.append("{} is {:g}; choose {:g} to {:g}.".format(what, rate, low, high))
+    _splits(found, spec)
+    _memory(found, spec)
+    return found
+
+
+def _faults_of_batch_size(spec):
+    # type: (BatchSizeSpec) -> List[str]
+    found = _backbone_faults(spec.backbone)
+    _depth(found, spec.blocks)
+    _within(found, "Largest batch size", spec.largest, 1, FINE_TUNE_BATCH_LIMIT)
+    _memory(found, spec)
+    return found
+
+
+def tunable():
+    # type: () -> List[catalog.Backbone]
+    """The backbones whose blocks can learn: those whose layers the lab builds itself."""
+    return [row for row in catalog.BACKBONES if row.format == catalog.CHECKPOINT]
+
+
+def _backbone_faults(name):
+    # type: (str) -> List[str]
+    names = [row.name for row in tunable()]
+    if name in names:
+        return []
+    return [
+        "Backbone is {!r}, whose blocks cannot learn: it is not there, or it comes as a finished graph. Choose "
+        "{}.".format(name, " or ".join(names))
+    ]
+
+
+def _depth(found, blocks):
+    # type: (List[str], int) -> None
+    if blocks != ALL_BLOCKS:
+        _within(found, "Number of blocks that learn", blocks, 0, BLOCKS_LIMIT, " or -1 for all")
+
+
+def _memory(found, spec):
+    # type: (List[str], Union[FineTuneSpec, BatchSizeSpec]) -> None
+    if spec.memory_limit:
+        _within(found, "Memory limit in MB", spec.memory_limit, *(MEMORY_LIMITS + (" or 0 for none",)))
 
 
 def network_faults(network):
@@ -277,6 +414,18 @@ def _faults_of_retrain(spec):
         if getattr(spec, name) != -1:
             _within(found, name.replace("_", " ").capitalize(), getattr(spec, name), 1, 100000, " or -1 for all photos")
     _within(found, "Evaluation interval", spec.eval_step_interval, 1, 1000000)
+    _splits(found, spec)
+    _within(found, "Random crop", spec.random_crop, 0, 90, " percent")
+    _within(found, "Random scale", spec.random_scale, 0, 100, " percent")
+    _within(found, "Random brightness", spec.random_brightness, 0, 100, " percent")
+    _within(found, "Intermediate store frequency", spec.intermediate_store_frequency, 0, 1000000, " steps; 0 for none")
+    if not re.match(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$", spec.final_tensor_name):  # TensorFlow's rule for names
+        found.append("Final tensor name is {!r}; use letters, digits, _ . / and -.".format(spec.final_tensor_name))
+    return found
+
+
+def _splits(found, spec):
+    # type: (List[str], Union[RetrainSpec, FineTuneSpec]) -> None
     _within(found, "Validation percentage", spec.validation_percentage, 1, 80)
     _within(found, "Testing percentage", spec.testing_percentage, 1, 80)
     if spec.validation_percentage + spec.testing_percentage > 90:
@@ -285,13 +434,6 @@ def _faults_of_retrain(spec):
                 spec.validation_percentage + spec.testing_percentage
             )
         )
-    _within(found, "Random crop", spec.random_crop, 0, 90, " percent")
-    _within(found, "Random scale", spec.random_scale, 0, 100, " percent")
-    _within(found, "Random brightness", spec.random_brightness, 0, 100, " percent")
-    _within(found, "Intermediate store frequency", spec.intermediate_store_frequency, 0, 1000000, " steps; 0 for none")
-    if not re.match(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$", spec.final_tensor_name):  # TensorFlow's rule for names
-        found.append("Final tensor name is {!r}; use letters, digits, _ . / and -.".format(spec.final_tensor_name))
-    return found
 
 
 def is_distorted(spec):
