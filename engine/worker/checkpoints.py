@@ -59,15 +59,12 @@ class Chain(object):
     def maps(self, rgb):
         # type: (Any) -> Any
         """RGB (N, size, size, 3) -> what the last convolution puts out, (N, rows, columns, width) float32."""
-        import tensorflow as tf
+        return through(self.blocks, self.centred(rgb))
 
-        x = rgb - self.mean  # the division by std is in the first kernel, see _scaled
-        for block in self.blocks:
-            y = x
-            for conv in block.convs:
-                y = _convolve(tf, y, conv)
-            x = x + y if block.residual else y
-        return x
+    def centred(self, rgb):
+        # type: (Any) -> Any
+        """What goes into the first block. The division by std is in its kernel, see _scaled."""
+        return rgb - self.mean
 
     def answers(self, rgb):
         # type: (Any) -> Any
@@ -78,6 +75,19 @@ class Chain(object):
     def parameters(self):
         # type: () -> int
         return sum(conv.kernel.size + conv.bias.size for block in self.blocks for conv in block.convs)
+
+
+def through(blocks, x):
+    # type: (List[Block], Any) -> Any
+    """What these blocks make of x. Kernels and biases may be variables, which then can learn."""
+    import tensorflow as tf
+
+    for block in blocks:
+        y = x
+        for conv in block.convs:
+            y = _convolve(tf, y, conv)
+        x = x + y if block.residual else y
+    return x
 
 
 def _convolve(tf, x, conv):

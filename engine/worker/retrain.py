@@ -71,10 +71,10 @@ def _tell_the_story(spec, dataset, folder, report):
             "There is no backbone {!r} on this machine any more.".format(spec.backbone),
             "Add the module again, or choose another backbone.",
         )
-    photos = _scan(dataset, report)
+    photos = scan(dataset, report)
     decoded = distortions.Photos(network.row.preprocessing)
-    photos, runtime, figures = _extract(spec, network, dataset, photos, decoded, folder, report)
-    splits = {name: _split(photos, name) for name in SPLITS}
+    photos, runtime, figures = extract(spec, network, dataset, photos, decoded, folder, report)
+    splits = {name: split_of(photos, name) for name in SPLITS}
     trained, race_seconds = _race(spec, dataset, photos, splits, runtime, decoded, folder, report)
     lanes = _evaluate(spec, trained, splits, photos, folder, report)
     kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
@@ -122,7 +122,7 @@ def choose(results, photos):
     return min(equals, key=cross_entropy).lane
 
 
-def _scan(dataset, report):
+def scan(dataset, report):
     # type: (Dataset, Reporter) -> List[Known]
     """The photos that can be read, with the sha256 of their bytes."""
     report.stage(events.SCANNING, len(dataset.photos))
@@ -146,7 +146,7 @@ def _scan(dataset, report):
     return known
 
 
-def _extract(spec, network, dataset, photos, decoded, folder, report):
+def extract(spec, network, dataset, photos, decoded, folder, report):
     # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter) -> Tuple[List[Known], Any, Any]
     """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
 
@@ -208,7 +208,7 @@ def _check_enough(dataset, photos):
             )
 
 
-def _split(photos, name):
+def split_of(photos, name):
     # type: (List[Known], str) -> heads.Split
     """Where the photos are to be distorted, their numbers (photos,) stand in for the features."""
     chosen = [photo for photo in photos if photo.entry.split == name]
