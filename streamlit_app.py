@@ -145,7 +145,7 @@ def main() -> None:
     left, right = st.columns([1.9, 1], gap="medium")
     with left:
         st.subheader("Recent runs", anchor=False)
-        picked = tables.runs_table(rows[:RECENT], key="recent_runs")
+        picked = tables.recent_runs(rows[:RECENT])
         if picked:
             st.switch_page(picked.page, query_params={"run": picked.id})
         st.caption("Select a run to open it.")

@@ -1,62 +1,143 @@
-"""What have I run? Open it, cancel it, delete it."""
-
-import os
+"""What have I run? Open it, compare it, copy its settings, export it, delete it."""
 
 import streamlit as st
 
 from engine import runs
 from engine.contract import events
 from engine.errors import EngineError
-from engine.words import count, size
-from ui import frame, imported_form, lab, tables
+from engine.runs_compared import FEWEST, MOST
+from engine.words import count, join, size
+from ui import copied_settings, frame, imported_form, lab, run_filters, runs_compared, tables
+
+NAMED = 8  # runs that the question before deleting names one by one
 
 header = frame.begin("Runs", "Everything that was run here, newest first.")
-rows = lab.rows()
 
 
-def remove(run_id: str) -> None:
-    try:
-        runs.delete(lab.home(), run_id)
-    except EngineError as error:
-        st.session_state["_not_deleted"] = str(error)
+def compare(ids: list[str]) -> None:
+    st.query_params["compare"] = ",".join(ids)
 
 
-@st.dialog("Delete this run")
-def delete(row: lab.RunRow) -> None:
-    run = runs.open_run(lab.home(), row.id)
-    total = sum(
-        os.path.getsize(os.path.join(folder, file)) for folder, _, files in os.walk(run.folder.path) for file in files
-    )
-    st.markdown(
-        f"**{row.title}** goes with everything in its folder, {size(total)}: settings, curves, log, "
-        f"{row.contents}. {row.stays}"
-    )
+def leave_comparison() -> None:
+    st.query_params.pop("compare", None)
+
+
+def remove(chosen: list[lab.RunRow]) -> None:
+    failed = []
+    for row in chosen:
+        try:
+            runs.delete(lab.home(), row.id)
+        except EngineError as error:
+            failed.append(str(error))
+        except OSError as error:
+            failed.append(f"{row.title} cannot be deleted: {error.strerror}.")
+    st.session_state["_not_deleted"] = failed
+
+
+def is_active(row: lab.RunRow) -> bool:
+    return row.state in (events.QUEUED, events.RUNNING)
+
+
+@st.dialog("Delete")
+def delete(chosen: list[lab.RunRow]) -> None:
+    living, going = [row for row in chosen if is_active(row)], [row for row in chosen if not is_active(row)]
+    if living:
+        words = join([row.title for row in living])
+        st.warning(
+            f"**{words}** {'is' if len(living) == 1 else 'are'} still working and will not be deleted. Cancel first.",
+            icon=":material/info:",
+        )
+    sizes = [runs.size(lab.home(), row.id) for row in going]
+    for row, each in list(zip(going, sizes, strict=True))[:NAMED]:
+        st.markdown(
+            f"**{row.title}** goes with everything in its folder, {size(each)}: settings, curves, log, "
+            f"{row.contents}. {row.stays}"
+        )
+    if len(going) > NAMED:
+        st.markdown(f"So do {count(len(going) - NAMED, 'other run')}; {size(sum(sizes))} in all.")
     with st.container(horizontal=True):
-        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove, args=(row.id,)):
-            st.rerun()
-        if st.button("Keep it", key="keep"):
+        if going:
+            words = "Delete" if len(going) == 1 else f"Delete {count(len(going), 'run')}"
+            if st.button(words, key="delete_confirmed", type="primary", on_click=remove, args=(going,)):
+                st.rerun()
+        if st.button("Keep it" if len(chosen) == 1 else "Keep them", key="keep"):
             st.rerun()
 
 
-if not_deleted := st.session_state.pop("_not_deleted", ""):
-    st.error(not_deleted, icon=":material/error:")
-if not rows:
+def actions_of_one(row: lab.RunRow) -> None:
+    st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
+    if row.kind in (lab.RETRAINING, lab.COMPARISON) and st.button("Copy settings", icon=":material/content_copy:"):
+        try:
+            page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))
+        except EngineError as error:
+            st.session_state["_not_copied"] = str(error)
+        else:
+            st.switch_page(page, query_params=query)
+    if is_active(row):
+        st.button("Cancel", icon=":material/stop:", on_click=lab.queue().cancel, args=(row.id,))
+        return
+    st.download_button(
+        "Export",
+        data=lambda: runs.zip_run(runs.open_run(lab.home(), row.id)),  # made when it is asked for
+        file_name=f"{row.id}.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        on_click="ignore",
+        help="Its whole folder as one zip: settings, curves, log and files. Unpacked into another lab's runs folder it "
+        "is listed there.",
+    )
+    if st.button("Delete", icon=":material/delete:"):
+        delete([row])
+
+
+def actions_of_several(chosen: list[lab.RunRow]) -> None:
+    ids = [row.id for row in sorted(chosen, key=lambda row: row.started)]  # colours in the order of creation
+    st.button(
+        f"Compare {len(chosen):,} runs",
+        icon=":material/compare_arrows:",
+        type="primary",
+        on_click=compare,
+        args=(ids,),
+        disabled=len(chosen) > MOST,
+        help=f"Their curves, figures, times and settings beside each other; {FEWEST} to {MOST} runs",
+    )
+    if st.button(f"Delete {len(chosen):,} runs", icon=":material/delete:"):
+        delete(chosen)
+
+
+def listed(rows: list[lab.RunRow]) -> None:
+    shown = run_filters.choose(rows)
+    said = f"{len(shown):,} of {count(len(rows), 'run')}" if len(shown) < len(rows) else count(len(rows), "run")
+    if not shown:
+        st.markdown(f"**No run is like that.** {said}.")
+        st.button("Show every run", icon=":material/filter_alt_off:", on_click=run_filters.clear)
+        return
+    actions = st.container(horizontal=True, vertical_alignment="center", key="actions")
+    chosen = tables.choose_runs(shown)
+    with actions:
+        if not chosen:
+            st.caption(f"{said}. Select one to open, copy, export or delete it, or up to {MOST} to compare them.")
+        elif len(chosen) == 1:
+            actions_of_one(chosen[0])
+            st.caption(f"{chosen[0].title}, one of {said}")
+        else:
+            actions_of_several(chosen)
+            st.caption(f"{len(chosen):,} chosen, of {said}")
+
+
+for error in st.session_state.pop("_not_deleted", []):
+    st.error(error, icon=":material/error:")
+if not_copied := st.session_state.pop("_not_copied", ""):
+    st.error(not_copied, icon=":material/error:")
+if "compare" in st.query_params:
+    with header:
+        st.button("All runs", icon=":material/arrow_back:", on_click=leave_comparison)
+    runs_compared.show(st.query_params["compare"])
+elif rows := lab.rows():
+    listed(rows)
+    imported_form.show()
+else:
     st.markdown("**No runs yet.** They are listed here once one has started.")
     for page, label in (("pages/mnist.py", "Compare networks"), ("pages/retraining.py", "Set up a run")):
         st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right")
-else:
-    actions = st.container(horizontal=True, vertical_alignment="center", key="actions")
-    picked = tables.runs_table(rows, key="runs_table", wide=True)
-    with actions:
-        row = picked
-        if row is None:
-            st.caption(f"{count(len(rows), 'run')}. Select one to open, cancel or delete it.")
-        else:
-            active = row.state in (events.QUEUED, events.RUNNING)
-            st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-            if active:
-                st.button("Cancel", icon=":material/stop:", on_click=lab.queue().cancel, args=(row.id,))
-            elif st.button("Delete", icon=":material/delete:"):
-                delete(row)
-            st.caption(row.title)
-imported_form.show()
+    imported_form.show()

@@ -28,12 +28,20 @@ class Form:
 
 def compare() -> Form:
     """The form of a comparison, in the place where it is called."""
+    parts.say_copied()
     data = _choose_data()
     networks = _choose_networks()
     usual = specs.DEFAULT_MNIST
-    epochs = st.slider("Epochs", *EPOCHS, usual.epochs, key="epochs", persist_state="session")
+    most = max(EPOCHS[1], *parts.copied("epochs"), 1)
+    epochs = st.slider("Epochs", EPOCHS[0], most, usual.epochs, key="epochs", persist_state="session")
+    known_images = IMAGES | {images_in_words(number): number for number in parts.copied("training_images")}
     images = st.segmented_control(
-        "Training images", list(IMAGES), default="All", required=True, key="training_images", persist_state="session"
+        "Training images",
+        list(known_images),
+        default="All",
+        required=True,
+        key="training_images",
+        persist_state="session",
     )
     batch = st.segmented_control(
         "Batch", BATCHES, default=OWN, required=True, key="batch_size", persist_state="session",
@@ -53,7 +61,7 @@ def compare() -> Form:
     spec = specs.MnistSpec(
         data=data.key if data else usual.data,
         networks=tuple(networks),
-        training_images=IMAGES[images],
+        training_images=known_images[images],
         epochs=epochs,
         seed=seed,
         device=run_on,
@@ -72,6 +80,11 @@ def compare() -> Form:
     if not faults:
         st.caption(_cost(spec))
     return Form(spec, data, start)
+
+
+def images_in_words(number: int) -> str:
+    """The option that stands for so many training images, 0 for all: "5k", "12,345"."""
+    return next((words for words, known in IMAGES.items() if known == number), f"{number:,}")
 
 
 def start(form: Form) -> None:

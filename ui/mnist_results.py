@@ -110,13 +110,8 @@ def _stop(run_id: str, lane: str) -> None:
 
 def _curves(run: runs.Run) -> None:
     with st.container(horizontal=True, gap=8, key="chart_controls"):  # four controls fit into one row
-        split = parts.choice("Images", ["Both", "Validation", "Training"], "network_split").lower()
-        measure = parts.choice("Measure", ["Accuracy", "Loss"], "network_measure")
-        # Networks with other batches take other numbers of steps; epochs end together.
-        axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis", "Epochs")
-        weight = parts.smoothing_choice(len(run.lanes), "network_smoothing")
-    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
-    axis_field = {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis]
+        splits = [charts.BOTH, charts.VALIDATION, charts.TRAINING]
+        split, measure_field, axis_field, weight = curve_controls(len(run.lanes), splits, "network_split")
     drawn = charts.network_lines(run.story, run.titles, split, measure_field, axis_field, weight)
     chart = charts.curves(
         drawn,
@@ -130,9 +125,26 @@ def _curves(run: runs.Run) -> None:
     )
     # The figures are in the words once they rest: new words make the browser build the chart anew.
     figures = "growing as the run goes on." if run.is_active else charts.networks_in_words(drawn, measure_field)
+    measure = "Accuracy" if measure_field == charts.ACCURACY else "Loss"
     alt = f"{measure} of {count(len(run.lanes), 'network')}, {split}: {figures}"
     st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     st.caption(_what_lines_are(run, split))
+
+
+def curve_controls(lanes: int, splits: Sequence[str], key: str) -> tuple[str, str, str, float]:
+    """The controls above curves of networks: split, measure and axis as charts.network_lines takes them, the weight."""
+    split = parts.choice("Images", [each.capitalize() for each in splits], key).lower()
+    measure = parts.choice("Measure", ["Accuracy", "Loss"], "network_measure")
+    # Networks with other batches take other numbers of steps; epochs end together.
+    axis = parts.choice("Axis", ["Steps", "Epochs", "Seconds"], "network_axis", "Epochs")
+    weight = parts.smoothing_choice(lanes, "network_smoothing")
+    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
+    return (
+        split,
+        measure_field,
+        {"Steps": charts.STEPS, "Epochs": charts.EPOCHS, "Seconds": charts.SECONDS}[axis],
+        weight,
+    )
 
 
 def _what_lines_are(run: runs.Run, split: str) -> str:

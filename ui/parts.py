@@ -55,6 +55,26 @@ def device_choice() -> str:
     )  # fmt: skip
 
 
+def colour_square(position: int) -> str:
+    """The colour of the lane or run at this position, as SVG; those that the chart does not show are gray."""
+    colours = charts.palette(lab.is_dark())
+    colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 12 12"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
+    )
+
+
+def copied(name: str) -> tuple:
+    """Values that were copied from a run and are no usual step: of "rates", "steps", "epochs", "training_images"."""
+    return st.session_state.get("_copied", {}).get(name, ())
+
+
+def say_copied() -> None:
+    """Once, in a form that was filled: from which run, and what had no place in it."""
+    if note := st.session_state.pop("_copied_from", ""):
+        st.caption(note)
+
+
 def share(stage: runs.StageStory) -> float:
     """How much of a stage is done, 0..1."""
     if stage.ended is not None:

@@ -13,7 +13,7 @@ from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
-from ui import backbone_choice, charts, distortions, lab, parts, retraining_results
+from ui import backbone_choice, distortions, lab, parts, retraining_results
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
@@ -50,12 +50,14 @@ class Form:
 
 def retrain(mode: str) -> Form:
     """The form of a retraining run, in the place where it is called."""
+    parts.say_copied()
     chosen = _choose_photos()
     backbone = backbone_choice.choose()
     rates = _race_rates() if mode == RACE else (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),)
     steps = st.select_slider(
-        "Steps", STEPS, specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}", key="steps", persist_state="session"
-    )
+        "Steps", sorted({*STEPS, *parts.copied("steps")}), specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}",
+        key="steps", persist_state="session",
+    )  # fmt: skip
     run_on = parts.device_choice()
     spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     with st.expander("Distortions", type="compact", key="distortions"):
@@ -238,7 +240,7 @@ def _rate(label: str, key: str, default: float, label_visibility: Literal["visib
     st.session_state.setdefault(key, default)
     return st.select_slider(
         label,
-        RATES,
+        sorted({*RATES, *parts.copied("rates")}),
         None,
         specs.lane_name,
         key=key,
@@ -255,7 +257,7 @@ def _race_rates() -> tuple[float, ...]:
     with st.container(gap=None, key="learning_rates"):
         for position, lane in enumerate(lanes):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.image(_square(position), width=12, alt="")
+                st.image(parts.colour_square(position), width=12, alt="")
                 default = RACE_DEFAULTS[lane - 1] if lane <= len(RACE_DEFAULTS) else _unused(rates)
                 rates.append(_rate(f"Learning rate {position + 1}", f"learning_rate_{lane}", default, "collapsed"))
                 if len(lanes) > 1:
@@ -281,15 +283,6 @@ def _add_rate() -> None:
 def _unused(rates: list[float]) -> float:
     """A rate for a new lane that none has yet."""
     return next(rate for rate in (0.05, 0.01, 0.1, 0.001, 2.0, 0.2, 0.0005, 5.0, 0.02) if rate not in rates)
-
-
-def _square(position: int) -> str:
-    """The colour of the lane at this position, as a picture; lanes that the chart does not show are gray."""
-    colours = charts.palette(lab.is_dark())
-    colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 12 12"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
-    )
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------

@@ -88,6 +88,11 @@ def _kind(run: runs.Run) -> Kind:
     return mnist_results if run.is_mnist else retraining_results
 
 
+def settings_rows(run: runs.Run) -> list[dict[str, str]]:
+    """The settings of a run of any kind, as people read them."""
+    return _kind(run).settings_rows(run)
+
+
 # --- the place of the form -------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -16,11 +17,40 @@ STATE_COLOURS = {
 }
 
 
-def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.RunRow | None:
-    """Draw the table and return the row that the visitor has selected.
+def recent_runs(rows: Sequence[lab.RunRow]) -> lab.RunRow | None:
+    """Draw the narrow table of Home and return the row of which a cell was clicked."""
+    event = st.dataframe(**_table(rows, wide=False), key="recent_runs", on_select="rerun", selection_mode="single-cell")
+    picked = [row for row, _ in event.selection.cells]
+    return rows[picked[0]] if picked and picked[0] < len(rows) else None
 
-    Narrow, a click on any cell selects; wide, there is room for a column of boxes.
+
+def choose_runs(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
+    """Draw the wide table with a column of boxes and return the chosen rows, in its order.
+
+    A browser says which places of the table are chosen. They are read as the runs that it showed there, whatever has
+    been started, deleted or filtered out since: another list of runs becomes another table, and the choice moves on.
     """
+    ids = [row.id for row in rows]
+    number, shown, chosen = st.session_state.get("_runs_shown", (0, [], []))
+    if ids != shown:
+        before = st.session_state.get(f"runs_table_{number}")
+        if before is not None:
+            chosen = [shown[place] for place in before["selection"]["rows"] if place < len(shown)]
+        chosen = [each for each in chosen if each in ids]
+        number += 1
+        st.session_state["_runs_shown"] = (number, ids, chosen)
+    event = st.dataframe(
+        **_table(rows, wide=True),
+        key=f"runs_table_{number}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [ids.index(each) for each in chosen]}},
+    )
+    return [rows[place] for place in sorted(event.selection.rows) if place < len(rows)]
+
+
+def _table(rows: Sequence[lab.RunRow], wide: bool) -> dict[str, Any]:
+    """What st.dataframe takes for both."""
     now = time.time()
     table = [
         {
@@ -41,15 +71,12 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
     words = [word for word, _, _ in BADGES.values()]
     colours = [STATE_COLOURS[lab.is_dark()][colour] for _, _, colour in BADGES.values()]
     percent = st.column_config.NumberColumn(format="%.1f%%", width=68)
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        height="content" if len(table) <= 12 else 470,
-        placeholder="–",
-        key=key,
-        on_select="rerun",
-        selection_mode="single-row" if wide else "single-cell",
-        column_config={
+    return {
+        "data": table,
+        "hide_index": True,
+        "height": "content" if len(table) <= 12 else 470,
+        "placeholder": "–",
+        "column_config": {
             "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=86),
             "Run": st.column_config.TextColumn(width=None if wide else 242),
             "Device": st.column_config.TextColumn(width=58),
@@ -59,7 +86,5 @@ def runs_table(rows: Sequence[lab.RunRow], key: str, wide: bool = False) -> lab.
             "Time": st.column_config.TextColumn(width=64),
             "Started": st.column_config.TextColumn(width=84),
         },
-        alt=f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
-    )
-    picked = event.selection.rows if wide else [row for row, _ in event.selection.cells]
-    return rows[picked[0]] if picked and picked[0] < len(rows) else None
+        "alt": f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
+    }

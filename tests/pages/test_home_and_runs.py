@@ -42,7 +42,7 @@ def test_runs_says_that_there_are_none(visit):
 def test_deleting_asks_and_names_what_goes(visit, home):
     run = finished(home, start(visit, home))
     app = visit("runs")
-    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.session_state["runs_table_1"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
     button(app, "Delete").click().run()
     assert f"**{run.title}** goes with everything in its folder" in texts(app)

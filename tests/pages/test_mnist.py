@@ -257,7 +257,7 @@ def test_the_best_network_by_validation_speaks_for_the_run_on_home(visit, home):
 def test_deleting_a_comparison_names_what_goes(visit, home):
     finished(home, start(visit))
     app = visit("runs")
-    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.session_state["runs_table_1"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
     button(app, "Delete").click().run()
     assert "weights and exported files of 3 networks. The images stay." in texts(app)
