@@ -17,7 +17,6 @@ import numpy as np
 from engine.calibration import FEW, Bin
 from engine.contract import events
 from engine.curves import LaneRow, percent, smooth, thin
-from engine.device import HISTORY, Reading
 from engine.runs import Curve, Story
 from engine.words import duration
 
@@ -480,54 +479,6 @@ def networks_in_words(drawn: Sequence[Line], measure: str) -> str:
     if not drawn:
         return "before the first batches."
     return ", ".join(f"{line.name} {_value(line.shown[-1], measure)}" for line in drawn if line.labelled) + "."
-
-
-def device_strip(readings: Sequence[Reading], dark: bool) -> Spec:
-    """Label, sparkline and value of each sensor there is, 26 pixels a row."""
-    colours = palette(dark)
-    rows = device_rows(readings)
-    height, left, right = 26 * len(rows), 38, 58  # pixels for label and value
-    second: Spec = {
-        "field": "second",
-        "type": "quantitative",
-        "axis": None,
-        "scale": {"domain": [0, HISTORY - 1], "range": [left, {"expr": f"width - {right}"}], "nice": False},
-    }
-    y: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
-    points, texts = [], []
-    for number, (name, values, words, top) in enumerate(rows):
-        base = 26.0 * number + 21
-        texts.append({"y": base - 7, "name": name, "words": words})
-        for i, value in enumerate(values):
-            at = base - 15 * min(1.0, value / top)
-            points.append({"name": name, "second": HISTORY - len(values) + i, "y": at, "base": base})
-    each = {"detail": _text("name")}
-    area = {"type": "area", "color": colours.accent, "opacity": 0.16}
-    word = {"type": "text", "baseline": "middle", "fontSize": 11}
-    bold = word | {"align": "right", "fontWeight": 600, "color": colours.text}
-    layers = [
-        _layer(area, "points", x=second, y=y, y2={"field": "base"}, **each),
-        _layer({"type": "line", "color": colours.accent, "strokeWidth": 1.4}, "points", x=second, y=y, **each),
-        _layer(word | {"align": "left", "color": colours.muted}, "texts", x={"value": 0}, y=y, text=_text("name")),
-        _layer(bold, "texts", x={"value": "width"}, y=y, text=_text("words")),
-    ]
-    return _chart(layers, height) | {
-        "padding": {"left": 0, "top": 0, "right": 0, "bottom": 0},
-        "datasets": {"points": points, "texts": texts},
-    }
-
-
-def device_rows(readings: Sequence[Reading]) -> list[tuple[str, list[float], str, float]]:
-    """(name, values, newest in words, value at the top of its row); sensors that are not there are left out."""
-    now = readings[-1]
-    rows = [
-        ("CPU", [reading.cpu for reading in readings], f"{now.cpu:.0f}%", 100.0),
-        ("RAM", [reading.ram for reading in readings], f"{now.ram / 1e9:.1f} GB", now.ram_total),
-    ]
-    temperatures = [reading.temperature for reading in readings if reading.temperature is not None]
-    if temperatures:
-        rows.append(("Temp", temperatures, f"{temperatures[-1]:.0f} °C", 100.0))
-    return rows
 
 
 def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str = "Photos") -> Spec:

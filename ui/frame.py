@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine import device
 from engine.contract import events
-from ui import charts, lab, run_panel
+from ui import device_charts, lab, run_panel
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -55,10 +55,10 @@ def begin(name: str, purpose: str, shown_run: str = "") -> DeltaGenerator:
 
 
 def _now(shown_run: str) -> None:
-    readings = lab.sampler().history()
+    readings = lab.readings()
     st.caption(device.describe())
-    words = ", ".join(f"{name} {value}" for name, _, value, _ in charts.device_rows(readings))
-    chart = charts.device_strip(readings, lab.is_dark())
+    words = ", ".join(f"{sensor.short} {value}" for sensor, value in device_charts.beside_rows(readings))
+    chart = device_charts.beside(readings, lab.is_dark())
     st.vega_lite_chart(chart, width="stretch", key="device_strip", alt=f"The last minute of this device: {words}.")
     active = [row for row in lab.rows() if row.state in (events.QUEUED, events.RUNNING) and row.id != shown_run]
     if not active:

@@ -5,18 +5,19 @@ Nothing that matters is kept here: every row is read from a run's folder and can
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from engine import many_pictures, runs, settings
+from engine import many_pictures, runs, sampler, settings
 from engine.classifier import Classifier
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
-from engine.device import Sampler
+from engine.device import HISTORY, Machine, Reading
 from engine.errors import RunNotFound
 from engine.queue import Queue
 from engine.words import count
@@ -40,9 +41,22 @@ def queue() -> Queue:
     return Queue(found.home, found.worker_python, found.worker_module)
 
 
+def readings(seconds: float = HISTORY) -> list[Reading]:
+    """What the device did in so many seconds, oldest first; at least one. Whoever asks keeps the sampler alive."""
+    found = load_settings()
+    sampler.look(found.home, found.tegrastats)
+    # Before the sampler has said anything, and where it cannot write: what this process sees itself.
+    return _history(found.home.path).last(seconds, time.time()) or [_machine(found.home.path).read()]
+
+
 @st.cache_resource
-def sampler() -> Sampler:
-    return Sampler()
+def _history(home_path: str) -> sampler.History:
+    return sampler.History(LabHome(home_path))
+
+
+@st.cache_resource
+def _machine(home_path: str) -> Machine:
+    return Machine(home_path)
 
 
 def classifier() -> Classifier:

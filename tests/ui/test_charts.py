@@ -6,7 +6,6 @@ import pytest
 
 from engine.calibration import Bin
 from engine.contract import events
-from engine.device import Reading
 from engine.runs import Curve, Story
 from ui import charts
 
@@ -41,11 +40,9 @@ def domain(spec):
 
 
 def test_every_chart_is_valid_vega_lite(story):
-    readings = [Reading(float(i), 50.0, 4e9, 8e9, 49.0) for i in range(60)]
     for spec in (
         chart(drawn(story)),
         chart([]),
-        charts.device_strip(readings, dark=True),
         charts.confusion(np.eye(3, dtype=int), ["a", "b", "c"], dark=False),
         charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False),
         charts.reliability(BINS, dark=True),
@@ -299,13 +296,6 @@ def test_circles_are_digits_and_squares_are_photos():
     scale = spec["layer"][0]["encoding"]["shape"]["scale"]
     shape = dict(zip(scale["domain"], scale["range"], strict=True))
     assert [shape[row["of"]] for row in spec["layer"][0]["data"]["values"]] == ["square", "circle"]
-
-
-def test_sensors_that_are_not_there_have_no_row():
-    names = [row[0] for row in charts.device_rows([Reading(0.0, 3.0, 4.7e9, 8e9, None)])]
-    assert names == ["CPU", "RAM"]
-    rows = charts.device_rows([Reading(0.0, 63.2, 4.7e9, 8e9, 49.4)])
-    assert [row[2] for row in rows] == ["63%", "4.7 GB", "49 °C"]
 
 
 def test_confusion_writes_counts_and_leaves_zero_blank():
