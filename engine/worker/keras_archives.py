@@ -11,14 +11,13 @@ import io
 import json
 import re
 import zipfile
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from engine.worker import graphs, machine, models
 from engine.worker.models import Refused
 
-MEMORY = 4 << 30  # bytes beyond what TensorFlow takes, for loading and freezing
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CONFIG_LIMIT = 16 << 20  # bytes
 # What a configuration may name: modules, and of keras.layers those that compute and read no files. None of them runs
@@ -43,8 +42,8 @@ LAYERS = graphs.words(
 FREEZING = 1e-3  # largest difference between the archive and its frozen graph that is rounding
 
 
-def look(path, data, given, graph_path):
-    # type: (str, bytes, Dict[str, Any], str) -> Tuple[Dict[str, Any], str]
+def look(path, data, given, memory, graph_path):
+    # type: (str, bytes, Dict[str, Any], Optional[int], str) -> Tuple[Dict[str, Any], str]
     """As tflite_files.look; writes the frozen graph that answers from now on. Raises Refused and GraphRefused."""
     config = read(data)
 
@@ -57,7 +56,7 @@ def look(path, data, given, graph_path):
             "The Keras of this worker, {} in TensorFlow {}, cannot read .keras archives, which began with Keras 3. "
             "Upload the model as a frozen graph or as a TFLite file.".format(version, tf.__version__)
         )
-    machine.bound_memory(MEMORY)
+    machine.bound_memory(memory)
     try:
         model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged configuration leads to
@@ -110,10 +109,10 @@ def read(data):
             config = json.loads(archive.read("config.json").decode("utf-8"))
             _refuse_foreign(config)
             _check_weights(archive.read("model.weights.h5"))
-    except (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise Refused("The archive is damaged: {}".format(graphs.sentence(error)))
     except RecursionError:
         raise Refused("The archive's configuration is nested without end. It is not loaded.")
+    except (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+        raise Refused("The archive is damaged: {}".format(graphs.sentence(error)))
     return config
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from typing import Optional
 
 from engine.contract import specs
 from engine.worker.reporter import RunFailed
@@ -48,8 +49,13 @@ def total_memory():
 
 
 def bound_memory(more):
-    # type: (int) -> None
-    """From here on, so many bytes beyond what this process has: what is asked for beyond them is not given."""
+    # type: (Optional[int]) -> None
+    """From here on, so many bytes beyond what this process has: what is asked for beyond them is not given.
+
+    None: no bound.
+    """
+    if more is None:
+        return
     try:
         with open("/proc/self/statm") as file:
             now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

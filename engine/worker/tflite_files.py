@@ -5,27 +5,26 @@ files, and a delegate is a program, so a file with one of these is refused befor
 """
 
 import struct
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
 from engine.worker import bottlenecks, graphs, machine, models
 from engine.worker.models import Refused
 
-MEMORY = 2 << 30  # bytes that looking at a file may take
 GUESS = "Mean 127.5 and std 127.5 are a guess: TFLite files do not say what they learned with."
 NOT_OURS = ("CUSTOM", "DELEGATE", "STABLEHLO_CUSTOM_CALL")
 NUMBERS = ("FLOAT32", "FLOAT16", "INT8", "UINT8")
 
 
-def look(path, data, given):
-    # type: (str, bytes, Dict[str, Any]) -> Tuple[Dict[str, Any], str]
+def look(path, data, given, memory):
+    # type: (str, bytes, Dict[str, Any], Optional[int]) -> Tuple[Dict[str, Any], str]
     """What an uploaded file tells of itself, fields of keys.Uploaded, and what about it is a guess, "" for nothing.
 
-    `given`: what was said of it. Raises Refused.
+    `given`: what was said of it; `memory`: bytes that this process may take for it. Raises Refused.
     """
     interpreter_class, _ = bottlenecks.tflite_interpreter()
-    machine.bound_memory(MEMORY)
+    machine.bound_memory(memory)
     try:
         parameters = constants(data)
         interpreter = interpreter_class(model_path=path, num_threads=1)

@@ -23,7 +23,7 @@ import os
 import resource
 import sys
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -40,9 +40,12 @@ MEMORY = 4 << 30  # bytes beyond what TensorFlow has when it is loaded
 WRITTEN = 1 << 30  # bytes of one file
 
 
-def check(folder, file_name, given):
-    # type: (str, str, Dict[str, Any]) -> keys.Uploaded
-    """Raises Refused and GraphRefused."""
+def check(folder, file_name, given, memory=None):
+    # type: (str, str, Dict[str, Any], Optional[int]) -> keys.Uploaded
+    """What an upload is; FOLDER then holds its files. Raises Refused and GraphRefused.
+
+    `memory`: bytes that this process may take for it, once TensorFlow is loaded; it stays bound afterwards.
+    """
     path = os.path.join(folder, "upload")
     size = os.path.getsize(path)
     if not size:
@@ -59,11 +62,11 @@ def check(folder, file_name, given):
     os.rename(path, model_path)
     answering = os.path.join(folder, "graph.pb") if suffix == "keras" else model_path
     if suffix == "tflite":
-        found, guess = tflite_files.look(model_path, data, given)
+        found, guess = tflite_files.look(model_path, data, given, memory)
     elif suffix == "keras":
-        found, guess = keras_archives.look(model_path, data, given, answering)
+        found, guess = keras_archives.look(model_path, data, given, memory, answering)
     else:
-        found, guess = _look_at_graph(model_path, given)
+        found, guess = _look_at_graph(model_path, given, memory)
     for name in models.GRAPH_FIELDS:
         if name in given:
             found[name] = given[name]
@@ -167,11 +170,11 @@ def _called(path, record):
     return outputs, keys.SCORES if between else keys.LOGITS
 
 
-def _look_at_graph(path, given):
-    # type: (str, Dict[str, Any]) -> Tuple[Dict[str, Any], str]
+def _look_at_graph(path, given, memory):
+    # type: (str, Dict[str, Any], Optional[int]) -> Tuple[Dict[str, Any], str]
     """As tflite_files.look. Raises Refused and GraphRefused."""
     graphs.read(path)  # before the bound, because TensorFlow is loaded for it
-    machine.bound_memory(MEMORY)
+    machine.bound_memory(memory)
     facts = graphs.facts(path)
     missing = [name for name in models.GRAPH_FIELDS if name not in given and facts[name] in (None, "")]
     if missing:
@@ -190,7 +193,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _asked = json.load(sys.stdin)
     try:
-        _told = {"model": dict(check(sys.argv[1], _asked["file"], _asked["given"])._asdict())}  # type: Dict[str, Any]
+        _told = {"model": dict(check(sys.argv[1], _asked["file"], _asked["given"], MEMORY)._asdict())}  # type: Dict[str, Any]
     except (Refused, GraphRefused) as refusal:
         _told = {"error": str(refusal).replace("model.pb", _asked["file"])}  # the name that its owner knows
     except MemoryError:
