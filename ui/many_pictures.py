@@ -102,13 +102,12 @@ def form(settings: Settings, model_key: str = "") -> str | None:
 
 
 def _choose_model(settings: Settings, key: str) -> models.Model | None:
-    if key:
-        found = models.find(settings, key)
-        if found.group != models.DIGITS and not found.needs:
-            return found
-        st.caption(f"{found.title} cannot answer many pictures; choose another model.")
     # Digits are drawn one by one; what has to be fetched first is fetched where it is chosen for one picture.
     known = [each for each in models.list_models(settings) if each.group != models.DIGITS and not each.needs]
+    if found := next((each for each in known if each.key == key), None):
+        return found
+    if key:
+        st.caption("The model of the address cannot answer many pictures; choose another one.")
     titles = {each.key: each.title for each in known}
     if not titles:
         st.markdown("**No model is here yet.** Retrain one, or fetch a pretrained one for a single picture first.")
@@ -136,8 +135,12 @@ def _listed(root: str, title: str, roots: tuple[Path, ...]) -> photos.Pictures:
 
 
 def _say_of_folders(settings: Settings, model: models.Model, listed: photos.Pictures) -> None:
-    dataset = listed.dataset
-    for sentence in _remarks(dataset, models.card(settings, model.key).labels):
+    try:
+        labels = models.card(settings, model.key).labels
+    except EngineError as error:  # deleted since it was listed
+        st.caption(str(error))
+        return
+    for sentence in _remarks(listed.dataset, labels):
         st.caption(sentence)
     if listed.left_out:
         named = "; ".join(f"{file} ({why})" for file, why in listed.left_out[:3])

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
@@ -35,35 +36,45 @@ def finished(worker, spec, photos):
 def test_what_a_runs_model_says_of_every_picture(worker, photos):
     learned, code, _ = worker.finish(photos, learning_rates=(0.5,))
     assert code == 0, read_text(learned.log)
-    with open(os.path.join(photos.root, "broken.jpg"), "wb") as file:
-        file.write(b"words")
     with open(os.path.join(photos.root, photos.photos[5].file), "rb") as file:
         cut_short = file.read()[:600]
-    with open(os.path.join(photos.root, "cut.jpg"), "wb") as file:
-        file.write(cut_short)
-    asked = unsorted(photos, ["broken.jpg", "cut.jpg", "gone.jpg"])
+    broken = {
+        "broken.jpg": b"words",
+        "cut.jpg": cut_short,
+        "empty.png": b"",
+        "drawing.svg": b"<svg/>",
+        "notes.pdf": b"%PDF-1.4",
+    }
+    for name, content in broken.items():
+        with open(os.path.join(photos.root, name), "wb") as file:
+            file.write(content)
+    Image.new("1", (13000, 13000)).save(os.path.join(photos.root, "bomb.png"))
+    Image.new("RGB", (1, 1)).save(os.path.join(photos.root, "dot.png"))
+    unusable = sorted(broken) + ["bomb.png", "gone.jpg", "red"]
+    asked = unsorted(photos, unusable + ["dot.png"])
     folder, code, story = finished(worker, SPEC._replace(model=learned.id), asked)
     assert code == 0, read_text(folder.log)
     assert [state.state for state in only(story, events.State)] == ["queued", "running", "done"]
     stages = [(stage.name, stage.total) for stage in only(story, events.Stage)]
-    assert stages == [("Loading", 0), ("Classifying", 39)]
-    assert only(story, events.Progress)[-1].done == 39
+    assert stages == [("Loading", 0), ("Classifying", 45)]
+    assert only(story, events.Progress)[-1].done == 45
     assert read_text(folder.labels).split() == ["green", "red", "yellow"]
 
     skipped = {event.file: event.why for event in only(story, events.Skipped)}
-    assert sorted(skipped) == ["broken.jpg", "cut.jpg", "gone.jpg"]
+    assert sorted(skipped) == sorted(unusable)
+    assert skipped["bomb.png"] == "13,000 x 13,000 pixels are more than the 100 million that the lab decodes"
     assert skipped["broken.jpg"] == "the content is no JPEG, PNG, WEBP, BMP or GIF"
     blocks = only(story, events.Classified)
-    assert [place for block in blocks for place in block.photo] == list(range(36))
-    of_photo = np.array([label for block in blocks for label in block.label]).reshape(36, 3)
-    scores = np.array([score for block in blocks for score in block.score]).reshape(36, 3)
+    assert [place for block in blocks for place in block.photo] == list(range(36)) + [44]
+    of_photo = np.array([label for block in blocks for label in block.label]).reshape(37, 3)
+    scores = np.array([score for block in blocks for score in block.score]).reshape(37, 3)
     right = sum(of_photo[at, 0] == photo.label for at, photo in enumerate(photos.photos))
     assert right >= 33  # of 36: drawn lamps are easy, on either interpreter
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-4)
     is_learned = [each for block in blocks for each in block.learned]
-    assert is_learned == [photo.split == "training" for photo in photos.photos]
+    assert is_learned == [photo.split == "training" for photo in photos.photos] + [False]
     (result,) = only(story, events.ClassifyResult)
-    assert (result.photos, result.photo_seconds > 0, result.network_seconds > 0) == (36, True, True)
+    assert (result.photos, result.photo_seconds > 0, result.network_seconds > 0) == (37, True, True)
     (loaded,) = only(story, events.ModelLoaded)
     assert (loaded.device, loaded.input_height, loaded.input_width) == ("CPU", 224, 224)
 
