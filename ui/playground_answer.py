@@ -321,7 +321,7 @@ def quoted_figures(picture: Picture, answer: Answer, title: str) -> None:
                 f"{row['Label']}: quoted {row['Quoted']}, here {row['Here'] or 'not among the top'}" for row in rows
             ),
         )
-        st.caption(f"Quoted: {found.model}. {found.source} Here: {title}.")
+        st.caption(f"{found.model}. {found.source} Here: {title}.")
 
 
 def _score(value: float | None) -> str | None:

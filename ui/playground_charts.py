@@ -10,7 +10,7 @@ from ui.charts import Spec, palette
 BARS = 24
 
 
-def histogram(seconds: Sequence[float], p50: float, p95: float, dark: bool, height: int = 90) -> Spec:
+def histogram(seconds: Sequence[float], p50: float, p95: float, dark: bool, height: int = 120) -> Spec:
     """Calls by their duration: gray bars, p50 and p95 as rules in the accent with their values."""
     colours = palette(dark)
     milliseconds = np.asarray(seconds, float) * 1000
