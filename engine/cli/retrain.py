@@ -67,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--module_size", type=int, help="pixels: of a TensorFlow Hub module that takes pictures of any size")
     add("--device", choices=specs.DEVICES, default=default.device)
+    add("--threads", type=int, default=default.threads, help="cores that the run may use; 0, the default: every one")
+    add("--no_cache", action="store_true", help="neither read nor keep bottlenecks, so that their time is measured")
     add("--seed", type=int, default=default.seed)
     add(
         "--split_key",
@@ -113,7 +115,7 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:
-    return specs.RetrainSpec(
+    return specs.DEFAULT_RETRAIN._replace(
         backbone=backbone,
         learning_rates=options.learning_rate,
         steps=options.how_many_training_steps,
@@ -133,6 +135,8 @@ def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:
         summaries_dir=_absolute(options.summaries_dir),
         intermediate_store_frequency=options.intermediate_store_frequency,
         final_tensor_name=options.final_tensor_name,
+        threads=options.threads,
+        use_cache=not options.no_cache,
     )
 
 

@@ -144,6 +144,20 @@ Result = NamedTuple(  # the final figures of the run
         ("export_photos", int),  # how many photos were compared
         ("runtime", str),  # what computed the bottlenecks, for people
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
+        # None in runs of before these were measured:
+        ("cache_seconds", Optional[float]),  # core-seconds of reading and keeping bottlenecks
+        ("import_seconds", Optional[float]),  # wall time of loading TensorFlow, wherever in the run that came
+    ],
+)
+Predicted = NamedTuple(  # what a probe of a few photos said before the run was started
+    "Predicted",
+    [
+        ("t", float),
+        ("seconds", float),  # wall time of Bottlenecks
+        ("photos", int),  # whose bottlenecks were not kept yet, which is what those seconds are for
+        ("measured", int),  # photos of the probe
+        ("disk_bytes", int),  # kept afterwards: bottlenecks and exported files
+        ("memory_bytes", int),  # the highest of the worker process
     ],
 )
 LaneStarted = NamedTuple(  # what a network is going to be trained with
@@ -318,6 +332,7 @@ _KINDS = {
     "kept": Kept,
     "exported": Exported,
     "result": Result,
+    "predicted": Predicted,
     "lane_started": LaneStarted,
     "lane_ended": LaneEnded,
     "batch_halved": BatchHalved,
@@ -334,6 +349,8 @@ _KINDS = {
     "error": Error,
 }  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}
+# Fields that runs of earlier versions lack, and what stands for them.
+_ADDED = {"result": {"cache_seconds": None, "import_seconds": None}}  # type: Dict[str, Dict[str, Any]]
 
 
 def append(path, *new):
@@ -379,6 +396,7 @@ def _decode(line):
     try:
         value = json.loads(line.decode("utf-8"))
         record = _KINDS[value["kind"]]
-        return record(*[value[name] for name in record._fields])
+        known = dict(_ADDED.get(value["kind"], {}), **value)
+        return record(*[known[name] for name in record._fields])
     except (ValueError, KeyError, TypeError):
         return None  # a kind or a shape of another version, or a line that a full disk cut short

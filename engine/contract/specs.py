@@ -38,6 +38,9 @@ RetrainSpec = NamedTuple(
         ("summaries_dir", str),  # absolute: event files go there too, into a folder named as the run; "" for none
         ("intermediate_store_frequency", int),  # steps between two intermediate graphs; 0: none
         ("final_tensor_name", str),  # of the frozen graph's output
+        ("threads", int),  # cores that the run may use, each with one thread of work; 0: every core of the machine
+        ("use_cache", bool),  # False: bottlenecks are neither read nor kept, so that their time is measured
+        ("group", str),  # the same for runs that were started to be compared with each other; "" for none
     ],
 )
 
@@ -64,6 +67,9 @@ DEFAULT_RETRAIN = RetrainSpec(
     summaries_dir="",
     intermediate_store_frequency=0,
     final_tensor_name="final_result",
+    threads=0,
+    use_cache=True,
+    group="",
 )
 
 NETWORK_LIMIT = 6  # the palette has six colours that stay apart
@@ -421,6 +427,9 @@ def _faults_of_retrain(spec):
     _within(found, "Intermediate store frequency", spec.intermediate_store_frequency, 0, 1000000, " steps; 0 for none")
     if not re.match(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$", spec.final_tensor_name):  # TensorFlow's rule for names
         found.append("Final tensor name is {!r}; use letters, digits, _ . / and -.".format(spec.final_tensor_name))
+    _within(found, "Threads", spec.threads, 0, 1024, "; 0 takes every core")
+    if spec.bottleneck_dir and not spec.use_cache:
+        found.append("A run without the cache keeps no bottlenecks in text files either; leave one of the two out.")
     return found
 
 

@@ -20,7 +20,7 @@ from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker.batches import halve_hungriest
-from engine.worker.machine import choose_device
+from engine.worker.machine import IMPORTS, bind_to_cores, choose_device
 from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
 
 
@@ -35,6 +35,9 @@ def main(folder, lock):
     os.nice(10)
     signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
     spec = specs.read(folder.spec)
+    if isinstance(spec, specs.RetrainSpec):
+        bind_to_cores(spec.threads)  # before numpy or TensorFlow start threads of their own
+        IMPORTS.start()
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
     try:
         turn = _wait_for_turn(folder, spec.device, ticket, report)

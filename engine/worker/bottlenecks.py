@@ -30,6 +30,7 @@ Figures = NamedTuple(
         ("decode_seconds", float),  # core-seconds of reading, decoding and resizing
         ("backbone_seconds", float),  # core-seconds inside the backbone
         ("runtime", str),  # what computed, for people
+        ("cache_seconds", float),  # of reading and writing the cache
     ],
 )
 
@@ -77,18 +78,19 @@ def fingerprints(paths, threads, progress, stop):
 
 
 def extract(runtime, photos, cache, progress, stop):
-    # type: (Any, Dict[str, str], Cache, Callable[[int], None], Callable[[], bool]) -> Tuple[Dict[str, Any], Figures]
+    # type: (Any, Dict[str, str], Any, Callable[[int], None], Callable[[], bool]) -> Tuple[Dict[str, Any], Figures]
     """The vector of every photo, from the cache or computed on all cores.
 
     `photos` maps sha256 to a path that holds these bytes. Returns sha256 -> (width,) float32, or -> the exception's
     text where the photo cannot be used, and what it took. `progress` gets the number of photos done; `stop` is asked
     at least every 0.5 s and raises Cancelled here; what was computed until then is kept.
     """
+    began_to_read = time.perf_counter()
     found = cache.read(list(photos))  # type: Dict[str, Any]
     cached = len(found)
     missing = [sha256 for sha256 in photos if sha256 not in found]
     progress(cached)
-    spent = {"decode": 0.0, "backbone": 0.0}
+    spent = {"decode": 0.0, "backbone": 0.0, "cache": time.perf_counter() - began_to_read}
     lock = threading.Lock()
     row = runtime.network.row
 
@@ -114,6 +116,12 @@ def extract(runtime, photos, cache, progress, stop):
             spent["backbone"] += seconds
             yield sha256, value
 
+    def keep(vectors):
+        # type: (Dict[str, np.ndarray]) -> None
+        began = time.perf_counter()
+        cache.write(vectors)
+        spent["cache"] += time.perf_counter() - began
+
     unsaved = {}  # type: Dict[str, np.ndarray]
     try:
         for sha256, value in reported(answered(), lambda done: progress(cached + done), stop):
@@ -121,11 +129,11 @@ def extract(runtime, photos, cache, progress, stop):
             if not isinstance(value, str):
                 unsaved[sha256] = value
             if len(unsaved) >= 256:
-                cache.write(unsaved)
+                keep(unsaved)
                 unsaved = {}
     finally:
-        cache.write(unsaved)
-    return found, Figures(cached, len(missing), spent["decode"], spent["backbone"], runtime.title)
+        keep(unsaved)
+    return found, Figures(cached, len(missing), spent["decode"], spent["backbone"], runtime.title, spent["cache"])
 
 
 def choose_runtime(network, home, device, threads):
@@ -383,6 +391,24 @@ class Cache(object):
         # type: (Exception) -> None
         self.trouble = "Bottlenecks are not kept for the next run: {}.".format(error)
         self._database = None
+
+
+class NoCache(object):
+    """In the place of a Cache where nothing is to be known from earlier, nor kept."""
+
+    damaged, trouble = 0, None
+
+    def read(self, photos):
+        # type: (List[str]) -> Dict[str, np.ndarray]
+        return {}
+
+    def write(self, vectors):
+        # type: (Dict[str, np.ndarray]) -> None
+        pass
+
+    def close(self):
+        # type: () -> None
+        pass
 
 
 def _open(path, key, describes):

@@ -3,10 +3,14 @@
 import os
 import resource
 import sys
-from typing import Optional
+import time
+from importlib.machinery import PathFinder
+from typing import Any, Optional
 
 from engine.contract import specs
 from engine.worker.reporter import RunFailed
+
+_bound = 0  # cores that this process keeps to where the system cannot bind it to them; 0: it may use every one
 
 
 def cores():
@@ -15,7 +19,58 @@ def cores():
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
-        return os.cpu_count() or 1
+        return min(_bound, os.cpu_count() or 1) if _bound else os.cpu_count() or 1
+
+
+def bind_to_cores(count):
+    # type: (int) -> None
+    """Keep this process and all that it starts to so many cores; 0: as they are.
+
+    Bound by the kernel, TensorFlow and every library make no more threads than that, and none of them runs beside it.
+    """
+    global _bound
+    if not count:
+        return
+    try:
+        # The last ones: the first often answers the interrupts of the whole machine.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
+    except AttributeError:  # macOS, where at least what the lab itself starts is counted
+        _bound = count
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(count)
+
+
+class ImportClock(object):
+    """From `start` on, how long the first `import tensorflow` of this process takes, wherever that comes."""
+
+    seconds = 0.0
+
+    def start(self):
+        # type: () -> None
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name, path=None, target=None):
+        # type: (str, Any, Any) -> Optional[Any]
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        found = PathFinder.find_spec(name, path, target)
+        if found is None or found.loader is None:
+            return found
+        execute = found.loader.exec_module
+
+        def timed(module):
+            # type: (Any) -> None
+            began = time.perf_counter()
+            try:
+                execute(module)
+            finally:
+                self.seconds = time.perf_counter() - began
+
+        found.loader.exec_module = timed  # type: ignore[method-assign]
+        return found
+
+
+IMPORTS = ImportClock()
 
 
 def peak_memory():

@@ -13,7 +13,7 @@ from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Datas
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, bottlenecks, calibration, distortions, export, heads
 from engine.worker.bottleneck_files import BottleneckFiles
-from engine.worker.machine import cores, peak_memory
+from engine.worker.machine import IMPORTS, cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 from engine.worker.summaries import Summaries
 
@@ -97,6 +97,8 @@ def _tell_the_story(spec, dataset, folder, report):
         export_photos=compared,
         runtime=figures.runtime,
         peak_memory_bytes=peak_memory(),
+        cache_seconds=figures.cache_seconds,
+        import_seconds=IMPORTS.seconds,
     )
 
 
@@ -160,10 +162,14 @@ def extract(spec, network, dataset, photos, decoded, folder, report):
     computed = len(path_of)
     report.stage(events.BOTTLENECKS, computed + len(later))
     files = BottleneckFiles(spec.bottleneck_dir, network.row)
+    began = time.perf_counter()
     read = files.read_all(now)
+    of_files = time.perf_counter() - began
     for sha256 in read:
         del path_of[sha256]
-    cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
+    cache = bottlenecks.NoCache()  # type: Any
+    if spec.use_cache:
+        cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
         runtime = bottlenecks.choose_runtime(network, home, spec.device, cores())
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
@@ -178,10 +184,12 @@ def extract(spec, network, dataset, photos, decoded, folder, report):
         if cache.trouble:
             report.tell(events.Warning, message=cache.trouble)
     vectors.update(read)
+    began = time.perf_counter()
     files.write_missing(now, vectors)
+    of_files += time.perf_counter() - began
     for message in files.remarks():
         report.tell(events.Warning, message=message)
-    figures = figures._replace(cached=figures.cached + len(read))
+    figures = figures._replace(cached=figures.cached + len(read), cache_seconds=figures.cache_seconds + of_files)
     usable, fault_of = [], dict(zip(later, faults))
     for photo in photos:
         vector = fault_of[photo.path] if photo.path in fault_of else vectors[photo.sha256]

@@ -167,13 +167,13 @@ def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path
     flags = (
         "--learning_rate=0.5 --how_many_training_steps=30 --testing_percentage 20 --validation_percentage 15 "
         "--eval_step_interval 7 --train_batch_size 9 --test_batch_size 8 --validation_batch_size -1 "
-        "--architecture=efficientnet_lite0 --device gpu --seed 3 --flip_left_right --random_crop=5 --random_scale=6 "
-        f"--random_brightness=7 --bottleneck_dir={tmp_path}/bottlenecks --summaries_dir=.summaries "
+        "--architecture=efficientnet_lite0 --seed 3 --flip_left_right --random_crop=5 --random_scale=6 "
+        "--random_brightness=7 --summaries_dir=.summaries --threads 1 --no_cache "
         "--intermediate_store_frequency=10 --final_tensor_name=answer --model_dir=nowhere"
     )
     assert engine("retrain", f"--image_dir={lights}", *flags.split()).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.RetrainSpec(
+    assert run.spec == specs.DEFAULT_RETRAIN._replace(
         backbone="efficientnet_lite0",
         learning_rates=(0.5,),
         steps=30,
@@ -184,12 +184,12 @@ def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path
         validation_percentage=15,
         testing_percentage=20,
         seed=3,
-        device="gpu",
+        threads=1,
+        use_cache=False,
         flip_left_right=True,
         random_crop=5,
         random_scale=6,
         random_brightness=7,
-        bottleneck_dir=f"{tmp_path}/bottlenecks",
         summaries_dir=str(ROOT / ".summaries"),
         intermediate_store_frequency=10,
         final_tensor_name="answer",

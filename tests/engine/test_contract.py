@@ -71,6 +71,11 @@ def test_the_defaults_have_no_faults() -> None:
         ),
         ({"seed": -1}, "Seed is -1; choose 0 to 2,147,483,647."),
         ({"device": "tpu"}, "Device is 'tpu'; choose one of cpu, gpu."),
+        ({"threads": -1}, "Threads is -1; choose 0 to 1,024; 0 takes every core."),
+        (
+            {"bottleneck_dir": "/photos", "use_cache": False},
+            "A run without the cache keeps no bottlenecks in text files either; leave one of the two out.",
+        ),
     ],
 )
 def test_each_fault_of_a_spec_is_one_sentence(change: dict, sentence: str) -> None:
@@ -166,6 +171,8 @@ EVERY_KIND = [
     events.Warning(3.6, "Line one\nline two"),
     events.Diverged(4.0, "10.0", 20, "It left the numbers."),
     events.LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
+    events.Result(5.5, "0.5", 60, 40, 10, 10, 0, 60, 0.2, 0.8, 1.2, 1e-7, 10, "LiteRT", 10**9, 0.1, 4.5),
+    events.Predicted(5.6, 12.5, 480, 24, 3_000_000, 900_000_000),
     events.Error(6.0, "disk_full", "No space.", "Make room."),
     events.LaneStarted(6.1, "beginner", 60000, 0, 32, 1875, 9375),
     events.LaneEnded(6.2, "beginner", True),
@@ -234,6 +241,16 @@ def test_a_field_of_a_later_version_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(json.dumps({"kind": "progress", "t": 1.0, "done": 5, "mood": "good"}) + "\n")
     assert events.Reader(str(path)).read() == [events.Progress(1.0, 5)]
+
+
+def test_a_result_of_before_imports_were_timed_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    now = next(event for event in EVERY_KIND if isinstance(event, events.Result))
+    events.append(str(path), now)
+    told = json.loads(path.read_text())
+    del told["cache_seconds"], told["import_seconds"]
+    path.write_text(json.dumps(told) + "\n")
+    assert events.Reader(str(path)).read() == [now._replace(cache_seconds=None, import_seconds=None)]
 
 
 def test_a_number_that_json_does_not_have_is_never_written(tmp_path: Path) -> None:

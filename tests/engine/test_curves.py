@@ -118,7 +118,7 @@ def test_a_kept_lane_that_is_less_accurate_by_chance_alone_says_why_it_was_kept(
     told = Story()
     for lane, accuracy, entropy in (("0.005", 0.87, 0.43), ("1.0", 0.90, 2.10)):
         told.tell(events.LaneResult(1.0, lane, 0.9, 70, accuracy, entropy, 0.95, 100, False))
-    told.tell(events.Result(1.0, "0.005", *[0] * 11, "LiteRT", 0))
+    told.tell(events.Result(1.0, "0.005", *[0] * 11, "LiteRT", 0, None, None))
     found = verdict(lane_rows(told, ["0.005", "1.0"]), None)
     assert found.conclusion.startswith("Keep lr 0.005: 87.0%")
     assert "lr 1.0 has 90.0%, no more than chance" in found.reasons

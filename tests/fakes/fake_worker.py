@@ -169,6 +169,8 @@ class FakeRetraining(Fake):
                 export_photos=min(16, len(photos)),
                 runtime="fake worker",
                 peak_memory_bytes=200_000_000,
+                cache_seconds=0.1 if self.spec.use_cache else 0.0,
+                import_seconds=1.5,
             )
         )
 
