@@ -47,8 +47,8 @@ def test_the_defaults_have_no_faults() -> None:
     [
         (
             {"backbone": "vgg"},
-            "Backbone is 'vgg'; choose one of mobilenet_v2, efficientnet_lite0, inception_v3_keras, mobilenet_v1_keras, "
-            "inception_v3, or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized].",
+            "Backbone is 'vgg'; choose one of mobilenet_v2, efficientnet_lite0, inception_v3_keras, "
+            "mobilenet_v1_keras, inception_v3, or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized].",
         ),
         ({"random_crop": 91}, "Random crop is 91; choose 0 to 90 percent."),
         ({"final_tensor_name": "a b"}, "Final tensor name is 'a b'; use letters, digits, _ . / and -."),
