@@ -80,7 +80,7 @@ def decode(line: bytes) -> Reading | None:
     """The reading of a line; None for one that is damaged. What a field should not be is left out."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or (t := _number(value.get("t"))) is None:
         return None

@@ -82,6 +82,7 @@ def look(home: LabHome, tegrastats: str = "") -> None:
         if lock < 0:
             return  # somebody was quicker
         try:
+            os.ftruncate(lock, 0)  # the process id of the one before
             process = subprocess.Popen(
                 [sys.executable, "-m", "engine.sampler", home.path, "--lock", str(lock)]
                 + (["--tegrastats", tegrastats] if tegrastats else []),
@@ -298,6 +299,7 @@ class Sampler:
         self.files = files(home)
         self._lock = lock
         self._tegrastats = Tegrastats(tegrastats)
+        self._tegrastats.newest()  # starts it, so that the first reading may have a line
         self._machine = Machine(home.path)
         self._recorders: dict[str, RunRecorder] = {}
         self._told: dict[str, Any] | None = None
@@ -327,7 +329,8 @@ class Sampler:
             self._lines = 0
         _append(self.files.readings, encode(reading))
         self._lines += 1
-        self._tell(reading)
+        if said or self._tegrastats.trouble:  # it has spoken, or will not: while it starts nothing is missing yet
+            self._tell(reading)
         for run_id in set(self._recorders) - set(working):
             del self._recorders[run_id]
         for run_id in working:

@@ -34,9 +34,11 @@ def carry_out(
     With --json that is `report`; else `new_lines` while it goes on, what came since the last call, and `last_lines`.
     `finish` is called once it is done, and may raise EngineError.
     """
+    from engine import sampler
     from engine.queue import Queue
     from engine.runs import open_run
 
+    sampler.look(lab.home, lab.tegrastats)  # it stays as long as the run goes
     queue = Queue(lab.home, lab.worker_python, options.worker_module)
     run = open_run(lab.home, queue.start(spec, dataset))
     print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
