@@ -71,6 +71,8 @@ def _side(run: Run, number: int) -> Side:
     elif run.is_mnist:
         if network := story.network_results.get(lane):
             validation, tested = network.validation_accuracy, _tested(network.test_accuracy, network.test_n)
+    elif tuned := story.fine_tuned.get(lane):
+        validation, tested = tuned.validation_accuracy, _tested(tuned.test_accuracy, tuned.test_n)
     elif result := story.lane_results.get(lane):
         validation, tested = result.final_validation_accuracy, _tested(result.test_accuracy, result.test_n)
     name = f"{number + 1} · {title}" if title else str(number + 1)

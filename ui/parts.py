@@ -13,6 +13,7 @@ from engine.metrics import per_class
 from engine.words import duration, short_duration, size
 from ui import charts, lab
 
+INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
 
 
@@ -55,13 +56,12 @@ def device_choice() -> str:
     )  # fmt: skip
 
 
-def colour_square(position: int) -> str:
+def colour_square(position: int, margin: int = 0) -> str:
     """The colour of the lane or run at this position, as SVG; those that the chart does not show are gray."""
     colours = charts.palette(lab.is_dark())
     colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 12 12"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
-    )
+    box = f"{-margin} {-margin} {12 + 2 * margin} {12 + 2 * margin}"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
 
 
 def copied(name: str) -> tuple:
@@ -153,7 +153,7 @@ def stage_bar(run: runs.Run, name: str = "") -> charts.StageBar:
     inside = ""
     if result := run.story.result:
         decoding, backbone = (short_duration(each) for each in (result.decode_seconds, result.backbone_seconds))
-        inside = f"inside: decoding {decoding}, backbone {backbone} of all cores together"
+        inside = f"decoding {decoding}, backbone {backbone}"
     return charts.StageBar(name, tuple(run.stage_seconds), inside)
 
 
@@ -166,7 +166,7 @@ def time_spent(run: runs.Run) -> None:
     chart = charts.stage_bars([bar], lab.is_dark(), lab.is_phone())
     st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=charts.stages_in_words([bar]))
     if bar.inside:
-        st.caption(f"Bottlenecks {bar.inside}.")
+        st.caption(f"{INSIDE}: {bar.inside}.")
 
 
 def log(run: runs.Run) -> None:

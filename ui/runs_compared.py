@@ -78,7 +78,7 @@ def _read(home_path: str, run_id: str, size: int, changed: int) -> runs.Run:
 
 def _curves(sides: Sequence[Side]) -> None:
     """A chart for each kind of run that has curves."""
-    groups = [group for group in runs_compared.by_kind(sides) if not group[0].run.is_classify]
+    groups = [group for group in runs_compared.by_kind(sides) if group[0].run.lanes]
     if len(groups) > 1:
         kinds = join([lab.kind_of(group[0].run) for group in groups])
         st.caption(f"Curves of different kinds are drawn apart: {kinds}. A run has the same colour everywhere.")
@@ -116,11 +116,12 @@ def _chart(
         st.caption(f"{_plain(join(without))}: no {split} curve of that.")
     if not drawn:
         return
+    in_epochs = group[0].run.is_fine_tune and axis == charts.STEPS
     chart = charts.curves(
         drawn,
         names,
         measure=measure,
-        axis=axis,
+        axis=charts.EPOCHS if in_epochs else axis,
         end=max(line.x[-1] for line in drawn),
         height=HEIGHT,
         dark=lab.is_dark(),
@@ -186,7 +187,7 @@ def _n(side: Side) -> int:
 
 def _square(number: int) -> str:
     """The colour of a run, as a picture."""
-    drawing = parts.colour_square(number)
+    drawing = parts.colour_square(number, margin=5)
     return f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}"
 
 
@@ -198,9 +199,9 @@ def _stages(sides: Sequence[Side]) -> None:
         return
     chart = charts.stage_bars(shown, lab.is_dark(), lab.is_phone())
     st.vega_lite_chart(chart, width="stretch", key="compared_stages", alt=charts.stages_in_words(shown))
-    for bar in shown:
-        if bar.inside:
-            st.caption(f"{_plain(bar.name)}: Bottlenecks {bar.inside}.")
+    inside = [f"{_plain(bar.name)}: {bar.inside}" for bar in shown if bar.inside]
+    if inside:
+        st.caption(f"{parts.INSIDE}. {'; '.join(inside)}.")
     without = [side.name for side, bar in zip(sides, bars, strict=True) if not bar.stages]
     if without:
         st.caption(f"Without stages: {_plain(join(without))}.")
@@ -213,11 +214,15 @@ def _settings(sides: Sequence[Side]) -> None:
     if not apart:
         st.markdown("**All settings are the same.**")
     else:
-        st.markdown(f"**{count(len(apart), 'setting')} {'differs' if len(apart) == 1 else 'differ'}**")
+        differ = "differs" if len(apart) == 1 else "differ"
+        st.markdown(f"**{count(len(apart), 'setting')} {differ}**; bold is what is not as in 1.")
         st.table(
             [
                 {"Setting": setting.name}
-                | {_plain(side.name): _marked(value) for side, value in zip(sides, setting.values, strict=True)}
+                | {
+                    _plain(side.name): _marked(value, setting.values[0])
+                    for side, value in zip(sides, setting.values, strict=True)
+                }
                 for setting in apart
             ],
             hide_index=True,
@@ -236,11 +241,14 @@ def _settings_of(run: runs.Run) -> dict[str, str]:
         rows = rows + mnist_results.more_settings_rows(run)
     elif not run.is_imported and not run.is_classify:
         rows = rows + retraining_results.more_settings_rows(run)
-    return {row["Setting"]: row["Value"] for row in rows if row["Setting"] != "Run"}
+    # One row for the rates of single runs and of races.
+    names = {"Learning rates": "Learning rate"}
+    return {names.get(row["Setting"], row["Setting"]): row["Value"] for row in rows if row["Setting"] != "Run"}
 
 
-def _marked(value: str | None) -> str:
-    return "–" if value is None else f"**{_plain(value)}**"
+def _marked(value: str | None, first: str | None) -> str:
+    words = "–" if value is None else _plain(value)
+    return words if value == first else f"**{words}**"
 
 
 def _plain(text: str) -> str:
