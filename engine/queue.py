@@ -40,10 +40,16 @@ class Queue:
         self.module = module
         self.grace_seconds = grace_seconds
 
-    def start(self, spec: specs.Spec, dataset: datasets.Dataset | None = None) -> str:
+    def start(
+        self,
+        spec: specs.Spec,
+        dataset: datasets.Dataset | None = None,
+        predicted: events.Predicted | None = None,
+    ) -> str:
         """Queue a run and return its id. The run is a process already when this returns.
 
         `dataset` are the photos of a retraining run; a comparison of networks names its pictures in the spec.
+        `predicted` is told of the run before all else.
 
         Raises SpecError (all faults in one text), and nothing is left behind. Raises WorkerStartError, and the run
         stays in the list as failed, with the reason. Raises EngineError where the disk is full or not writable.
@@ -58,7 +64,8 @@ class Queue:
             # Locked before it is in line and before the worker exists, so that no moment looks lost.
             lock = try_lock(folder.lock)
             ticket = tickets.take(self.home, spec.device, folder.id)
-            events.append(folder.events, events.State(time.time(), events.QUEUED, ticket))
+            queued = events.State(time.time(), events.QUEUED, ticket)
+            events.append(folder.events, queued, *([predicted] if predicted else []))
         except OSError as error:
             raise EngineError(
                 f"Cannot write the run to {self.home.runs}: {error.strerror}. Free some disk space and start it again."

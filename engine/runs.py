@@ -51,6 +51,7 @@ class Story:
     kept: str = ""  # the lane that was chosen, "" before that
     exported: dict[str, events.Exported] = field(default_factory=dict)  # by file, of a retraining run
     result: events.Result | None = None  # of a retraining run
+    predicted: events.Predicted | None = None  # before it was started
     lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
     lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
     network_results: dict[str, events.NetworkResult] = field(default_factory=dict)
@@ -111,6 +112,8 @@ class Story:
                 self.exported[event.file] = event
             case events.Result():
                 self.kept, self.result = event.kept, event
+            case events.Predicted():
+                self.predicted = event
             case events.LaneStarted():
                 if event.lane in self.lanes_started:  # once more from the beginning, with a smaller batch
                     for split in ("training", "validation"):

@@ -10,7 +10,18 @@ import os
 import sys
 
 from engine import settings
-from engine.cli import assets, evaluate, import_summaries, inspect_graph, kept_models, label_image, mnist, retrain, runs
+from engine.cli import (
+    assets,
+    devices,
+    evaluate,
+    import_summaries,
+    inspect_graph,
+    kept_models,
+    label_image,
+    mnist,
+    retrain,
+    runs,
+)
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
 from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefused, PhotosError, RunNotFound, SpecError
 
@@ -24,6 +35,7 @@ COMMANDS = [
     ("inspect_graph", inspect_graph, "what a frozen graph is, without running it"),
     ("runs", runs, "list, cancel or delete runs"),
     ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
+    ("devices", devices, "what runs can compute on, and why there is no GPU"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
 ]
 # What was wrong before anything was started.

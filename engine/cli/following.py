@@ -34,10 +34,12 @@ def carry_out(
     With --json that is `report`; else `new_lines` while it goes on, what came since the last call, and `last_lines`.
     `finish` is called once it is done, and may raise EngineError.
     """
-    from engine import sampler
+    from engine import devices, sampler
     from engine.queue import Queue
     from engine.runs import open_run
 
+    if spec.device == specs.GPU:
+        devices.check(spec, devices.probe(lab.worker_python))
     sampler.look(lab.home, lab.tegrastats)  # it stays as long as the run goes
     queue = Queue(lab.home, lab.worker_python, options.worker_module)
     run = open_run(lab.home, queue.start(spec, dataset))
