@@ -1,0 +1,85 @@
+"""What a run can compute on: the devices that the worker's TensorFlow finds, and why there is no GPU among them.
+
+Only TensorFlow itself knows, and it loads for seconds; so a process of the worker's interpreter is asked once, in the
+background, and its answer holds until that interpreter changes or the server starts again.
+"""
+
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+
+from engine import worker_programs
+from engine.contract import specs
+from engine.errors import EngineError, SpecError
+
+PATIENCE = 180.0  # seconds: TensorFlow loads slowly from a small board's card
+
+
+@dataclass(frozen=True)
+class Gpu:
+    name: str  # "NVIDIA H100 80GB HBM3"
+    memory_bytes: int  # that TensorFlow may use
+
+
+@dataclass(frozen=True)
+class Devices:
+    tensorflow: str  # its version; "" where it cannot be loaded or was not asked
+    gpus: tuple[Gpu, ...]
+    why_no_gpu: str  # a sentence, in TensorFlow's own words; "" where there is one
+    cores: int  # that a run may use
+
+
+def probe(worker_python: str) -> Devices:
+    """Ask now; takes seconds. Raises WorkerStartError, and EngineError where no answer came."""
+    said = worker_programs.ask(worker_python, "engine.worker.probe", [], None, PATIENCE)
+    gpus = tuple(Gpu(str(each["name"]), int(each["memory_bytes"])) for each in said["gpus"])
+    return Devices(str(said["tensorflow"]), gpus, str(said["why_no_gpu"]), int(said["cores"]))
+
+
+class Finder:
+    """Asks each interpreter once and keeps the answer. For all visitors of a server."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], Devices] = {}
+        self._asking: dict[tuple[str, int], threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def now(self, worker_python: str) -> Devices | None:
+        """What is known; None while it is being asked, which begins with the first call."""
+        key = _key(worker_python)
+        with self._lock:
+            if key not in self._known and key not in self._asking:
+                self._asking[key] = threading.Thread(target=self._ask, args=(key,), daemon=True, name="device probe")
+                self._asking[key].start()
+            return self._known.get(key)
+
+    def wait(self, worker_python: str) -> Devices:
+        """The same, once it is known."""
+        while True:
+            found = self.now(worker_python)
+            if found is not None:
+                return found
+            self._asking[_key(worker_python)].join()
+
+    def _ask(self, key: tuple[str, int]) -> None:
+        try:
+            found = probe(key[0])
+        except (EngineError, LookupError, TypeError, ValueError) as error:
+            found = Devices("", (), f"The worker could not be asked: {error}", os.cpu_count() or 1)
+        with self._lock:
+            self._known[key] = found
+
+
+def _key(worker_python: str) -> tuple[str, int]:
+    """An interpreter and when it was changed: another TensorFlow often comes with another environment."""
+    try:
+        return worker_python, os.stat(shutil.which(worker_python) or worker_python).st_mtime_ns
+    except OSError:
+        return worker_python, 0
+
+
+def check(spec: specs.Spec, found: Devices) -> None:
+    """Raises SpecError for a GPU where there is none, before anything is started."""
+    if spec.device == specs.GPU and not found.gpus:
+        raise SpecError(f"There is no GPU for this run. {found.why_no_gpu} Start it on the CPU.")
