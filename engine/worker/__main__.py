@@ -44,10 +44,18 @@ def main(folder, lock):
         report.tell(events.State, state=events.RUNNING, ticket=0)
         if isinstance(spec, specs.MnistSpec):
             _compare(spec, folder, report)
+        elif isinstance(spec, specs.FineTuneSpec):
+            from engine.worker.fine_tune import fine_tune  # numpy and more: not before it is this run's turn
+
+            fine_tune(spec, folder, report)
+        elif isinstance(spec, specs.BatchSizeSpec):
+            from engine.worker.batch_size import batch_size
+
+            batch_size(spec, folder, report)
         else:
             choose_device(spec.device)
             if isinstance(spec, specs.ClassifySpec):
-                from engine.worker.label import label  # numpy and more: not before it is this run's turn
+                from engine.worker.label import label
 
                 label(spec, datasets.read(folder.dataset), folder, report)
             else:

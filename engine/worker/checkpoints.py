@@ -40,6 +40,7 @@ class Chain(object):
         # type: (str, catalog.Backbone) -> None
         """Raises what a missing or damaged file makes Python raise."""
         blocks, weights, bias = _BUILDERS[row.name](torch_file.read(path))
+        self.size = row.size  # pixels
         self.mean = np.array(row.mean, np.float32)
         self.blocks = _scaled(blocks, row)
         self.imagenet_weights = weights  # (width, 1000) float32

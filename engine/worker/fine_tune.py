@@ -1,0 +1,216 @@
+"""The story of a fine-tuning run: photos -> bottlenecks -> a head for all lanes -> each depth in a process of its own.
+
+The run's own process only watches, so that each lane's memory is its own. As a program,
+`python -m engine.worker.fine_tune RUN_FOLDER`, it prepares what all lanes share; engine/worker/fine_tune_lane.py is a
+lane. Python 3.6.
+"""
+
+import os
+import shutil
+import sys
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List
+
+import numpy as np
+
+from engine.contract import catalog, events, specs
+from engine.contract import dataset as datasets
+from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
+from engine.contract.run_folder import RunFolder, read_json, write_json
+from engine.worker import backbones, bottlenecks, children, distortions, export, heads, images, retrain
+from engine.worker.machine import choose_device, cores
+from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
+
+# The head that every lane starts with learns this on bottlenecks: a few passes over the photos, a second of work. A head
+# of zeros would send errors of its own through the blocks, and spoil them before it has learned anything.
+HEAD_STEPS, HEAD_BATCH, HEAD_RATE = 300, 100, 0.05
+
+
+class Shared(object):
+    """What the lanes share, in a folder that goes when the run ends."""
+
+    def __init__(self, folder):
+        # type: (RunFolder) -> None
+        self.path = os.path.join(folder.path, "shared")
+        self.pixels = os.path.join(self.path, "pixels.bin")  # size x size x 3 bytes for each photo
+        self.start = os.path.join(
+            self.path, "start.npz"
+        )  # labels and splits of the photos, weights and bias of the head
+
+    def answers(self, lane):
+        # type: (str) -> str
+        """What a lane said of the testing photos: {"predicted": …, "score": …}."""
+        return os.path.join(self.path, lane + ".json")
+
+
+class Pixels(object):
+    """The photos as the backbone gets them, read from the disk as they are needed: the system keeps them in its own
+    memory, not in this process'."""
+
+    def __init__(self, path, size):
+        # type: (str, int) -> None
+        self.size, self._bytes = size, size * size * 3
+        self._file = open(path, "rb")  # noqa: SIM115  # until the process ends
+
+    def take(self, numbers, mirrored=None):
+        # type: (np.ndarray, Any) -> np.ndarray
+        """(n, size, size, 3) uint8 of the photos with these numbers; `mirrored`: (n,) bool."""
+        found = np.empty((len(numbers), self._bytes), np.uint8)
+        for place, number in enumerate(numbers):
+            self._file.seek(int(number) * self._bytes)
+            found[place] = np.frombuffer(self._file.read(self._bytes), np.uint8)
+        pixels = found.reshape(-1, self.size, self.size, 3)
+        if mirrored is not None:
+            pixels[mirrored] = pixels[mirrored, :, ::-1]
+        return pixels
+
+
+def fine_tune(spec, folder, report):
+    # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
+    """In the run's own process, which loads nothing large. Raises RunFailed, RunEnded and RunCancelled."""
+    shared = Shared(folder)
+    try:
+        code = children.run_module("engine.worker.fine_tune", [folder.path], report)
+        if code != DONE:
+            raise RunFailed(
+                "killed",
+                "Before anything was learned, {}.".format(children.why_it_ended(code)),
+                "Close other programs, or take fewer photos, and start again.",
+            )
+        with np.load(shared.start) as start:
+            splits = start["splits"]  # (photos,) places in SPLITS
+            files, truth = start["files"][splits == 2].tolist(), start["labels"][splits == 2].tolist()
+        training = int((splits == 0).sum())
+        report.stage(events.TRAINING, len(spec.blocks) * spec.epochs * training)
+        said = OrderedDict()  # type: Dict[str, Any]
+        for number, blocks in enumerate(spec.blocks):
+            if _learn(spec, blocks, min(spec.batch_size, training), number * spec.epochs * training, folder, report):
+                said[specs.depth_name(blocks)] = read_json(shared.answers(specs.depth_name(blocks)))
+                write_json(folder.predictions, {"files": files, "truth": truth, "lanes": said})
+        if not said:
+            raise RunFailed(
+                "out_of_memory",
+                "No depth could be trained in the memory that there is, even one photo at a time.",
+                "Raise the memory limit, close other programs, or take fewer blocks.",
+            )
+        report.tell(
+            events.FineTuneResult,
+            training=training,
+            validation=int((splits == 1).sum()),
+            testing=len(files),
+            runtime="TensorFlow on the {}, {} cores".format(spec.device.upper(), cores()),
+        )
+    finally:
+        shutil.rmtree(shared.path, ignore_errors=True)
+
+
+def _learn(spec, blocks, at_once, before, folder, report):
+    # type: (specs.FineTuneSpec, int, int, int, RunFolder, Reporter) -> bool
+    """One lane, again and again with half as many photos at once while the memory runs out; False: not even with one.
+
+    The gradients of the parts are added up, so that a step still learns from `batch_size` photos and the lane stays
+    comparable with the others. `before`: photos that earlier lanes learned from.
+    """
+    lane, title = specs.depth_name(blocks), specs.depth_title(blocks)
+    while True:
+        arguments = [folder.path, str(blocks), str(at_once), str(before)]
+        code = children.run_module("engine.worker.fine_tune_lane", arguments, report)
+        if code == DONE:
+            return True
+        why = children.why_it_ended(code)
+        if at_once == 1:
+            report.tell(
+                events.Warning,
+                message="{} is left out: even with one photo at a time, {}.".format(title, why),
+            )
+            return False
+        at_once = (at_once + 1) // 2
+        report.tell(
+            events.Warning,
+            message=(
+                "{} ran out of memory: {}. It was started again in a new process, with {:,} at a time, whose gradients "
+                "are added up: a step still learns from {:,}."
+            ).format(title, why, at_once, spec.batch_size),
+        )
+        report.tell(events.BatchHalved, lane=lane, batch_size=at_once)
+
+
+# --- what all lanes share --------------------------------------------------------------------------------------------
+
+
+def prepare(spec, folder, report):
+    # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
+    """Scan the photos, compute or look up their bottlenecks, train the head on them, and decode the photos once."""
+    dataset, shared = datasets.read(folder.dataset), Shared(folder)
+    row = catalog.backbone(spec.backbone)
+    try:
+        network = backbones.load(folder.home, row)
+    except backbones.MissingWeights as error:
+        raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
+    photos = retrain.scan(dataset, report)
+    as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device, seed=spec.seed)
+    decoded = distortions.Photos(row.preprocessing, 0)
+    photos = retrain.extract(as_retraining, network, dataset, photos, decoded, folder, report)[0]
+    splits = {name: retrain.split_of(photos, name) for name in SPLITS}
+    settings = heads.Settings((HEAD_RATE,), len(dataset.labels), HEAD_STEPS, HEAD_BATCH, -1, HEAD_STEPS, spec.seed)
+    trained = heads.race(
+        heads.batches(splits[TRAINING], settings), splits[VALIDATION], settings, lambda block: None, report.stop
+    )
+    report.stage(events.LOADING, len(photos))
+    os.makedirs(shared.path, exist_ok=True)
+    _decode([photo.path for photo in photos], row, shared.pixels, dataset.root, report)
+    np.savez(
+        shared.start,
+        labels=np.array([photo.entry.label for photo in photos], np.int32),
+        splits=np.array([SPLITS.index(photo.entry.split) for photo in photos], np.int32),
+        files=np.array([photo.entry.file for photo in photos]),
+        weights=trained.weights[0],
+        bias=trained.bias[0],
+    )
+    export.write_labels(folder, dataset.labels)
+
+
+def _decode(paths, row, target, root, report):
+    # type: (List[str], catalog.Backbone, str, str, Reporter) -> None
+    def prepared(path):
+        # type: (str) -> bytes
+        try:
+            with open(path, "rb") as file:
+                image = images.decode(file.read(), row.preprocessing)
+        except (OSError, images.ImageError) as error:
+            raise RunFailed(
+                "photo_gone",
+                "{} can no longer be used: {}.".format(os.path.relpath(path, root), str(error).rstrip(".")),
+                "Leave the photos at their place until the run has ended, and start again.",
+            )
+        return images.resize(image, row.size, row.preprocessing).tobytes()
+
+    with ThreadPoolExecutor(cores()) as pool, open(target, "wb") as file:
+        # So many at a time: what is decoded waits in memory until it is written.
+        for start in range(0, len(paths), 64):
+            for pixels in pool.map(prepared, paths[start : start + 64]):
+                file.write(pixels)
+            report.progress(min(start + 64, len(paths)))
+            if report.stop():
+                raise RunCancelled()
+
+
+def main(folder, story):
+    # type: (RunFolder, Any) -> int
+    """Tell a part of a run in this child process. Returns the exit code, see children.run_module."""
+    children.end_with_parent()
+    report, spec = Reporter(folder), specs.read(folder.spec)
+    try:
+        choose_device(spec.device)
+        story(spec, folder, report)
+        return DONE
+    except (RunCancelled, bottlenecks.Cancelled):
+        return CANCELLED
+    except Exception as error:
+        report.fail(error)
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(sys.argv[1]), prepare))
