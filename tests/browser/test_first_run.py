@@ -69,7 +69,8 @@ def test_race_read_classify_and_download(visitor, real_lab):
     page.locator("input[type=file]").set_input_files(photo)
     expect(page.get_by_text(re.compile(r"^Green \d+\.\d%$"))).to_be_visible(timeout=60000)
     expect(page.get_by_text("What the model sees")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"Evaluation time [\d.]+ m?s on CPU with"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Evaluation time \(1-image\): \d+\.\d{3}s$"))).to_be_visible()
+    expect(page.get_by_role("link", name="Open in the Playground")).to_be_visible()
     assert here.violations() == []
 
     with page.expect_download(timeout=60000) as download:
