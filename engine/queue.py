@@ -96,10 +96,11 @@ class Queue:
             Path(folder.stop(lane)).touch()
 
     def ahead(self, run_id: str) -> list[str]:
-        """The ids of the runs that come before this one on its device, the working one first."""
+        """The ids of the runs that this one waits for, on a device the working one first."""
         folder = self.folder(run_id)
         ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
-        return tickets.ahead_of(self.home, specs.read(folder.spec).device, ticket)
+        lines = specs.lines(specs.read(folder.spec))
+        return [run for device in lines for run in tickets.ahead_of(self.home, device, ticket)]
 
     def folder(self, run_id: str) -> RunFolder:
         """The run's folder. Raises RunNotFound for a name that is no run's, however it was made up."""

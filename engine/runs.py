@@ -249,6 +249,8 @@ class Run:
             return f"{photos} · {self.backbone_title} · {self.depths}"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
+        if self.spec.group:
+            varied += f" · {specs.machine_title(self.spec)}"
         return f"{photos} · {self.backbone_title} · {varied}"
 
     @property

@@ -229,6 +229,20 @@ def lane_titles(spec):
     return ["lr " + lane for lane in lanes(spec)]
 
 
+def lines(spec):
+    # type: (Spec) -> Tuple[str, ...]
+    """The devices in whose lines such a run waits: one of a comparison in all, so that no other one disturbs it."""
+    return DEVICES if getattr(spec, "group", "") else (spec.device,)
+
+
+def machine_title(spec):
+    # type: (RetrainSpec) -> str
+    """What the run computes on, as people read it: "GPU", "CPU", "1 thread"."""
+    if not spec.threads:
+        return spec.device.upper()
+    return "{} thread{}".format(spec.threads, "" if spec.threads == 1 else "s")
+
+
 def write(path, spec):
     # type: (str, Spec) -> None
     value = {"kind": kind(spec)}  # type: dict[str, Any]

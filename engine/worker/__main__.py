@@ -40,7 +40,7 @@ def main(folder, lock):
         IMPORTS.start()
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
     try:
-        turn = _wait_for_turn(folder, spec.device, ticket, report)
+        turn = _wait_for_turn(folder, spec, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
         if isinstance(spec, specs.MnistSpec):
             _compare(spec, folder, report)
@@ -98,14 +98,14 @@ def _compare(spec, folder, report):
             raise RunEnded()
 
 
-def _wait_for_turn(folder, device, ticket, report):
-    # type: (RunFolder, str, int, Reporter) -> int
+def _wait_for_turn(folder, spec, ticket, report):
+    # type: (RunFolder, specs.Spec, int, Reporter) -> int
     """The descriptor of the device's lock, once nobody with a lower ticket lives."""
     while True:
         if report.stop():
             raise RunCancelled()
-        if not tickets.ahead_of(folder.home, device, ticket):
-            turn = try_lock(tickets.device_lock(folder.home, device))
+        if not any(tickets.ahead_of(folder.home, device, ticket) for device in specs.lines(spec)):
+            turn = try_lock(tickets.device_lock(folder.home, spec.device))
             if turn >= 0:
                 return turn
         time.sleep(0.1)

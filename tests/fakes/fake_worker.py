@@ -77,7 +77,7 @@ class Fake:
         """The descriptor of the device's lock, once it is this run's turn."""
         while True:
             self._stop_if_asked()
-            if not tickets.ahead_of(self.folder.home, self.spec.device, ticket):
+            if not any(tickets.ahead_of(self.folder.home, device, ticket) for device in specs.lines(self.spec)):
                 lock = try_lock(tickets.device_lock(self.folder.home, self.spec.device))
                 if lock >= 0:
                     return lock
