@@ -69,10 +69,8 @@ def end_with_parent():
 def is_want_of_memory(error):
     # type: (BaseException) -> bool
     """Also where a library inside TensorFlow was refused the memory, which has only words for it."""
-    words = str(error)
-    return is_out_of_memory(error) or any(
-        each in words for each in ("out of memory", "Status: 1, message", "bad_alloc")
-    )
+    words = ("out of memory", "Status: 1, message", "bad_alloc")  # the second is oneDNN's
+    return is_out_of_memory(error) or any(each in str(error) for each in words)
 
 
 def why_it_ended(code):

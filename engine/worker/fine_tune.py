@@ -22,8 +22,8 @@ from engine.worker import backbones, bottlenecks, children, distortions, export,
 from engine.worker.machine import choose_device, cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
 
-# The head that every lane starts with learns this on bottlenecks: a few passes over the photos, a second of work. A head
-# of zeros would send errors of its own through the blocks, and spoil them before it has learned anything.
+# The head that every lane starts with learns this on bottlenecks: a few passes over the photos, a second of work. A
+# head of zeros would send errors of its own through the blocks, and spoil them before it has learned anything.
 HEAD_STEPS, HEAD_BATCH, HEAD_RATE = 300, 100, 0.05
 
 
