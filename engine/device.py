@@ -172,18 +172,17 @@ class Machine:
             raw=raw,
         )
 
-    def missing(self, reading: Reading, tegrastats: str) -> dict[str, str]:
-        """Why there is no such sensor, a sentence each, by row; `tegrastats`: why it says nothing, "" where it does."""
-        why = f" {tegrastats}" if tegrastats else ""
+    def missing(self, reading: Reading) -> dict[str, str]:
+        """Why there is no such sensor, a sentence each, by row."""
         found = {}
         if reading.gpu is None:
-            found["gpu"] = f"GPU load is not shown: {self.card.why_not or 'the driver does not tell it'}.{why}"
+            found["gpu"] = f"GPU load is not shown: {self.card.why_not or 'the driver does not tell it'}."
         if reading.cpu is None:
             found["cpu"] = "CPU load is not shown: the first reading has nothing to compare with."
         if not reading.temperatures:
             found["temperature"] = "Temperature is not shown: this system shows no sensor of its processor."
         if not reading.power:
-            found["power"] = f"Power is not shown: nothing here measures it.{why}"
+            found["power"] = "Power is not shown: nothing here measures it."
         return found
 
     def _gpu_load(self) -> float | None:

@@ -38,7 +38,7 @@ class Card:
             self.name = str(pynvml.nvmlDeviceGetName(self._handle))
         except pynvml.NVMLError as error:
             self._handle = None
-            self.why_not = f"no NVIDIA driver answers: {error}"
+            self.why_not = f"no NVIDIA driver answers ({error})"
 
     def read(self) -> CardReading | None:
         if self._handle is None:

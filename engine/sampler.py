@@ -368,10 +368,7 @@ class Sampler:
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
     def _tell(self, reading: Reading) -> None:
-        said = {
-            "tegrastats": self._tegrastats.trouble,
-            "missing": self._machine.missing(reading, self._tegrastats.trouble),
-        }
+        said = {"tegrastats": self._tegrastats.trouble, "missing": self._machine.missing(reading)}
         if said != self._told:
             write_json(self.files.status, said)
             self._told = said

@@ -3,6 +3,7 @@
 Nothing that matters is kept here: every row is read from a run's folder and can be read again.
 """
 
+import math
 import os
 import threading
 import time
@@ -41,12 +42,14 @@ def queue() -> Queue:
     return Queue(found.home, found.worker_python, found.worker_module)
 
 
-def readings(seconds: float = HISTORY) -> list[Reading]:
-    """What the device did in so many seconds, oldest first; at least one. Whoever asks keeps the sampler alive."""
+def readings(seconds: float = HISTORY, now: float | None = None) -> list[Reading]:
+    """What the device did in so many seconds before `now`, oldest first; at least one. Whoever asks keeps the sampler
+    alive. `now`: Unix seconds; None for the present."""
     found = load_settings()
     sampler.look(found.home, found.tegrastats)
     # Before the sampler has said anything, and where it cannot write: what this process sees itself.
-    return _history(found.home.path).last(seconds, time.time()) or [_machine(found.home.path).read()]
+    known = _history(found.home.path).last(seconds, time.time() if now is None else now)
+    return known or [_machine(found.home.path).read()]
 
 
 @st.cache_resource
@@ -136,6 +139,7 @@ class RunRow:
     stage: str  # the current or last stage, "" before the first
     contents: str  # what its folder holds besides settings, curves and log
     stays: str  # what deleting it leaves
+    stages: tuple[tuple[str, float, float], ...] = ()  # name, Unix seconds of its begin and its end; inf: it goes on
     # As people choose by:
     kind: str = ""  # one of KINDS
     data: str = ""  # photos, digits, pictures, or what was imported
@@ -247,6 +251,10 @@ def _summary(run: runs.Run) -> RunRow:
         stage=story.stages[-1].name if story.stages else "",
         contents="",
         stays="",
+        stages=tuple(
+            (stage.name, stage.began, stage.ended or (math.inf if run.is_active else story.last_t))
+            for stage in story.stages
+        ),
         kind=kind_of(run),
     )
     try:
