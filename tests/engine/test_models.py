@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from engine import models, photos
+from engine import models, photos, recipes
 from engine.classifier import Classifier
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import LabHome, read_json, try_lock
@@ -132,6 +133,19 @@ def test_a_run_answers_alike_on_the_page_in_a_shell_and_from_its_exported_files(
     )
     for each in json.loads(stranger.stdout.splitlines()[-1]):
         assert each == pytest.approx(said[kept], abs=1e-4)
+
+
+def test_what_the_playground_shows_to_copy_says_the_same(lab, run, classifier, photo):
+    usual = classifier.classify(run.id, photo.read_bytes()).top
+    card, kept = models.card(lab, run.id), models.find(lab, run.id)
+    scripts = [make(run.folder, card, str(photo)) for make in (recipes.saved_model, recipes.graph)]
+    python = subprocess.run([sys.executable, "-c", "\n".join(scripts)], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = recipes.command(lab, kept, str(photo))
+    shell = subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    listed = re.findall(r"(.+) \(score=([\d.]+)\)", python.stdout + shell.stdout)
+    assert [label for label, _ in listed] == 3 * [label for label, _ in usual]
+    assert [float(score) for _, score in listed] == pytest.approx(3 * [score for _, score in usual], abs=1e-4)
 
 
 def test_its_exported_files_answer_alike_when_they_are_uploaded(lab, run, classifier, photo):
