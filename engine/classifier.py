@@ -179,7 +179,9 @@ class Classifier:
         more = [] if memory_limit is None else ["--memory", str(memory_limit)]
         command = [worker_python, "-m", "engine.worker.classify", home.path, *more]
         self._turn = threading.Lock()
-        self._processes = {device: _Process([*command, "--device", device]) for device in specs.DEVICES}
+        self._processes = {
+            device: _Process([*command, "--device", device], makes_way=device == specs.GPU) for device in specs.DEVICES
+        }
 
     def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = specs.CPU) -> Answer:
         """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
@@ -224,8 +226,10 @@ class Classifier:
                 if picture.size == (layers.SIZE, layers.SIZE):
                     return image
             pixels = digits.centre(digits.ink_of(image)).pixels
-        except (PhotosError, DigitsError) as error:
-            raise ClassifierError(f"This picture cannot be used: {error}") from error
+        except PhotosError as error:
+            raise ClassifierError(f"This picture cannot be used: {error}.") from error
+        except DigitsError as error:
+            raise ClassifierError(str(error)) from error
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         return file.getvalue()
@@ -352,8 +356,8 @@ class _Told:
 class _Process:
     """A process that answers lines with lines, started when it is needed."""
 
-    def __init__(self, command: list[str]):
-        self._command = command
+    def __init__(self, command: list[str], makes_way: bool):
+        self._command, self._makes_way = command, makes_way
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -364,7 +368,9 @@ class _Process:
     @property
     def has_died(self) -> bool:
         """Whether it was ended by somebody else, until it is started again; to make way for a run is no death."""
-        return self._process is not None and bool(self._process.poll())
+        if self._process is None or self._process.poll() is None:
+            return False
+        return not (self._makes_way and self._process.returncode == 0)
 
     def ask(self, question: str) -> str:
         """The answer's line; empty where the process died over it. Raises ClassifierError."""

@@ -14,9 +14,10 @@ from PIL import Image
 
 from engine.classifier import Classifier
 from engine.contract import specs
-from engine.contract.run_folder import LabHome
+from engine.contract.run_folder import LabHome, write_json
 from engine.errors import ClassifierError
 from tests.assets_home import with_assets
+from tests.tiny_tflite import TINY
 
 
 @pytest.fixture
@@ -62,7 +63,9 @@ def test_a_process_that_was_killed_comes_back_with_the_next_question(classifier)
     child = only_child()
     child.kill()
     child.wait()
-    assert classifier.classify("mobilenet_v2", picture()).top == before.top
+    after = classifier.classify("mobilenet_v2", picture())
+    assert (after.top, after.was_restarted) == (before.top, True)
+    assert not classifier.classify("mobilenet_v2", picture()).was_restarted
 
 
 def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):
@@ -71,8 +74,44 @@ def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):
     first.suspend()  # in the middle, for as long as it takes
     killer = threading.Timer(0.5, first.kill)
     killer.start()
-    assert classifier.classify("mobilenet_v2", picture()).top
+    answer = classifier.classify("mobilenet_v2", picture())
+    assert answer.top
+    assert answer.was_restarted
     assert only_child().pid != first.pid
+
+
+def test_it_says_what_it_keeps_in_memory_and_what_was_loaded_ahead_is_there(classifier):
+    assert classifier.memory().models == []  # no process is started for that
+    classifier.prepare("mobilenet_v2")
+    told = classifier.memory()
+    assert [key for key, _ in told.models] == ["mobilenet_v2"]
+    assert 10e6 < told.bytes < told.limit_bytes
+    with pytest.raises(ClassifierError, match="no finished model"):
+        classifier.prepare("20260101-000000-abcdef")
+
+
+def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
+    home = LabHome(str(tmp_path))
+    folder = home.run("digits")
+    Path(folder.networks).mkdir(parents=True)
+    write_json(folder.contract, {"networks": [{"name": "beginner"}], "labels": list("0123456789")})
+    Path(folder.network_tflite("beginner")).write_bytes(TINY)
+    ink = np.full((200, 300), 255, np.uint8)
+    ink[20:120, 200:220] = 0  # a one, far from the middle
+    file = io.BytesIO()
+    Image.fromarray(ink).save(file, "PNG")
+    resident = Classifier(home, sys.executable)
+    try:
+        seen = np.asarray(Image.open(io.BytesIO(resident.classify("digits:beginner", file.getvalue()).seen_png)))
+        assert seen.shape == (28, 28, 3)
+        assert seen[4:24, 12:16].max() == 255
+        assert not seen[:, 20:].any()
+        with pytest.raises(ClassifierError, match="There is no digit to be seen"):
+            resident.classify("digits:beginner", picture())
+        with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no"):
+            resident.classify("digits:beginner", b"%PDF-1.7")
+    finally:
+        resident.close()
 
 
 @pytest.mark.parametrize(
