@@ -62,6 +62,11 @@ def _machine(home_path: str) -> Machine:
     return Machine(home_path)
 
 
+def card_name() -> str:
+    """The graphics card that the NVIDIA driver names, "" where there is none."""
+    return _machine(home().path).card.name
+
+
 def classifier() -> Classifier:
     found = load_settings()
     return _classifier(found.home.path, found.worker_python)

@@ -15,7 +15,7 @@ from engine.contract.run_folder import LabHome
 from engine.curves import percent
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, digit_pad, lab, mnist_charts, network_layers, parts, tensorboard_panel
+from ui import charts, digit_pad, lab, machine_tab, mnist_charts, network_layers, parts, tensorboard_panel
 
 CONTENTS = "Weights, TFLite file and SavedModel of every network, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "Weights of every network up to where it stopped, and the labels, as one zip"
@@ -174,6 +174,7 @@ def _tabs(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
         "Draw a digit": lambda: digit_pad.show(run),
         "Layers": lambda: network_layers.show(list(run.spec.networks)),
         "Leaderboard": show_leaderboard,
+        "Machine": lambda: machine_tab.show(run),
         "TensorBoard": lambda: tensorboard_panel.show(run),
         "Settings": lambda: _settings(run),
         "Log": lambda: parts.log(run),

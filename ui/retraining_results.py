@@ -12,7 +12,17 @@ from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, distortions, exports, imported_results, lab, parts, playground_answer, tensorboard_panel
+from ui import (
+    charts,
+    distortions,
+    exports,
+    imported_results,
+    lab,
+    machine_tab,
+    parts,
+    playground_answer,
+    tensorboard_panel,
+)
 from ui import playground_models as asking
 from ui.playground_pictures import Picture
 
@@ -127,6 +137,7 @@ def _tabs(run: runs.Run, rows: list[LaneRow]) -> None:
         "Confusion": lambda: _confusion(run, rows),
         "Hardest photos": lambda: _hardest(run, rows),
         "Files": lambda: exports.show(run),
+        "Machine": lambda: machine_tab.show(run),
         "TensorBoard": lambda: tensorboard_panel.show(run),
         "Settings": lambda: _settings(run),
         "Log": lambda: parts.log(run),

@@ -1,0 +1,15 @@
+"""What is the machine doing now?"""
+
+import streamlit as st
+
+from ui import device_strips, device_tabs, frame, parts
+
+PURPOSE = "What this machine is doing while you train: load, memory, temperature and power, once a second."
+
+header = frame.begin("Device", PURPOSE)
+with header:
+    window = device_strips.WINDOWS[parts.choice("Window", list(device_strips.WINDOWS), "device_window")]
+    live = st.toggle("Live", value=True, key="device_live")
+
+device_strips.show(window, live)
+device_tabs.show(live)

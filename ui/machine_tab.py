@@ -1,0 +1,70 @@
+"""The tab Machine of a run: what the machine did meanwhile, below the run's curves on the same time axis."""
+
+import math
+
+import streamlit as st
+
+from engine import runs
+from engine.contract import events
+from engine.curves import percent
+from engine.words import duration
+from ui import charts, device_charts, device_tabs, lab
+from ui.device_charts import Band
+
+
+def show(run: runs.Run) -> None:
+    readings = device_tabs.run_readings(run.id)
+    stages = run.story.stages
+    if not readings or not stages:
+        if run.is_active:
+            st.caption("Load, memory, temperature and power are drawn here from the run's first second on.")
+        else:
+            st.caption("Nobody read the device during this run: it ended within a second, or the lab was older.")
+        return
+    began, ended = stages[0].began, max(run.story.last_t, stages[-1].ended or 0.0)
+    axis = device_charts.of_a_run(began, ended)
+    bands = [Band(stage.name, run.title, stage.began, stage.ended or ended) for stage in stages]
+    during = [reading for reading in readings if began - 1 <= reading.t <= ended + 1]
+    shown = device_charts.present(during)
+    if not during or not shown:
+        st.caption("The run was too short for a reading.")
+        return
+    with_curve = _curve(run, bands, axis)
+    for number, sensor in enumerate(shown):
+        values = [value for reading in during if (value := sensor.value(reading)) is not None]
+        left, right = st.columns([1, 5.6], vertical_alignment="center")
+        with left.container(gap=None):
+            most = sensor.words(max(values))
+            mean = sensor.words(sum(values) / len(values))
+            st.metric(sensor.title, mean)
+            st.caption(f"mean, at most {most}")
+        first, last = number == 0 and not with_curve, number == len(shown) - 1
+        chart = device_charts.strip(sensor, during, bands, axis, lab.is_dark(), first=first, last=last)
+        # Words that change make the browser build the chart anew.
+        figures = "growing as the run goes on." if run.is_active else f"{mean} on average, at most {most}."
+        alt = f"{sensor.title} during the run: {figures}"
+        right.vega_lite_chart(chart, width="stretch", key=f"machine_{sensor.name}", alt=alt)
+    st.caption(
+        f"The whole machine over {duration(ended - began)}, read about once a second, other programs included. "
+        "Shaded: the run's stages."
+    )
+
+
+def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis) -> bool:
+    """Validation accuracy in the machine's time; networks count only the seconds spent on each, so theirs has none."""
+    training = next((stage for stage in run.story.stages if stage.name == events.TRAINING), None)
+    if run.is_mnist or training is None:
+        return False
+    lines = charts.lines(run.story, run.titles, charts.VALIDATION, charts.ACCURACY, charts.SECONDS, 0.9)
+    if not lines:
+        return False
+    best = max(lines, key=lambda line: line.shown[-1] if math.isfinite(line.shown[-1]) else 0.0)
+    left, right = st.columns([1, 5.6], vertical_alignment="center")
+    with left.container(gap=None):
+        st.metric("Validation accuracy", percent(best.shown[-1]))
+        st.caption(best.name if len(lines) == 1 else f"{best.name}, best of {len(lines)} lanes")
+    chart = device_charts.curve_strip(lines, bands, axis, training.began, lab.is_dark())
+    figures = "growing as the run goes on." if run.is_active else f"{percent(best.shown[-1])} at {best.name}."
+    alt = f"Validation accuracy in the time of the machine: {figures}"
+    right.vega_lite_chart(chart, width="stretch", key="machine_curve", alt=alt)
+    return True
