@@ -97,17 +97,9 @@ def extract(runtime, photos, cache, progress, stop):
     def prepare(sha256):
         # type: (str) -> Any
         began = time.perf_counter()
-        try:
-            with open(photos[sha256], "rb") as file:
-                image = images.decode(file.read(), row.preprocessing)
-            pixels = images.resize(image, row.size, row.preprocessing)  # (size, size, 3) uint8 or float32
-        except images.ImageError as error:
-            return str(error)
-        except OSError as error:
-            return "it cannot be read ({})".format(error.strerror)
-        finally:
-            with lock:
-                spent["decode"] += time.perf_counter() - began
+        pixels = pixels_of(photos[sha256], row)
+        with lock:
+            spent["decode"] += time.perf_counter() - began
         return pixels
 
     def answered():
@@ -134,6 +126,18 @@ def extract(runtime, photos, cache, progress, stop):
     finally:
         keep(unsaved)
     return found, Figures(cached, len(missing), spent["decode"], spent["backbone"], runtime.title, spent["cache"])
+
+
+def pixels_of(path, row):
+    # type: (str, catalog.Backbone) -> Any
+    """A photo as the backbone takes it, (size, size, 3) uint8 or float32; a text where it cannot be used."""
+    try:
+        with open(path, "rb") as file:
+            return images.resize(images.decode(file.read(), row.preprocessing), row.size, row.preprocessing)
+    except images.ImageError as error:
+        return str(error)
+    except OSError as error:
+        return "it cannot be read ({})".format(error.strerror)
 
 
 def choose_runtime(network, home, device, threads):

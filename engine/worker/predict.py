@@ -10,19 +10,19 @@ One JSON object on stdin, one as the last line of stdout:
 The photos go the way that they will go in the run: the same runtime, as many threads, the same priority. Python 3.6.
 """
 
+import itertools
 import json
 import os
 import sys
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Iterator, List, Tuple
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
 from engine.worker import machine
 from engine.worker.reporter import RunFailed
 
-LONG_ENOUGH = 1.5  # seconds of measuring: the few photos go through again until then
-PASSES = 20  # at most
+LONG_ENOUGH = 1.5  # seconds of measuring: the few photos go through again and again until then
 # Bytes of a row of the cache beside its vector: two hexadecimal digests, twice, and SQLite's own.
 ROW_BYTES = 400
 # Kept beside the exported files: weights, labels, contract, curves, log.
@@ -47,22 +47,9 @@ def predict(question):
     runtime = bottlenecks.choose_runtime(network, home, question["device"], threads)
     root = question["root"]
 
-    def seconds_of(names):
-        # type: (Dict[str, str]) -> float
-        began = time.perf_counter()
-        found, _ = bottlenecks.extract(runtime, names, bottlenecks.NoCache(), lambda done: None, lambda: False)
-        refused = [value for value in found.values() if isinstance(value, str)]
-        if len(refused) == len(found):
-            raise RunFailed("no_photos", "None of the photos can be used: {}.".format(refused[0]), "")
-        return time.perf_counter() - began
-
-    sample = {file: os.path.join(root, file) for file in question["sample"]}
-    first = seconds_of(sample)  # memory is allocated and graphs are built, which the run does once, too
-    spent, passes = 0.0, 0
-    while spent < LONG_ENOUGH and passes < PASSES:
-        spent += seconds_of(sample)
-        passes += 1
-    once = spent / passes
+    sample = [os.path.join(root, file) for file in question["sample"]]
+    batch = runtime.BATCH if isinstance(runtime, bottlenecks.FrozenBatches) else 2 * threads
+    setup, a_photo = pace(runtime.run, lambda path: bottlenecks.pixels_of(path, network.row), sample, batch)
     paths = [os.path.join(root, file) for file in question["files"]]
     known = 0
     prints = bottlenecks.fingerprints(paths, threads, lambda done: None, lambda: False)
@@ -77,7 +64,7 @@ def predict(question):
     import tensorflow  # the run needs it for its export at the latest, and most of the memory is its.
 
     return {
-        "seconds": photos * once / len(sample) + max(0.0, first - once) if photos else 0.0,
+        "seconds": setup + photos * a_photo if photos else 0.0,
         "photos": photos,
         "measured": len(sample),
         "disk_bytes": int(
@@ -85,6 +72,32 @@ def predict(question):
         ),
         "memory_bytes": int(machine.peak_memory() + 2 * len(different) * vectors + COPIES * 4 * parameters),
     }
+
+
+def pace(run, prepare, paths, first):
+    # type: (Any, Any, List[str], int) -> Tuple[float, float]
+    """Seconds that are spent once, and seconds of a photo; `first`: photos by which memory and graphs are there.
+
+    Raises RunFailed where no photo can be used.
+    """
+    ends = []  # type: List[float]
+    refused = 0
+
+    def again():
+        # type: () -> Iterator[str]
+        for path in itertools.cycle(paths):
+            if len(ends) >= first + len(paths) and ends[-1] - ends[first - 1] >= LONG_ENOUGH:
+                return
+            yield path
+
+    began = time.perf_counter()
+    for _, value, _ in run(again(), prepare):
+        ends.append(time.perf_counter())
+        refused = refused + 1 if isinstance(value, str) else 0
+        if refused == len(paths):
+            raise RunFailed("no_photos", "None of the photos that were measured can be used: {}.".format(value), "")
+    a_photo = (ends[-1] - ends[first - 1]) / (len(ends) - first)
+    return max(0.0, ends[first - 1] - began - first * a_photo), a_photo
 
 
 def main():
