@@ -79,6 +79,10 @@ def _side(run: Run, number: int) -> Side:
     return Side(run, number, lane, name, _measured_on(run), validation, tested)
 
 
+def _test_accuracy(side: Side) -> float:
+    return side.tested.accuracy if side.tested else -1.0
+
+
 def _tested(accuracy: float, n: int) -> Tested:
     return Tested(accuracy, *wilson(round(accuracy * n), n), n)
 
@@ -117,7 +121,9 @@ def verdict(shown: Sequence[Side]) -> Verdict:
     without = [side.name for side in shown if side.validation is None]
     remark = f"{join(without)} {'has' if len(without) == 1 else 'have'} no validation figure." if without else ""
     if len(known) < FEWEST:
-        return Verdict("There is nothing to compare by validation.", remark)
+        tested = sorted((side for side in shown if side.tested), key=_test_accuracy, reverse=True)
+        told = _test(*tested[:2]) if len(tested) >= FEWEST and not _apart(tested) else ""
+        return Verdict("There is nothing to choose by.", " ".join(filter(None, [remark, told])))
     if _apart(known):
         what = "digits" if first.is_mnist else "photos"
         return Verdict(f"They were validated on different {what}, so none of them is called better.", remark)
@@ -135,8 +141,8 @@ def _by_test(shown: Sequence[Side]) -> Verdict:
         return Verdict("There is nothing to compare:", "of fewer than two of them it is known how many are right.")
     if _apart(known):
         return Verdict("They were given different pictures, so none of them is called better.", "")
-    ranked = sorted(known, key=lambda side: -side.tested.accuracy if side.tested else 0.0)
-    shares = [in_words(side.tested.accuracy, side.tested.n) if side.tested else "" for side in ranked]
+    ranked = sorted(known, key=_test_accuracy, reverse=True)
+    shares = [in_words(_test_accuracy(side), side.tested.n if side.tested else 0) for side in ranked]
     return Verdict(_ranked(ranked, shares, "on these pictures"), _test(ranked[0], ranked[1]))
 
 

@@ -106,6 +106,9 @@ def _curves(sides: Sequence[Side]) -> None:
             for line in charts.network_lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
         ]
         _chart(group, drawn, names, split, measure, axis)
+        alone = [side.name for side in group if (side.lane, charts.VALIDATION) not in side.run.story.curves]
+        if alone and drawn and split == charts.VALIDATION:
+            st.caption(f"Training in place of validation, for which they hold nothing out: {_plain(join(alone))}.")
 
 
 def _chart(
@@ -215,18 +218,19 @@ def _settings(sides: Sequence[Side]) -> None:
         st.markdown("**All settings are the same.**")
     else:
         differ = "differs" if len(apart) == 1 else "differ"
-        st.markdown(f"**{count(len(apart), 'setting')} {differ}**; bold is what is not as in 1.")
-        st.table(
-            [
-                {"Setting": setting.name}
-                | {
-                    _plain(side.name): _marked(value, setting.values[0])
-                    for side, value in zip(sides, setting.values, strict=True)
-                }
-                for setting in apart
-            ],
+        st.markdown(f"**{count(len(apart), 'setting')} {differ}**; ≠ marks what is not as in 1.")
+        table = [
+            {"Setting": setting.name}
+            | {side.name: _marked(value, setting.values[0]) for side, value in zip(sides, setting.values, strict=True)}
+            for setting in apart
+        ]
+        # No st.table: as wide as this, it would scroll where no keyboard reaches it.
+        st.dataframe(
+            table,
             hide_index=True,
-            border="horizontal",
+            height="content",
+            key="settings_apart",
+            alt="; ".join(f"{row['Setting']}: {join(list(row.values())[1:])}" for row in table) + ".",
         )
     if alike:
         st.markdown(f"**{count(len(alike), 'setting')} the same in all**")
@@ -247,8 +251,8 @@ def _settings_of(run: runs.Run) -> dict[str, str]:
 
 
 def _marked(value: str | None, first: str | None) -> str:
-    words = "–" if value is None else _plain(value)
-    return words if value == first else f"**{words}**"
+    words = "–" if value is None else value
+    return words if value == first else f"≠ {words}"
 
 
 def _plain(text: str) -> str:
