@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine import models
 from engine.errors import EngineError
 from ui import frame, lab, many_pictures, parts, playground_answer, playground_pictures, playground_tabs, run_panel
 from ui import playground_models as asking
@@ -19,6 +20,9 @@ def change_mode() -> None:
     st.query_params.pop("run", None)
     if st.session_state["playground_mode"] == MANY:
         st.query_params["many"] = "1"
+        model = asking.offered().models.get(st.session_state.get("playground_model", ""))
+        if model is not None and model.group != models.DIGITS and not model.needs:
+            st.session_state["many_model"] = model.key  # the one that was asked about a single picture
     else:
         st.query_params.pop("many", None)
 

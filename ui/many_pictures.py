@@ -94,11 +94,22 @@ def form(settings: Settings, model_key: str = "") -> str | None:
         return None
     try:
         dataset = listed.dataset if listed else _keep(settings, incoming, is_zip=kind == ZIP)
-        spec = specs.DEFAULT_CLASSIFY._replace(model=model.key, model_title=model.title, device=device)
-        return lab.queue().start(spec, dataset)
+        return start_run(model, dataset, device)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
         return None
+
+
+def start_run(model: models.Model, dataset: Dataset, device: str = specs.CPU) -> str:
+    """The id of a run that has been queued. Raises EngineError."""
+    return lab.queue().start(
+        specs.DEFAULT_CLASSIFY._replace(model=model.key, model_title=model.title, device=device), dataset
+    )
+
+
+def start_uploads(settings: Settings, model: models.Model, incoming: list[UploadedFile]) -> str:
+    """The same for pictures that were uploaded one by one. Raises EngineError."""
+    return start_run(model, _keep(settings, incoming, is_zip=False))
 
 
 def _choose_model(settings: Settings, key: str) -> models.Model | None:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from engine import calibration, models, quoted, runs
 from engine.classifier import Answer, Outlier
@@ -27,7 +27,8 @@ def seen(answer: Answer, picture: Picture, card: ModelCard) -> None:
         st.markdown("**What the model sees**")
         with Image.open(io.BytesIO(answer.seen_png)) as image:
             size = f"{image.width}×{image.height}"
-            shown = _enlarged(answer.seen_png, image) if card.is_digit or image.width < SMALL else answer.seen_png
+            is_small = card.is_digit or image.width < SMALL
+        shown = _enlarged(answer.seen_png, card.is_digit) if is_small else answer.seen_png
         st.image(shown, width="stretch", alt=f"{picture.alt or picture.name} as the network reads it, {size} pixels")
         words = f"{answer.width}×{answer.height} photo, resized to {size}"
         st.caption(f"{size}, centred as MNIST's digits are" if card.is_digit else words)
@@ -38,9 +39,12 @@ def seen(answer: Answer, picture: Picture, card: ModelCard) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _enlarged(png: bytes, _image: Image.Image) -> bytes:
-    """Each pixel a sharp square, so that the browser blurs nothing; digits black on white."""
-    image = _image.convert("RGB")
+def _enlarged(png: bytes, is_digit: bool) -> bytes:
+    """Each pixel a sharp square, so that the browser blurs nothing; digits black on white, as on other pages."""
+    with Image.open(io.BytesIO(png)) as small:
+        image = small.convert("RGB")
+    if is_digit:
+        image = ImageOps.invert(image)
     times = max(1, -(-2 * SMALL // image.width))
     out = io.BytesIO()
     image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST).save(out, "PNG")
@@ -66,7 +70,7 @@ def scale(card: ModelCard) -> str:
     """ "RGB, 0…255 to −1…1", or mean and std of each colour."""
     what = "gray" if card.is_digit else "RGB"
     if len(set(card.mean)) == 1 and len(set(card.std)) == 1:
-        low, high = -card.mean[0] / card.std[0], (255 - card.mean[0]) / card.std[0]
+        low, high = (0 - card.mean[0]) / card.std[0], (255 - card.mean[0]) / card.std[0]
         if (low, high) == (0, 255):
             return f"{what}, 0…255 as it is"
         return f"{what}, 0…255 to {_number(low)}…{_number(high)}"

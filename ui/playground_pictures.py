@@ -14,7 +14,7 @@ from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import DigitsError, EngineError, PhotosError
 from engine.models import Model
-from ui import digit_pad, lab, parts
+from ui import digit_pad, lab, many_pictures, parts
 
 SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS, DRAWING = "Samples", "Upload", "Camera", "Address", "Photos", "Drawing"
 SOURCES = (SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS)
@@ -44,7 +44,6 @@ class Chosen:
     picture: Picture | None = None
     fault: str = ""  # a sentence
     to_fetch: str = ""  # the asset that would bring samples
-    more: tuple[Picture, ...] = ()  # of an upload of several, all of them
 
 
 def choose(model: Model) -> Chosen:
@@ -198,7 +197,12 @@ def _upload(model: Model) -> Chosen:
     if not given:
         return Chosen()
     if len(given) > 1:
-        st.caption(f"The first of {len(given):,} is answered here; Many pictures, above, answers all of them.")
+        st.caption(f"The first of {len(given):,} is answered here.")
+        if model.group != "Digits" and not model.needs:
+            all_of_them = f"Classify all {len(given):,}"
+            if st.button(all_of_them, key="all_uploads", width="stretch", help="As a run of its own, with a table"):
+                st.query_params["run"] = many_pictures.start_uploads(lab.load_settings(), model, given)
+                st.rerun()
     first = given[0]
     data = first.getvalue()
     pictures.check(first.name, data)

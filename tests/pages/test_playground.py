@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from engine import assets
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
-from tests.pages.conftest import APP
+from tests.pages.conftest import APP, finished
 from tests.pages.test_retraining import button, texts
 from tests.photo_folders import draw_photos
 from ui import lab
@@ -229,3 +229,45 @@ def test_the_command_that_is_shown_gives_the_same_scores(visit, real_home):
     assert [label for label, _ in listed] == [row["label"] for row in shown]
     for (_, score), row in zip(listed, shown, strict=True):
         assert float(score) == pytest.approx(row["value"], abs=1e-4)
+
+
+def test_several_uploads_become_a_run_of_their_own(visit, real_home, monkeypatch):
+    monkeypatch.setenv("WORKER_MODULE", "tests.fakes.fake_worker")
+    app = upload(visit(model="mobilenet_v2"), ("a.png", picture()), ("b.png", picture((1, 2, 3))))
+    button(app, "Classify all 2").click().run()
+    assert not app.exception
+    run = finished(real_home)
+    assert (run.is_classify, run.spec.model, len(run.dataset.photos)) == (True, "mobilenet_v2", 2)
+    assert app.query_params["run"] in (run.id, [run.id])
+
+
+def test_a_tflite_file_is_added_asked_and_deleted(visit, real_home):
+    (file,) = Path(real_home.derived).glob("mobilenet_v2-*imagenet*.tflite")
+    app = visit(model="mobilenet_v2", sample="grace_hopper")
+    usual = answered(app)
+    names = json.loads(Path(real_home.assets, "imagenet_names", "imagenet1k_clean_names.json").read_text())
+    app.file_uploader(key="model_file").set_value(("mine.tflite", file.read_bytes(), ""))
+    app.file_uploader(key="model_labels").set_value(("labels.txt", "\n".join(names).encode(), ""))
+    app.text_input(key="model_title").set_value("Mine")
+    app.number_input(key="model_mean").set_value(0.0)
+    app.number_input(key="model_std").set_value(1.0)
+    button(app, "Check and add").click().run()
+    assert not app.exception
+    assert [each.value for each in app.error] == []
+    assert app.selectbox(key="playground_model").value.startswith("model:")
+    assert answered(app) == usual
+    key = app.selectbox(key="playground_model").value
+    app.session_state["playground_tabs"] = "Model"
+    app.run()
+    button(app, "Delete").click().run()
+    assert not app.exception
+    assert app.selectbox(key="playground_model").value == "mobilenet_v2"
+    assert "It may have been deleted." in visit(model=key).warning[0].value
+
+
+def test_a_file_that_is_no_model_is_refused_with_a_sentence(visit):
+    app = visit(model="mobilenet_v2")
+    app.file_uploader(key="model_file").set_value(("mine.pb", b"no graph at all", ""))
+    button(app, "Check and add").click().run()
+    assert not app.exception
+    assert app.error[0].value.startswith("**mine.pb was not added.**")
