@@ -68,11 +68,12 @@ class ModelCard:
 
 def list_models(settings: Settings) -> list[Model]:
     """All of them, by group in the order of GROUPS: runs newest first, the kept lane of each before its others."""
-    of_runs = [model for folder in _finished(settings) for model in _of_run(settings, folder)]
+    backbones = _backbones(settings)
+    of_runs = [model for folder in _finished(settings) for model in _of_run(settings, folder, backbones)]
     of_runs.sort(key=lambda model: model.group != RUNS)  # stable: otherwise newest first
     pretrained = [
         _pretrained(settings, row)
-        for row in catalog.BACKBONES + catalog.ORIGINALS + catalog.added_backbones(settings.home)
+        for row in backbones.values()
         if catalog.is_classifier(row) and (row not in catalog.ORIGINALS or assets.find_backbone(settings.home, row))
     ]
     uploaded = [_uploaded(settings, name) for name in keys.all_uploaded(settings.home)]
@@ -93,7 +94,7 @@ def find(settings: Settings, key: str) -> Model:
         except KeyError:
             raise ModelNotFound(f"There is no uploaded model {place.name!r}. It may have been deleted.") from None
     folder = settings.home.run(place.name)
-    lanes = list(_of_run(settings, folder)) if _can_answer(folder) else []
+    lanes = list(_of_run(settings, folder, _backbones(settings))) if _can_answer(folder) else []
     if not lanes:
         raise ModelNotFound(f"There is no finished model {place.name!r}. It may have been deleted.")
     for model in lanes:
@@ -162,7 +163,7 @@ def _can_answer(folder: RunFolder) -> bool:
     return any(os.path.exists(path) for path in (folder.tflite, folder.networks, folder.graph))
 
 
-def _of_run(settings: Settings, folder: RunFolder) -> Iterator[Model]:
+def _of_run(settings: Settings, folder: RunFolder, backbones: dict[str, catalog.Backbone]) -> Iterator[Model]:
     """Its lanes, the kept one first, or its networks; nothing where its files cannot be read."""
     spec, contract = _remembered(specs.read, folder.spec), _remembered(read_json, folder.contract)
     try:
@@ -172,14 +173,16 @@ def _of_run(settings: Settings, folder: RunFolder) -> Iterator[Model]:
                 title = f"{data} · {network['title']}"
                 yield Model(f"{folder.id}:{network['name']}", title, DIGITS, run=folder.id, lane=network["name"])
         elif isinstance(spec, specs.RetrainSpec):
-            yield from _lanes(settings, folder, spec, contract)
+            yield from _lanes(settings, folder, spec, contract, backbones.get(spec.backbone))
     except (KeyError, TypeError):
         return
 
 
-def _lanes(settings: Settings, folder: RunFolder, spec: specs.RetrainSpec, contract: Any) -> Iterator[Model]:
+def _lanes(
+    settings: Settings, folder: RunFolder, spec: specs.RetrainSpec, contract: Any, row: catalog.Backbone | None
+) -> Iterator[Model]:
+    """`row`: of its backbone; None where that was deleted."""
     kept = specs.lane_name(contract["learning_rate"])
-    row = next((each for each in _backbones(settings) if each.name == spec.backbone), None)
     photos = _remembered(_title_of_photos, folder.dataset) or "unknown photos"
     words = f"{photos} · {row.title if row else spec.backbone}"
     yield Model(folder.id, f"{words} · lr {kept}", RUNS, run=folder.id, lane=kept)
@@ -189,14 +192,15 @@ def _lanes(settings: Settings, folder: RunFolder, spec: specs.RetrainSpec, contr
             yield Model(f"{folder.id}:{lane}", f"{words} · lr {lane}", RUNS, needs, folder.id, lane, is_kept=False)
 
 
-def _backbones(settings: Settings) -> list[catalog.Backbone]:
-    return catalog.BACKBONES + catalog.ORIGINALS + catalog.added_backbones(settings.home)
+def _backbones(settings: Settings) -> dict[str, catalog.Backbone]:
+    rows = catalog.BACKBONES + catalog.ORIGINALS + catalog.added_backbones(settings.home)
+    return {row.name: row for row in rows}
 
 
 def _card_of_lane(settings: Settings, folder: RunFolder, model: Model) -> ModelCard:
     contract = read_json(folder.contract)
     labels = [str(label) for label in contract["labels"]]
-    row = next((each for each in _backbones(settings) if each.name == contract["backbone"]), None)
+    row = _backbones(settings).get(contract["backbone"])
     frozen = row.parameters if row else 0
     size = os.path.getsize(folder.tflite if os.path.isfile(folder.tflite) else folder.graph)
     if not model.is_kept:
@@ -343,13 +347,13 @@ def add(settings: Settings, file_name: str, data: bytes, labels: bytes | None, g
 
     `file_name` decides nothing: what it is, a frozen graph, a TFLite file or a Keras archive, shows in `data`.
     `labels`: a text with one label a line; None: outputs are called by their numbers. `given`: any of GIVEN; what is
-    left out or None is found in the file or guessed, and the card's `by_guess` says so. The same file once more
-    replaces what was said of it before. Raises ModelRefused with a sentence, and WorkerStartError.
+    left out or None is found in the file or guessed, and the card's `by_guess` says so. The same file of that
+    name once more replaces what was said of it before. Raises ModelRefused with a sentence, and WorkerStartError.
     """
     if len(data) > FILE_LIMIT:
         raise ModelRefused(f"{file_name[:200]} has more than {FILE_LIMIT // 1_000_000:,} MB. Give a smaller file.")
     name = Path(file_name.replace("\\", "/")).name[:200] or "model"
-    identity = f"{_word(given.get('title') or Path(name).stem)}-{hashlib.sha256(data).hexdigest()[:8]}"
+    identity = f"{_word(Path(name).stem)}-{hashlib.sha256(data).hexdigest()[:8]}"
     try:
         os.makedirs(settings.home.models, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".part-", dir=settings.home.models) as workplace:

@@ -8,8 +8,8 @@ import pytest
 
 from engine.contract import specs
 from engine.contract.run_folder import write_json
-from engine.worker import bottlenecks, export, heads
-from engine.worker.models import SMALLEST_LIMIT, Models, Refused, memory_limit
+from engine.worker import bottlenecks, export, heads, hub_module
+from engine.worker.models import SMALLEST_LIMIT, Models, Refused, convert, load_tflite, memory_limit
 
 PICTURE = np.random.RandomState(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
 
@@ -126,3 +126,24 @@ def test_a_network_for_digits_answers_by_its_own_key(home):
         Models(home).get("digits")
     with pytest.raises(Refused, match="has no network 'strong'; it has beginner"):
         Models(home).get("digits:strong")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_classifier_of_tensorflow_hub_answers_with_imagenet_s_names_where_it_has_as_many(home, tmp_path):
+    from tests.worker.hub_modules import Classes, Features, expected, save
+
+    save(Features(width=1001), str(tmp_path / "logits"), output="logits")
+    save(Classes(), str(tmp_path / "six"), output="probabilities")
+    rows = [hub_module.add(home, str(tmp_path / name)) for name in ("logits", "six")]
+    picture = np.random.RandomState(0).uniform(0, 255, (1, 24, 24, 3)).astype(np.float32)
+    model = Models(home, through_tensorflow=True).get(rows[0].name)
+    assert model.labels[:2] == ["background", "tench"]
+    logits = expected(picture / 255, 1001)
+    assert np.allclose(model.run(picture), np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
+    path = str(tmp_path / "converted.tflite")
+    convert(home, rows[0], path, "answers")
+    assert np.allclose(load_tflite(path, None, 24, "pillow").run(picture), model.run(picture), atol=1e-5)
+    assert Models(home, through_tensorflow=True).get(rows[1].name).labels == ["class %d" % n for n in range(6)]
+    save(Features(), str(tmp_path / "features"))
+    with pytest.raises(Refused, match="has no names for what it was trained on"):
+        Models(home).get(hub_module.add(home, str(tmp_path / "features")).name)
