@@ -71,7 +71,7 @@ def choose(model: Model) -> Chosen:
     }
     try:
         found = draw[source or offered[0]](model)
-        if found.picture and offered is DIGIT_SOURCES and source != SAMPLES:
+        if found.picture and offered is DIGIT_SOURCES and source not in (SAMPLES, DRAWING):
             found = replace(found, picture=_as_digit(found.picture))
         return found
     except EngineError as error:
@@ -316,7 +316,8 @@ def _drawing(model: Model) -> Chosen:
     digit_pad.pad(visitor.ink, visitor.wiped, visitor.draw)
     if not visitor.ink:
         return Chosen()
-    return Chosen(Picture("drawing.png", _png(Image.fromarray(255 - digits.drawing(visitor.ink))), alt="Your drawing"))
+    pixels = digits.centre(digits.drawing(visitor.ink)).pixels
+    return Chosen(Picture("drawing-28x28.png", _png(Image.fromarray(pixels)), alt="Your drawing"))
 
 
 def _as_digit(picture: Picture) -> Picture:
