@@ -139,3 +139,10 @@ def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
     expect(page.get_by_text("Both networks say 7.")).to_be_visible(timeout=30000)
     expect(page.get_by_text("What the networks see")).to_be_visible()
     assert here.violations() == []
+
+    page.get_by_role("link", name="Open in the Playground").click()
+    expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("MNIST · Beginner")
+    page.get_by_role("radio", name="Samples").click()
+    page.get_by_role("radio", name="7", exact=True).click()
+    expect(page.get_by_text(re.compile(r"^7 \d+\.\d%$"))).to_be_visible(timeout=30000)
+    expect(page.get_by_text("It is labelled 7: right.")).to_be_visible()
