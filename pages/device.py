@@ -7,7 +7,7 @@ from ui import device_strips, device_tabs, frame, parts
 PURPOSE = "What this machine is doing while you train: load, memory, temperature and power, once a second."
 
 header = frame.begin("Device", PURPOSE)
-with header:
+with header.container(horizontal=True, vertical_alignment="center"):
     window = device_strips.WINDOWS[parts.choice("Window", list(device_strips.WINDOWS), "device_window")]
     live = st.toggle("Live", value=True, key="device_live")
 

@@ -14,7 +14,7 @@ from ui.charts import Spec
 
 POINTS = 300  # of a line, at most
 CORE_POINTS, CORES = 120, 16  # of a core's thin line; of a machine with more cores the mean alone is drawn
-AXIS_WIDTH = 34  # pixels left of every strip, so that their times stand under each other
+AXIS_WIDTH = 40  # pixels left of every strip, so that their times stand under each other
 HEIGHT, LAST_HEIGHT = 112, 132  # pixels; the last strip alone has the time axis
 POWER_TOPS = (5, 10, 15, 20, 30, 60, 100, 200, 300, 500, 1000, 2000, 5000)  # watts
 NAMED_SHARE = 0.09  # of the axis that a stage must take for its name to fit
@@ -72,7 +72,9 @@ def caption(sensor: Sensor, now: Reading, cores: int, mode: str) -> str:
     """What the number is of; `cores`: all that this machine has; `mode`: its power mode, "" without one."""
     if sensor.name == "gpu":
         named = "GR3D" if now.source == "tegrastats" else "graphics card" if now.card_total else "of the board"
-        return named + (f", {now.gpu_mhz / 1000:.2f} GHz" if now.gpu_mhz else "")
+        if not now.gpu_mhz:
+            return named
+        return f"{named}, {now.gpu_mhz / 1000:.2f} GHz" if now.gpu_mhz >= 1000 else f"{named}, {now.gpu_mhz:.0f} MHz"
     if sensor.name == "cpu":
         running = sum(core is not None for core in now.cores)
         words = f"{cores} cores" if running in (0, cores) else f"{running} of {cores} cores on"
@@ -215,11 +217,11 @@ def strip(
         one: list[Spec] = [{"words": words}]
         layers.append(charts._layer(rule, one, y=at))
         layers.append(charts._layer(text, one, x={"value": 0}, y=at, text=charts._text("words")))
-    points = _points([(reading.t - axis.origin, sensor.value(reading)) for reading in readings], POINTS, "mean")
-    cores = _core_points(readings, axis) if sensor.name == "cpu" else []
-    return charts._chart(layers, LAST_HEIGHT if last else HEIGHT) | {
-        "datasets": _frame_rows(axis, low, high, bands) | {"points": points, "cores": cores}
-    }
+    rows = _frame_rows(axis, low, high, bands, first)
+    rows["points"] = _points([(reading.t - axis.origin, sensor.value(reading)) for reading in readings], POINTS, "mean")
+    if sensor.name == "cpu":
+        rows["cores"] = _core_points(readings, axis)
+    return charts._chart(layers, LAST_HEIGHT if last else HEIGHT) | {"datasets": rows}
 
 
 def curve_strip(lines: Sequence[charts.Line], bands: Sequence[Band], axis: Axis, training: float, dark: bool) -> Spec:
@@ -227,16 +229,28 @@ def curve_strip(lines: Sequence[charts.Line], bands: Sequence[Band], axis: Axis,
     low = max(0.0, math.floor(min((line.shown[-1] for line in lines), default=0.1) * 10 - 1) / 10)
     layers = _frame_layers(axis, low, 1.0, [low, (low + 1) / 2, 1.0], dark, True, False, ".0%")
     colours = charts.palette(dark)
+    points: list[Spec] = []
     for line in lines:
-        rows: list[Spec] = [
-            {"x": training - axis.origin + at, "y": value} for at, value in zip(line.x, line.shown, strict=True)
+        look = {
+            "lane": line.name,
+            "colour": colours.lanes[line.number],
+            "dashed": line.number == charts.SHOWN_LANES - 1,
+        }
+        points += [
+            {"x": training - axis.origin + line.x[i], "y": line.shown[i]} | look for i in thin(len(line.x), POINTS)
         ]
-        thinned = [rows[i] for i in thin(len(rows), POINTS)]
-        mark = {"type": "line", "color": colours.lanes[line.number], "strokeWidth": 2, "clip": True}
-        if line.number == charts.SHOWN_LANES - 1:
-            mark["strokeDash"] = [5, 3]
-        layers.append(charts._layer(mark, thinned, x=_x(), y=_y(low, 1.0)))
-    return charts._chart(layers, HEIGHT) | {"datasets": _frame_rows(axis, low, 1.0, bands)}
+    layers.append(
+        charts._layer(
+            {"type": "line", "strokeWidth": 2, "clip": True},
+            "points",
+            x=_x(),
+            y=_y(low, 1.0),
+            detail=charts._text("lane"),
+            color=charts._text("colour") | {"scale": None},
+            strokeDash={"condition": {"test": "datum.dashed", "value": [5, 3]}, "value": [1, 0]},
+        )
+    )
+    return charts._chart(layers, HEIGHT) | {"datasets": _frame_rows(axis, low, 1.0, bands, True) | {"points": points}}
 
 
 def _x() -> Spec:
@@ -249,7 +263,7 @@ def _y(low: float, high: float) -> Spec:
 
 
 def _frame_layers(
-    axis: Axis, low: float, high: float, ticks: list[float], dark: bool, first: bool, last: bool, form: str = "~r"
+    axis: Axis, low: float, high: float, ticks: list[float], dark: bool, first: bool, last: bool, form: str = "~g"
 ) -> list[Spec]:
     """The bands of the stages and both axes."""
     colours = charts.palette(dark)
@@ -259,7 +273,7 @@ def _frame_layers(
     x_axis: Spec | None = None
     if last:
         x_axis = words | {"title": None, "grid": False, "domain": False, "tickColor": colours.rule, "tickSize": 4}
-        x_axis |= {"labelExpr": TIME_BEFORE if axis.ticks else TIME_SINCE, "labelFlush": True}
+        x_axis |= {"labelExpr": TIME_BEFORE if axis.ticks else TIME_SINCE, "labelFlush": True, "labelBound": True}
         x_axis |= {"values": list(axis.ticks)} if axis.ticks else {"tickCount": 8}
     x, y = _x(), _y(low, high)
     shade: Spec = {"field": "opacity", "type": "quantitative", "scale": None}
@@ -289,16 +303,19 @@ TIME_BEFORE = (
 )
 
 
-def _frame_rows(axis: Axis, low: float, high: float, bands: Sequence[Band]) -> dict[str, list[Spec]]:
+def _frame_rows(axis: Axis, low: float, high: float, bands: Sequence[Band], first: bool) -> dict[str, list[Spec]]:
+    """Only what a layer draws: the browser stops where it is sent rows that none does, and moves no line any more."""
     shown: list[Spec] = []
     for band in bands:
         x, end = max(axis.low, band.began - axis.origin), min(axis.high, band.ended - axis.origin)
         if x < end:
             opacity = STAGE_OPACITY.get(band.stage, 0.03)
             shown.append({"x": x, "end": end, "stage": band.stage, "run": band.run, "opacity": opacity})
-    names = [row for row in shown if row["end"] - row["x"] >= NAMED_SHARE * (axis.high - axis.low)]
-    frame = {"x": axis.low, "y": low, "low": axis.low, "high": axis.high}
-    return {"frame": [frame], "bands": shown, "names": names}
+    found: dict[str, list[Spec]] = {"frame": [{"x": axis.low, "y": low, "low": axis.low, "high": axis.high}]}
+    found["bands"] = shown
+    if first:
+        found["names"] = [row for row in shown if row["end"] - row["x"] >= NAMED_SHARE * (axis.high - axis.low)]
+    return found
 
 
 def _range(sensor: Sensor, readings: Sequence[Reading]) -> tuple[float, float, list[float]]:

@@ -59,9 +59,10 @@ def _strips(window: int) -> None:
     ]
     shown = device_charts.present(readings)
     axis, mode, cores = device_charts.before_now(now, window), device.power_mode(), psutil.cpu_count() or 1
+    column = st.container(gap="small")
     for number, sensor in enumerate(shown):
         newest = device_charts.newest(sensor, readings)
-        left, right = st.columns([1, 5.6], vertical_alignment="center")
+        left, right = column.columns([1, 5.6], vertical_alignment="center")
         with left.container(gap=None):
             st.metric(sensor.title, sensor.words(sensor.value(newest) or 0.0))
             st.caption(device_charts.caption(sensor, newest, len(newest.cores) or cores, mode))

@@ -3,6 +3,7 @@
 import math
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine import runs
 from engine.contract import events
@@ -29,10 +30,11 @@ def show(run: runs.Run) -> None:
     if not during or not shown:
         st.caption("The run was too short for a reading.")
         return
-    with_curve = _curve(run, bands, axis)
+    column = st.container(gap="small")
+    with_curve = _curve(run, bands, axis, column)
     for number, sensor in enumerate(shown):
         values = [value for reading in during if (value := sensor.value(reading)) is not None]
-        left, right = st.columns([1, 5.6], vertical_alignment="center")
+        left, right = column.columns([1, 5.6], vertical_alignment="center")
         with left.container(gap=None):
             most = sensor.words(max(values))
             mean = sensor.words(sum(values) / len(values))
@@ -50,7 +52,7 @@ def show(run: runs.Run) -> None:
     )
 
 
-def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis) -> bool:
+def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:
     """Validation accuracy in the machine's time; networks count only the seconds spent on each, so theirs has none."""
     training = next((stage for stage in run.story.stages if stage.name == events.TRAINING), None)
     if run.is_mnist or training is None:
@@ -59,7 +61,7 @@ def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis) -> bool:
     if not lines:
         return False
     best = max(lines, key=lambda line: line.shown[-1] if math.isfinite(line.shown[-1]) else 0.0)
-    left, right = st.columns([1, 5.6], vertical_alignment="center")
+    left, right = column.columns([1, 5.6], vertical_alignment="center")
     with left.container(gap=None):
         st.metric("Validation accuracy", percent(best.shown[-1]))
         st.caption(best.name if len(lines) == 1 else f"{best.name}, best of {len(lines)} lanes")

@@ -35,11 +35,15 @@ def test_every_strip_is_valid_vega_lite():
     axis = device_charts.of_a_run(NOW - 60, NOW)
     for spec in (
         device_charts.beside(readings, dark=True),
-        *[strip(sensor.name, readings, bands, first=True, last=True) for sensor in device_charts.SENSORS],
+        *[strip(sensor.name, readings, bands, first=True) for sensor in device_charts.SENSORS],
+        *[strip(sensor.name, readings, bands, last=True) for sensor in device_charts.SENSORS],
         device_charts.strip(device_charts.SENSORS[0], readings, bands, axis, True, last=True),
         device_charts.curve_strip([line], bands, axis, NOW - 40, dark=False),
     ):
         alt.Chart.from_dict(spec)  # raises SchemaValidationError
+        # The browser stops where it is sent rows that no layer draws.
+        drawn = {layer["data"]["name"] for layer in spec["layer"] if "name" in layer["data"]}
+        assert set(spec["datasets"]) == drawn
 
 
 def test_sensors_that_are_not_there_have_no_row():
