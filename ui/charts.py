@@ -28,8 +28,13 @@ AROUND = 66  # pixels of a chart's height that the x axis, its title and the pad
 
 VALIDATION, TRAINING, BOTH = "validation", "training", "both"
 ACCURACY, LOSS = "accuracy", "cross_entropy"
-STEPS, EPOCHS, SECONDS = "step", "epoch", "seconds"
-AXIS_TITLES = {STEPS: "Step", EPOCHS: "Epoch", SECONDS: "Seconds of training"}
+STEPS, EPOCHS, SECONDS, RUN_SECONDS = "step", "epoch", "seconds", "run_seconds"
+AXIS_TITLES = {
+    STEPS: "Step",
+    EPOCHS: "Epoch",
+    SECONDS: "Seconds of training",
+    RUN_SECONDS: "Seconds since the run's turn",
+}
 
 Spec = dict[str, Any]  # a Vega-Lite chart
 

@@ -50,6 +50,10 @@ def device_choice() -> str:
     """ "cpu" or "gpu"; asks only where there are both."""
     if not device.has_gpu():
         return specs.CPU
+    found = lab.devices()
+    if found is not None and not found.gpus:  # there is a driver, but nothing that TensorFlow can use
+        st.caption(f"Runs on the CPU. {found.why_no_gpu}")
+        return specs.CPU
     return st.segmented_control(
         "Device", [specs.CPU, specs.GPU], format_func=str.upper, default=specs.GPU, required=True, key="device",
         persist_state="session",
@@ -154,6 +158,8 @@ def stage_bar(run: runs.Run, name: str = "") -> charts.StageBar:
     if result := run.story.result:
         decoding, backbone = (short_duration(each) for each in (result.decode_seconds, result.backbone_seconds))
         inside = f"decoding {decoding}, backbone {backbone}"
+        if result.cache_seconds is not None:
+            inside += f", cache {short_duration(result.cache_seconds)}"
     return charts.StageBar(name, tuple(run.stage_seconds), inside)
 
 
@@ -167,6 +173,21 @@ def time_spent(run: runs.Run) -> None:
     st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=charts.stages_in_words([bar]))
     if bar.inside:
         st.caption(f"{INSIDE}: {bar.inside}.")
+    if result := run.story.result:
+        st.caption(_warmth(result))
+
+
+def _warmth(result: events.Result) -> str:
+    """How much was known from earlier, and what loading TensorFlow took."""
+    if not result.cached:
+        said = f"Cold: none of the bottlenecks was known, {result.computed:,} were computed."
+    elif not result.computed:
+        said = f"Warm: all {result.cached:,} bottlenecks were known."
+    else:
+        said = f"Partly warm: {result.cached:,} bottlenecks were known, {result.computed:,} were computed."
+    if result.import_seconds:
+        said += f" Loading TensorFlow took {short_duration(result.import_seconds)}, in the stage that needed it first."
+    return said
 
 
 def log(run: runs.Run) -> None:

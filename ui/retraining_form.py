@@ -9,11 +9,11 @@ from typing import Literal
 import streamlit as st
 
 from engine import photos
-from engine.contract import specs
+from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
-from ui import backbone_choice, distortions, lab, parts, retraining_results
+from ui import backbone_choice, distortions, foresight, lab, parts, retraining_results
 
 SINGLE, RACE = "single", "race"
 MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
@@ -46,6 +46,7 @@ class Form:
     photos: Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
+    predicted: events.Predicted | None = None  # what was measured for exactly this
 
 
 def retrain(mode: str) -> Form:
@@ -68,7 +69,7 @@ def retrain(mode: str) -> Form:
     if chosen.scan and not chosen.faults:
         dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
         chosen = replace(chosen, dataset=dataset)
-    faults = specs.faults(spec)
+    faults, predicted = specs.faults(spec), None
     start = st.button(
         "Start training" if mode == SINGLE else f"Race {count(len(rates), 'rate')}",
         key="start",
@@ -85,7 +86,9 @@ def retrain(mode: str) -> Form:
         st.markdown(f":small[:red[{backbone.fault}]]")
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
-    return Form(spec, chosen, backbone, start)
+        if not specs.is_distorted(spec):
+            predicted = foresight.ask(spec, chosen.dataset)
+    return Form(spec, chosen, backbone, start, predicted)
 
 
 # --- photos ----------------------------------------------------------------------------------------------------------
@@ -323,8 +326,9 @@ def start(form: Form) -> None:
     if form.photos.dataset is None:
         return  # nothing to learn from: the button was not to be pressed
     try:
-        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset)
+        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset, form.predicted)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
     else:
+        foresight.forget()
         st.rerun()

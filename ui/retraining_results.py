@@ -16,6 +16,7 @@ from ui import (
     charts,
     distortions,
     exports,
+    foresight,
     imported_results,
     lab,
     machine_tab,
@@ -280,7 +281,7 @@ def settings_rows(run: runs.Run) -> list[dict[str, str]]:
         "Backbone": run.backbone_title,
         "Learning rate" if len(spec.learning_rates) == 1 else "Learning rates": rates,
         "Steps": f"{spec.steps:,}",
-        "Device": spec.device.upper(),
+        "Device": spec.device.upper() + (f", {count(spec.threads, 'thread')}" if spec.threads else ""),
         "Batch": _batch(spec.train_batch_size),
         "Distortions": distortions.in_words(spec),
         "Seed": str(spec.seed),
@@ -300,6 +301,7 @@ def more_settings_rows(run: runs.Run) -> list[dict[str, str]]:
         for name, value in {
             "Validation batch": _batch(spec.validation_batch_size),
             "Testing batch": _batch(spec.test_batch_size),
+            "Bottleneck cache": "read and kept" if spec.use_cache else "neither read nor kept",
             "Evaluated every": f"{spec.eval_step_interval:,} steps",
             "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
             "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
@@ -320,7 +322,7 @@ def _settings(run: runs.Run) -> None:
             {"Setting": "Export checked", "Value": f"{count(result.export_photos, 'photo')} in a fresh process, "
              f"probabilities differ by at most {result.export_difference:.1e}"},
         ]  # fmt: skip
-    parts.settings_table(rows)
+    parts.settings_table(rows + foresight.rows(run))
     attribution = attribution_of(run.dataset.root)
     if attribution:
         st.caption(f"Photos: {attribution}.")

@@ -127,6 +127,7 @@ def form_place(run: runs.Run | None) -> DeltaGenerator | None:
 def forget_run() -> None:
     """Show the form and what it chooses instead of a run."""
     st.query_params.pop("run", None)
+    st.query_params.pop("compare", None)
 
 
 # --- the card at the top ---------------------------------------------------------------------------------------------
