@@ -106,6 +106,9 @@ def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
         assert seen.shape == (28, 28, 3)
         assert seen[4:24, 12:16].max() == 255
         assert not seen[:, 20:].any()
+        (drawn,) = resident.digit("digits", seen[..., 0])
+        assert (drawn.lane, len(drawn.probabilities)) == ("beginner", 10)
+        assert sum(drawn.probabilities) == pytest.approx(1)
         with pytest.raises(ClassifierError, match="There is no digit to be seen"):
             resident.classify("digits:beginner", picture())
         with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no"):
