@@ -206,6 +206,11 @@ class Run:
         return isinstance(self.spec, specs.BatchSizeSpec)
 
     @property
+    def has_dataset(self) -> bool:
+        """Whether it was given photos or pictures, which dataset.json then names."""
+        return not (self.is_mnist or self.is_imported or self.is_batch_size)
+
+    @property
     def lanes(self) -> list[str]:
         """In the order of creation, which is the order of their colours."""
         return specs.lanes(self.spec)

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from ui import backbone_choice, frame, retraining_form, run_panel
+from ui import backbone_choice, batch_size_form, fine_tuning_form, frame, retraining_form, run_panel
 
 PURPOSE = (
-    "Keep a pretrained network frozen, train a new last layer on your photos, and see what the learning rate does."
+    "Train a new last layer on your photos, see what the learning rate does, and what it costs when more layers learn."
 )
 
 run_id = st.query_params.get("run", "")
@@ -24,7 +24,7 @@ if st.session_state.get("_mode_of") != shown:  # another address: the switch fol
     st.session_state["_mode_of"] = shown
     asked = st.query_params.get("mode")
     if run is not None:
-        asked = retraining_form.RACE if len(run.lanes) > 1 else retraining_form.SINGLE
+        asked = retraining_form.mode_of(run)
     if asked in retraining_form.MODES:
         st.session_state["mode"] = asked
 with header:
@@ -41,23 +41,36 @@ with header:
     )
 
 form_column, result_column = st.columns([1, 3.1], gap="medium")
-form = None
+form: retraining_form.Form | None = None
+tuning: fine_tuning_form.Form | None = None
+sizes: batch_size_form.Form | None = None
 with form_column:
     place = run_panel.form_place(run)
     if place is not None:
         with place:
-            form = retraining_form.retrain(mode or retraining_form.RACE)
-            if run_id:
+            if mode == retraining_form.BATCH_SIZE:
+                sizes = batch_size_form.show()
+            elif mode == retraining_form.FINE_TUNING:
+                tuning = fine_tuning_form.show()
+            else:
+                form = retraining_form.retrain(mode or retraining_form.RACE)
+            if run_id and sizes is None:
                 st.button("Look at the photos", key="look", type="tertiary", on_click=run_panel.forget_run)
 
 with result_column:
     if form is not None and form.start:
         retraining_form.start(form)
+    if tuning is not None and tuning.start:
+        fine_tuning_form.start(tuning)
+    if sizes is not None and sizes.start:
+        batch_size_form.start(sizes)
     if missing:
         st.error(missing, icon=":material/error:")
-    if form is not None:
-        backbone_choice.show(form.backbone)
+    if filled := form or tuning or sizes:
+        backbone_choice.show(filled.backbone)
     if run is not None:
         run_panel.show(run.id)
-    elif form is not None:
-        retraining_form.show_photos(form.photos)
+    elif chosen := form or tuning:
+        retraining_form.show_photos(chosen.photos)
+    elif sizes is not None:
+        batch_size_form.describe()

@@ -66,7 +66,7 @@ def delete(chosen: list[lab.RunRow]) -> None:
 
 def actions_of_one(row: lab.RunRow) -> None:
     st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-    if row.kind in (lab.RETRAINING, lab.COMPARISON) and st.button("Copy settings", icon=":material/content_copy:"):
+    if row.kind not in (lab.PICTURES, lab.IMPORTED) and st.button("Copy settings", icon=":material/content_copy:"):
         try:
             page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))
         except EngineError as error:

@@ -20,7 +20,14 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
     """The page with the form, and its query. Raises SpecError where these settings cannot be asked for here."""
     if faults := specs.faults(run.spec):
         raise SpecError(f"The settings of {run.title} cannot be copied. {' '.join(faults)}")
-    missing = _fill_comparison(run.spec) if run.is_mnist else _fill_retraining(run)
+    if run.is_mnist:
+        missing = _fill_comparison(run.spec)
+    elif run.is_fine_tune:
+        missing = _fill_fine_tuning(run)
+    elif run.is_batch_size:
+        missing = _fill_batch_size(run.spec)
+    else:
+        missing = _fill_retraining(run)
     note = f"Filled in with the settings of {run.title}."
     st.session_state["_copied_from"] = " ".join([note, *missing])
     if device.has_gpu():
@@ -29,7 +36,7 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
         st.session_state["_copied_from"] += " There is no GPU here: it runs on the CPU."
     if run.is_mnist:
         return "pages/mnist.py", {}
-    return "pages/retraining.py", {"mode": retraining_form.RACE if len(run.lanes) > 1 else retraining_form.SINGLE}
+    return "pages/retraining.py", {"mode": retraining_form.mode_of(run)}
 
 
 def _fill_retraining(run: runs.Run) -> list[str]:
@@ -63,6 +70,34 @@ def _fill_retraining(run: runs.Run) -> list[str]:
     if left_out:
         missing.append(f"The command line alone takes {join(left_out)}: left out.")
     return missing
+
+
+def _fill_fine_tuning(run: runs.Run) -> list[str]:
+    spec, state = run.spec, st.session_state
+    missing = _choose_photos(run)
+    asked = {
+        "tune_body": spec.body_learning_rate,
+        "tune_head": spec.head_learning_rate,
+        "tune_epochs": spec.epochs,
+        "tune_batch": spec.batch_size,
+    }
+    state["_copied"] = state.get("_copied", {}) | {key: (value,) for key, value in asked.items()}
+    state["_copied"] |= {"tune_blocks": spec.blocks}
+    asked |= {"tune_blocks": list(spec.blocks), "tune_backbone": spec.backbone, "tune_flip": spec.flip_left_right}
+    asked |= {"tune_memory": spec.memory_limit, "tune_seed": spec.seed}
+    asked |= {f"tune_{name}": getattr(spec, name) for name in ("validation_percentage", "testing_percentage")}
+    for key, value in asked.items():
+        state[key] = value
+    return missing
+
+
+def _fill_batch_size(spec: specs.BatchSizeSpec) -> list[str]:
+    state = st.session_state
+    state["_copied"] = state.get("_copied", {}) | {"batch_blocks": (spec.blocks,), "batch_largest": (spec.largest,)}
+    asked = {"tune_backbone": spec.backbone, "batch_blocks": spec.blocks, "batch_largest": spec.largest}
+    for key, value in (asked | {"batch_memory": spec.memory_limit}).items():
+        state[key] = value
+    return []
 
 
 def _choose_photos(run: runs.Run) -> list[str]:

@@ -19,7 +19,6 @@ from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
 from engine.device import HISTORY, Machine, Reading
-from engine.devices import Devices, Finder
 from engine.errors import RunNotFound
 from engine.queue import Queue
 from engine.words import count
@@ -27,7 +26,14 @@ from engine.words import count
 CURVE_POINTS = 60  # of a row's small curve
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
-RETRAINING, COMPARISON, PICTURES, IMPORTED = KINDS = ("Retraining", "MNIST comparison", "Many pictures", "Imported")
+RETRAINING, COMPARISON, PICTURES, IMPORTED, FINE_TUNING, BATCH_SIZE = KINDS = (
+    "Retraining",
+    "MNIST comparison",
+    "Many pictures",
+    "Imported",
+    "Fine-tuning",
+    "Batch size",
+)
 
 
 def load_settings() -> settings.Settings:
@@ -66,16 +72,6 @@ def _machine(home_path: str) -> Machine:
 def card_name() -> str:
     """The graphics card that the NVIDIA driver names, "" where there is none."""
     return _machine(home().path).card.name
-
-
-def devices() -> Devices | None:
-    """What the worker's TensorFlow computes on; None while it is being asked, which begins with the first call."""
-    return _finder().now(load_settings().worker_python)
-
-
-@st.cache_resource
-def _finder() -> Finder:
-    return Finder()
 
 
 def classifier() -> Classifier:
@@ -120,6 +116,10 @@ def kind_of(run: runs.Run) -> str:
         return IMPORTED
     if run.is_classify:
         return PICTURES
+    if run.is_fine_tune:
+        return FINE_TUNING
+    if run.is_batch_size:
+        return BATCH_SIZE
     return COMPARISON if run.is_mnist else RETRAINING
 
 
@@ -168,8 +168,6 @@ class RunRow:
     bottleneck_seconds: float = 0.0
     race_seconds: float = 0.0
     distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
-    threads: int = 0  # that it was held to; 0 for all
-    group: str = ""  # of the comparison that it belongs to
     # Of an imported run:
     lanes: tuple[str, ...] = ()
     # Of a comparison:
@@ -179,31 +177,48 @@ class RunRow:
 
 def rows() -> list[RunRow]:
     """Every run, newest first. Finished ones are read once per server; of the others, what is new."""
-    found = []
-    runs_folder = home().runs
+    found, place = [], home()  # asked once: reading the settings takes longer than looking at a run
     try:
-        names = sorted(os.listdir(runs_folder), reverse=True)
+        names = os.listdir(place.runs)
     except FileNotFoundError:
         return []
+    for gone in _settled().keys() - {(place.path, name) for name in names}:
+        _settled().pop(gone, None)
     for name in names:
         if name.startswith("."):
             continue
         try:
-            row = _current(name)
+            row = _current(place, name)
         except (RunNotFound, OSError):
             continue  # not a run of ours, or one that is being made or deleted just now
         found.append(row)
     return sorted(found, key=lambda row: (row.started, row.id), reverse=True)
 
 
-def _current(run_id: str) -> RunRow:
-    if run_id not in _followed().runs:
-        stamp = os.stat(home().run(run_id).events)
-        row = _row(home().path, run_id, stamp.st_size, stamp.st_mtime_ns)
-        if row.state in events.FINAL:
-            return row
+SETTLED_AFTER = 60.0  # seconds without a word, after which a lost run stays lost
+
+
+@st.cache_resource
+def _settled() -> dict[tuple[str, str], tuple[tuple[int, int], RunRow]]:
+    """The rows of runs that change no more, by home and id, each with the size and time of its events.
+
+    Not st.cache_data: that would copy every row for everybody who asks, and every page asks every two seconds.
+    """
+    return {}
+
+
+def _current(place: LabHome, run_id: str) -> RunRow:
+    found = os.stat(place.run(run_id).events)
+    key, stamp = (place.path, run_id), (found.st_size, found.st_mtime_ns)
+    known, row = _settled().get(key, ((0, 0), None))
+    if row is not None and known == stamp:
+        return row
     with following(run_id) as run:
-        return _summary(run)
+        row = _summary(run)
+    if row.state in events.FINAL or (row.state == events.LOST and time.time() - found.st_mtime > SETTLED_AFTER):
+        _settled()[key] = (stamp, row)
+        _followed().runs.pop(run_id, None)  # a lost one: nothing more will come
+    return row
 
 
 @dataclass(frozen=True)
@@ -225,22 +240,16 @@ def following(run_id: str) -> Iterator[runs.Run]:
 
     Raises RunNotFound.
     """
-    followed = _followed()
+    followed, place = _followed(), home()
     with followed.lock:  # two visitors reading at once would take in every event twice
         run = followed.runs.pop(run_id, None)
-        if run is None or run.folder.home.path != home().path or not os.path.isfile(run.folder.spec):
-            run = runs.open_run(home(), run_id)
+        if run is None or run.folder.home.path != place.path or not os.path.isfile(run.folder.spec):
+            run = runs.open_run(place, run_id)
         else:
             run.refresh()
         if run.state not in events.FINAL:
             followed.runs[run_id] = run
         yield run
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _row(home_path: str, run_id: str, size: int, changed: int) -> RunRow:
-    """`size` and `changed` of the events are part of the key: what has not changed is not read again."""
-    return _summary(runs.open_run(LabHome(home_path), run_id))
 
 
 def _summary(run: runs.Run) -> RunRow:
@@ -293,6 +302,16 @@ def _of_its_kind(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float])
         )
     if run.is_classify:
         return _of_pictures(row, run)
+    if run.is_fine_tune:
+        return _of_fine_tuning(row, run, lane)
+    if run.is_batch_size:
+        return replace(
+            row,
+            short=run.title,
+            models=(run.backbone_title,),
+            contents="the sizes that were tried",
+            stays="The backbone stays.",
+        )
     return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
 
 
@@ -301,8 +320,6 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     final = story.lane_results.get(lane)
     rates = run.spec.learning_rates
     varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
-    if run.spec.group:
-        varied += f" · {specs.machine_title(run.spec)}"
     return replace(
         row,
         short=f"{run.dataset.title} · {varied}",
@@ -319,8 +336,6 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
         bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
         race_seconds=result.race_seconds if result else 0.0,
         distorted=distorted_photos(run.spec, result.training) if result else 0,
-        threads=run.spec.threads,
-        group=run.spec.group,
     )
 
 
@@ -353,6 +368,21 @@ def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     )
 
 
+def _of_fine_tuning(row: RunRow, run: runs.Run, lane: str) -> RunRow:
+    """`lane`: the best by validation."""
+    final = run.story.fine_tuned.get(lane)
+    return replace(
+        row,
+        short=f"{run.dataset.title} · {run.depths}",
+        data=run.dataset.title,
+        models=(run.backbone_title,),
+        accuracy=final.test_accuracy if final else None,
+        validation=final.validation_accuracy if final else row.validation,
+        contents=f"the weights that {count(len(run.lanes), 'depth')} learned",
+        stays="The photos and their bottlenecks stay.",
+    )
+
+
 def _of_pictures(row: RunRow, run: runs.Run) -> RunRow:
     judged = many_pictures.judged(many_pictures.rows(run)) if run.state in events.FINAL else None
     return replace(
@@ -379,7 +409,7 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
     The photos are counted as if none of their bottlenecks were kept from earlier.
     """
     alike = [row for row in known if (row.state, row.backbone) == (events.DONE, spec.backbone) and row.seconds]
-    alike = [row for row in alike if (row.device.lower(), row.threads) == (spec.device, spec.threads)]
+    alike = [row for row in alike if row.device.lower() == spec.device]
     usual = [row for row in alike if not row.distorted]
     counted = next((row for row in usual if row.computed >= 20), None)
     a_photo = counted.bottleneck_seconds / counted.computed if counted else None  # seconds

@@ -8,15 +8,30 @@ from typing import Literal
 
 import streamlit as st
 
-from engine import photos
+from engine import photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
 from ui import backbone_choice, distortions, foresight, lab, parts, retraining_results
 
-SINGLE, RACE = "single", "race"
-MODES = {SINGLE: "Single run", RACE: "Learning-rate race"}
+SINGLE, RACE, FINE_TUNING, BATCH_SIZE = "single", "race", "fine_tune", "batch_size"
+MODES = {
+    SINGLE: "Single run",
+    RACE: "Learning-rate race",
+    FINE_TUNING: "Fine-tuning",
+    BATCH_SIZE: "Batch size",
+}
+
+
+def mode_of(run: runs.Run) -> str:
+    """Which of MODES shows this run."""
+    if run.is_fine_tune:
+        return FINE_TUNING
+    if run.is_batch_size:
+        return BATCH_SIZE
+    return RACE if len(run.lanes) > 1 else SINGLE
+
 
 FOLDER, ZIP = "a folder on this machine", "a zip"  # options beside the names of sets
 MANTISSAS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # about evenly spaced on a logarithmic scale
@@ -52,7 +67,7 @@ class Form:
 def retrain(mode: str) -> Form:
     """The form of a retraining run, in the place where it is called."""
     parts.say_copied()
-    chosen = _choose_photos()
+    chosen = choose_photos()
     backbone = backbone_choice.choose()
     rates = _race_rates() if mode == RACE else (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),)
     steps = st.select_slider(
@@ -94,7 +109,8 @@ def retrain(mode: str) -> Form:
 # --- photos ----------------------------------------------------------------------------------------------------------
 
 
-def _choose_photos() -> Photos:
+def choose_photos() -> Photos:
+    """The photos to learn from, looked at."""
     found = photos.sources(lab.load_settings())
     titles = {source.key: source.title for source in found} | {
         FOLDER: "A folder on this machine",

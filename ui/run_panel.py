@@ -11,7 +11,16 @@ from engine import runs
 from engine.contract import events
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
-from ui import imported_results, lab, many_pictures, mnist_results, parts, retraining_results
+from ui import (
+    batch_size_results,
+    fine_tuning_results,
+    imported_results,
+    lab,
+    many_pictures,
+    mnist_results,
+    parts,
+    retraining_results,
+)
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour
@@ -85,6 +94,10 @@ def _kind(run: runs.Run) -> Kind:
         return imported_results
     if run.is_classify:
         return many_pictures
+    if run.is_fine_tune:
+        return fine_tuning_results
+    if run.is_batch_size:
+        return batch_size_results
     return mnist_results if run.is_mnist else retraining_results
 
 
@@ -276,7 +289,7 @@ def _ending(run: runs.Run) -> None:
 def _again(run: runs.Run, kind: Literal["primary", "secondary"]) -> None:
     if st.button("Start again with these settings", key="again", type=kind, icon=":material/replay:"):
         try:
-            st.query_params["run"] = lab.queue().start(run.spec, None if run.is_mnist else run.dataset)
+            st.query_params["run"] = lab.queue().start(run.spec, run.dataset if run.has_dataset else None)
         except EngineError as error:
             st.error(str(error))
         else:

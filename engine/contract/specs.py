@@ -147,7 +147,7 @@ FineTuneSpec = NamedTuple(  # the last blocks of a backbone learn along with the
 
 DEFAULT_FINE_TUNE = FineTuneSpec(
     backbone="mobilenet_v2",
-    blocks=(0, ALL_BLOCKS),
+    blocks=(0, 2),
     epochs=5,
     batch_size=32,
     head_learning_rate=0.01,

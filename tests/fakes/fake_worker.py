@@ -425,7 +425,118 @@ class FakeClassify(Fake):
         self.say(events.ClassifyResult(time.time(), number - skipped, 0.2, 0.4, 0.008, 200_000_000))
 
 
-STORIES = {specs.MnistSpec: FakeMnist, specs.ClassifySpec: FakeClassify, specs.RetrainSpec: FakeRetraining}
+class FakeFineTuning(Fake):
+    """Every depth is surer than the one before it; with `warn` the last one had to halve its batch."""
+
+    def _story(self) -> None:
+        self.dataset = datasets.read(self.folder.dataset)
+        photos = self.dataset.photos
+        splits = [photo.split for photo in photos]
+        training = splits.count("training")
+        for stage in (events.SCANNING, events.BOTTLENECKS, events.LOADING):
+            self._stage(stage, len(photos))
+        self._write_labels(self.dataset.labels)
+        self.say(events.Stage(time.time(), events.TRAINING, len(self.lanes) * self.spec.epochs * training))
+        said: dict[str, dict] = {}
+        tested = [photo for photo in photos if photo.split == "testing"]
+        for number, lane in enumerate(self.lanes):
+            at_once = self.spec.batch_size
+            if "warn" in self.behaviour and number == len(self.lanes) - 1:
+                self._lane_begins(lane, training, splits.count("validation"))
+                at_once //= 2
+                message = f"{specs.lane_titles(self.spec)[number]} ran out of memory."
+                self.say(events.Warning(time.time(), message), events.BatchHalved(time.time(), lane, at_once))
+            self._lane_begins(lane, training, splits.count("validation"))
+            self._learn(number, lane, training)
+            wrong = max(1, 4 - number)  # of the testing photos
+            classes = len(self.dataset.labels)
+            predicted = [(p.label + (at < wrong)) % classes for at, p in enumerate(tested)]
+            said[lane] = {"predicted": predicted, "score": [0.9] * len(tested)}
+            truth = [photo.label for photo in tested]
+            value = {"files": [photo.file for photo in tested], "truth": truth, "lanes": said}
+            write_json(self.folder.predictions, value)
+            self._tell_figures(number, lane, at_once, splits, 1 - wrong / len(tested))
+        self.say(events.FineTuneResult(time.time(), training, splits.count("validation"), len(tested), "fake worker"))
+
+    def _lane_begins(self, lane: str, training: int, validation: int) -> None:
+        steps = math.ceil(training / self.spec.batch_size)
+        started = (lane, training, validation, self.spec.batch_size, steps, steps * self.spec.epochs)
+        self.say(events.LaneStarted(time.time(), *started))
+
+    def _learn(self, number: int, lane: str, training: int) -> None:
+        self.say(events.Metric(time.time(), lane, "validation", [0], [0.0], [0.8], [0.5]))
+        for epoch in range(1, self.spec.epochs + 1):
+            self._stop_if_asked()
+            self._rest()
+            if number == len(self.lanes) // 2:
+                self._misbehave()
+                self._fail_if_told("Out of memory while training.")
+            for split in ("training", "validation"):
+                accuracy = 0.8 + 0.15 * (1 - math.exp(-epoch)) + 0.01 * number
+                seconds = 0.2 * (number + 1) * epoch
+                metric = (lane, split, [epoch], [seconds], [round(accuracy, 4)], [round(1 - accuracy, 4)])
+                self.say(events.Metric(time.time(), *metric))
+            done = (number * self.spec.epochs + epoch) * training
+            self.say(events.Progress(time.time(), done))
+
+    def _tell_figures(self, number: int, lane: str, at_once: int, splits: list[str], accuracy: float) -> None:
+        blocks = self.spec.blocks[number]
+        self.say(
+            events.FineTuned(
+                t=time.time(),
+                lane=lane,
+                blocks=19 if blocks == specs.ALL_BLOCKS else blocks,
+                of_blocks=19,
+                parameters=3843 + 400_000 * number,
+                peak_memory_bytes=700_000_000 + 200_000_000 * number,
+                epoch_seconds=0.2 * (number + 1),
+                epochs=self.spec.epochs,
+                batch_size=self.spec.batch_size,
+                at_once=at_once,
+                features_kept=True,
+                validation_accuracy=0.95,
+                validation_cross_entropy=0.2,
+                validation_n=splits.count("validation"),
+                test_accuracy=accuracy,
+                test_n=splits.count("testing"),
+            )
+        )
+
+
+class FakeBatchSize(Fake):
+    """Everything up to 16 fits; each picture more takes 40 MB."""
+
+    def _story(self) -> None:
+        self.say(events.Stage(time.time(), events.TRYING, 0))
+        if "fail" in self.behaviour:
+            self._fail_if_told("Not even one picture at a time fits into 700 MB.")
+        size = 1
+        while size <= self.spec.largest:
+            self._stop_if_asked()
+            self._rest()
+            fits = size <= 16
+            why = "" if fits else "TensorFlow was refused the memory (ResourceExhausted)"
+            figures = (700_000_000 + 40_000_000 * size, 10 * min(size, 4) / 2) if fits else (0, 0.0)
+            self.say(events.BatchTried(time.time(), size, fits, why, *figures))
+            if not fits:
+                break
+            size *= 2
+        largest = min(16, self.spec.largest)
+        limit = 1_000_000 * (self.spec.memory_limit or 2000)
+        self.say(
+            events.BatchSizeResult(
+                time.time(), largest, self.spec.largest > 16, limit, 700_000_000, 2_213_221, "fake worker"
+            )
+        )
+
+
+STORIES = {
+    specs.MnistSpec: FakeMnist,
+    specs.ClassifySpec: FakeClassify,
+    specs.RetrainSpec: FakeRetraining,
+    specs.FineTuneSpec: FakeFineTuning,
+    specs.BatchSizeSpec: FakeBatchSize,
+}
 
 
 def main(folder: RunFolder) -> None:
