@@ -20,6 +20,8 @@ Conv = NamedTuple(
         ("depthwise", bool),
         ("symmetric", bool),  # PyTorch's padding, equal on both sides; otherwise TensorFlow's "SAME"
         ("relu6", bool),
+        # What the checkpoint's own kernel was multiplied by, shaped to the kernel: whoever lets it learn needs it
+        ("scale", Any),
     ],
 )
 Block = NamedTuple(
@@ -114,8 +116,9 @@ def _scaled(blocks, row):
     The subtraction of the mean must stay in front, because the network pads with zeros behind it.
     """
     stem = blocks[0].convs[0]
-    kernel = stem.kernel / np.array(row.std)[None, None, :, None]
-    return [Block([stem._replace(kernel=kernel.astype(np.float32))], blocks[0].residual)] + blocks[1:]
+    std = np.array(row.std)[None, None, :, None]
+    kernel, scale = [(each / std).astype(np.float32) for each in (stem.kernel, stem.scale)]
+    return [Block([stem._replace(kernel=kernel, scale=scale)], blocks[0].residual)] + blocks[1:]
 
 
 class _Checkpoint(object):
@@ -134,10 +137,11 @@ class _Checkpoint(object):
             for part in ("weight", "bias", "running_mean", "running_var")
         ]
         scale = gamma / np.sqrt(variance + self.epsilon)
-        kernel = kernel * scale[:, None, None, None]
-        kernel = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
-        bias = beta - mean * scale
-        return Conv(kernel.astype(np.float32), bias.astype(np.float32), stride, depthwise, self.symmetric, relu6)
+        order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+        scales = scale[:, None, None, None]
+        kernel = (kernel * scales).transpose(order).astype(np.float32)
+        bias = (beta - mean * scale).astype(np.float32)
+        return Conv(kernel, bias, stride, depthwise, self.symmetric, relu6, scales.transpose(order).astype(np.float32))
 
     def last_layer(self, name):
         # type: (str) -> Tuple[np.ndarray, np.ndarray]
