@@ -180,6 +180,21 @@ def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photo
     assert only(story, events.Result)[0].images == 33
 
 
+def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks(worker, photos):
+    with open(worker.home.bottlenecks, "wb") as file:
+        file.write(b"read by nobody")
+    folder, code, story = worker.finish(photos, learning_rates=(0.05,), threads=1, use_cache=False, group="pair")
+    assert code == 0, read_text(folder.log)
+    result = only(story, events.Result)[0]
+    assert (result.cached, result.computed) == (0, 36)
+    assert result.runtime.endswith(", 1 thread")
+    assert result.cache_seconds < 0.1
+    assert 0 < result.import_seconds < 60
+    assert only(story, events.Warning) == []
+    with open(worker.home.bottlenecks, "rb") as file:
+        assert file.read() == b"read by nobody"
+
+
 DISTORTED = {"flip_left_right": True, "random_crop": 10, "random_scale": 20, "random_brightness": 30}
 
 
