@@ -12,8 +12,10 @@ import sys
 from engine import settings
 from engine.cli import (
     assets,
+    batch_size,
     devices,
     evaluate,
+    fine_tune,
     import_summaries,
     inspect_graph,
     kept_models,
@@ -28,6 +30,8 @@ from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefuse
 # name, module, help
 COMMANDS = [
     ("retrain", retrain, "learn from photos, one lane per learning rate"),
+    ("fine_tune", fine_tune, "let the last blocks of a backbone learn along, one lane per depth"),
+    ("batch_size", batch_size, "which batch sizes fit into the memory, and which to take"),
     ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
     ("label_image", label_image, "what a model says about a picture"),
     ("models", kept_models, "list what can be asked about a picture; add or delete models"),

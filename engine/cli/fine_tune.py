@@ -1,0 +1,120 @@
+"""python -m engine fine_tune: the last blocks of a backbone learn along with the new last layer, one lane per depth."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from engine import settings
+from engine.cli.answers import add_json
+from engine.cli.following import carry_out
+from engine.cli.inputs import fetch_backbone, scan
+from engine.contract import catalog, specs
+from engine.errors import PhotosError, SpecError
+
+if TYPE_CHECKING:
+    from engine.runs import Run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default, add = specs.DEFAULT_FINE_TUNE, parser.add_argument
+    add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
+    add_backbone(parser, default.backbone)
+    add(
+        "--blocks",
+        type=_depths,
+        default=default.blocks,
+        help="how many of the last blocks learn, a lane each: 0,2,all; 0: the new last layer alone",
+    )
+    add("--epochs", type=int, default=default.epochs)
+    add("--batch_size", type=int, default=default.batch_size)
+    add("--head_learning_rate", type=float, default=default.head_learning_rate)
+    add("--body_learning_rate", type=float, default=default.body_learning_rate, help="of the blocks")
+    add("--flip_left_right", action="store_true", help="mirror half of the training photos, anew in each epoch")
+    add("--validation_percentage", type=int, default=default.validation_percentage)
+    add("--testing_percentage", type=int, default=default.testing_percentage)
+    add("--seed", type=int, default=default.seed)
+    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--memory_limit", type=int, default=default.memory_limit, help="MB for the process of a depth; 0: no limit")
+    add_json(parser)
+    parser.set_defaults(command=_fine_tune)
+
+
+def add_backbone(parser: argparse.ArgumentParser, default: str) -> None:
+    names = ", ".join(row.name for row in specs.tunable())
+    parser.add_argument("--backbone", default=default, help=f"one whose blocks can learn: {names}")
+
+
+def depth(text: str) -> int:
+    """ "all" or a number, as --blocks takes them."""
+    try:
+        return specs.ALL_BLOCKS if text.strip() == "all" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of blocks; write a number or all") from None
+
+
+def _depths(text: str) -> tuple[int, ...]:
+    return tuple(depth(part) for part in text.split(","))
+
+
+def _fine_tune(options: argparse.Namespace, lab: settings.Settings) -> int:
+    from engine import photos
+
+    spec = specs.FineTuneSpec(**{name: getattr(options, name) for name in specs.FineTuneSpec._fields})
+    if faults := specs.faults(spec):
+        raise SpecError(" ".join(faults))
+    found = scan(options.image_dir, lab)
+    if faults := photos.faults(found):
+        raise PhotosError(" ".join(faults))
+    dataset = photos.split(found, spec.validation_percentage, spec.testing_percentage)
+    for remark in photos.remarks(found, dataset):
+        print(remark, file=sys.stderr)
+    fetch_backbone(lab, catalog.backbone(spec.backbone))
+    return carry_out(options, lab, spec, dataset, report=_report, last_lines=_lines)
+
+
+def _report(run: "Run") -> dict[str, Any]:
+    """A run as one record for programs; a depth is listed once it was tested."""
+    from engine import fine_tuning
+
+    rows = fine_tuning.rows(run)
+    return {
+        "run": run.id,
+        "state": run.state,
+        "error": run.story.error.message if run.story.error else None,
+        "depths": [
+            {
+                "blocks": row.title,
+                "test_accuracy": row.test_accuracy,
+                "test_interval": [row.test_low, row.test_high],
+                "test_photos": row.test_n,
+                "validation_accuracy": row.validation_accuracy,
+                "change": [row.against.change, row.against.low, row.against.high] if row.against else None,
+                "parameters": row.parameters,
+                "peak_memory_bytes": row.peak_memory_bytes,
+                "epoch_seconds": row.epoch_seconds,
+                "batch_size": row.batch_size,
+                "at_once": row.at_once,
+                "diverged": row.diverged,
+            }
+            for row in rows
+        ],
+        "verdict": fine_tuning.verdict(rows).conclusion if rows else None,
+    }
+
+
+def _lines(run: "Run") -> Iterator[str]:
+    from engine import fine_tuning
+    from engine.words import many, short_duration, size
+
+    rows = fine_tuning.rows(run)
+    width = max((len(row.title) for row in rows), default=0)
+    for row in rows:
+        yield (
+            f"{row.title:{width}}  test accuracy {row.test_accuracy:.1%} ({row.test_low:.1%} to {row.test_high:.1%}, "
+            f"N={row.test_n:,}), {many(row.parameters)} parameters, {size(row.peak_memory_bytes)}, "
+            f"{short_duration(row.epoch_seconds)} an epoch"
+        )
+    if rows:
+        found = fine_tuning.verdict(rows)
+        yield f"{found.conclusion} {found.reasons}"
