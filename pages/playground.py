@@ -70,6 +70,7 @@ def one() -> None:
             model, missing = asking.choose(offer)
             asking.prepare(model)
             chosen = playground_pictures.choose(model)
+            device = parts.device_choice()
             repeats = st.slider("Timing repeats", 10, 200, 50, step=10, key="repeats", persist_state="session")
             measure = st.button(
                 "Classify",
@@ -102,7 +103,7 @@ def one() -> None:
     with results:
         try:
             card = asking.card(model)
-            answer = asking.answer(model, picture, repeats if measure else 0)
+            answer = asking.answer(model, picture, repeats if measure else 0, device)
         except EngineError as error:
             st.error(f"**{picture.name} could not be classified.** {error}", icon=":material/broken_image:")
             st.caption("Nothing was stored. Pick a sample or give another picture to continue.")
@@ -114,7 +115,7 @@ def one() -> None:
         playground_answer.said(model, card, picture, answer)
         playground_answer.took(answer)
         playground_answer.quoted_figures(picture, answer, offer.titles[model.key])
-        playground_answer.beside(offer, model, picture, answer, repeats if measure else 0)
+        playground_answer.beside(offer, model, picture, answer, repeats if measure else 0, device)
     playground_tabs.show(model, card, picture, answer)
     if phone:
         with st.container(border=True, gap="small"):

@@ -191,12 +191,6 @@ def took(answer: Answer) -> None:
             )
         stages = [("Decode", answer.decode_seconds), ("Resize", answer.resize_seconds), ("Network", answer.seconds)]
         words = " → ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in stages)
-        st.vega_lite_chart(
-            playground_charts.time_bar(stages, dark),
-            width="stretch",
-            key="time_bar",
-            alt=f"Where the time goes: {words}.",
-        )
         how = f"{count(len(answer.repeat_seconds), 'repeat')} of the same image, {answer.device}, batch 1."
         st.caption(f"{words}. {how if timed else 'Classify measures repeats too.'}")
 
@@ -213,7 +207,7 @@ def _milliseconds(seconds: float | None) -> str:
 # --- the same image, other models ------------------------------------------------------------------------------------
 
 
-def beside(offer: asking.Offer, model: Model, picture: Picture, answer: Answer, repeats: int) -> None:
+def beside(offer: asking.Offer, model: Model, picture: Picture, answer: Answer, repeats: int, device: str) -> None:
     """The same picture through up to three more models, and where they disagree."""
     with st.container(border=True, gap="small", key="beside"):
         st.markdown("**Same image, other models**")
@@ -227,7 +221,7 @@ def beside(offer: asking.Offer, model: Model, picture: Picture, answer: Answer, 
         answers = [(model, answer)]
         for key in chosen:
             try:
-                answers.append((offer.models[key], asking.answer(offer.models[key], picture, repeats)))
+                answers.append((offer.models[key], asking.answer(offer.models[key], picture, repeats, device)))
             except EngineError as error:
                 st.error(f"**{offer.titles[key]} gave no answer.** {error}", icon=":material/error:")
         if len(answers) > 1:

@@ -1,4 +1,4 @@
-"""Charts of the Playground: how long calls take, and where the time of a picture goes."""
+"""The Playground's own chart: how long calls of a network take."""
 
 import math
 from collections.abc import Sequence
@@ -56,45 +56,6 @@ def histogram(seconds: Sequence[float], p50: float, p95: float, dark: bool, heig
             }
         )
     return _chart(layers, height)
-
-
-def time_bar(parts: Sequence[tuple[str, float]], dark: bool) -> Spec:
-    """One bar cut into what a picture goes through, (name, seconds) in order; each part is named where it is wide."""
-    colours = palette(dark)
-    total = sum(seconds for _, seconds in parts) or 1.0
-    fills = _steps(dark)
-    rows, at = [], 0.0
-    for number, (name, seconds) in enumerate(parts):
-        share = seconds / total
-        words = f"{name} {seconds * 1000:.1f} ms" if share > 0.26 else name if share > 0.16 else ""
-        rows.append({"from": at, "to": at + share, "middle": at + share / 2, "words": words, "part": number})
-        at += share
-    x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1], "nice": False}}
-    layers: list[Spec] = []
-    for number, row in enumerate(rows):
-        fill, ink = fills[number % len(fills)]
-        layers.append(
-            {
-                "data": {"values": [row]},
-                "mark": {"type": "rect", "color": fill, "stroke": colours.page, "strokeWidth": 1, "tooltip": False},
-                "encoding": {"x": x | {"field": "from"}, "x2": {"field": "to"}},
-            }
-        )
-        layers.append(
-            {
-                "data": {"values": [row]},
-                "mark": {"type": "text", "fontSize": 11, "color": ink},
-                "encoding": {"x": x | {"field": "middle"}, "text": {"field": "words", "type": "nominal"}},
-            }
-        )
-    return _chart(layers, 26)
-
-
-def _steps(dark: bool) -> list[tuple[str, str]]:
-    """Fill and ink of decode, resize and network: the colours of stages."""
-    if dark:
-        return [("#4a525e", "#ffffff"), ("#6c7f9f", "#0b1220"), ("#5aa9ff", "#0b1220")]
-    return [("#b9c3d0", "#10141a"), ("#8ea2c4", "#10141a"), ("#1f4fb0", "#ffffff")]
 
 
 def _nice(step: float) -> float:

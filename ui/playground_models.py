@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine import models, settings
 from engine.classifier import Answer, Classifier
-from engine.contract import catalog
+from engine.contract import catalog, specs
 from engine.contract import models as keys
 from engine.errors import EngineError, ModelNotFound
 from engine.models import Model, ModelCard
@@ -120,14 +120,14 @@ def _remembered() -> _Remembered:
     return _Remembered()
 
 
-def answer(model: Model, picture: Picture, repeats: int = 0) -> Answer:
+def answer(model: Model, picture: Picture, repeats: int = 0, device: str = specs.CPU) -> Answer:
     """What the model says; asked again only where `repeats` asks for a measurement. Raises EngineError."""
-    key = _key("answer", model, picture)
+    key = _key(f"answer on {device}", model, picture)
     known = _remembered().get(key)
     if known is not None and not repeats:
         return known
     with st.spinner(f"Asking {model.title}. {why_slow(model)}"):  # is seen only where it takes longer than usual
-        found = lab.classifier().classify(model.key, picture.data, TOP, repeats)
+        found = lab.classifier().classify(model.key, picture.data, TOP, repeats, device)
     _remembered().put(key, replace(found, was_restarted=False))
     return found
 

@@ -8,8 +8,6 @@ from ui import playground_charts
 @pytest.mark.parametrize("seconds", [[0.02], [0.02] * 50, [0.0201, 0.0208, 0.031], [1e-5, 2e-5], [3.2, 7.9]])
 def test_every_chart_is_valid_vega_lite(seconds, dark):
     alt.Chart.from_dict(playground_charts.histogram(seconds, seconds[0], seconds[-1], dark))
-    alt.Chart.from_dict(playground_charts.time_bar([("Decode", 0.001), ("Resize", 0.0), ("Network", 0.02)], dark))
-    alt.Chart.from_dict(playground_charts.time_bar([("Decode", 0.0), ("Resize", 0.0), ("Network", 0.0)], dark))
 
 
 def test_every_call_is_in_the_histogram_and_both_rules_are_on_its_axis():
@@ -20,11 +18,3 @@ def test_every_call_is_in_the_histogram_and_both_rules_are_on_its_axis():
     assert [rule["words"] for rule in rules] == ["p50 21.0", "p95 30.0"]
     low, high = spec["layer"][0]["encoding"]["x"]["scale"]["domain"]
     assert all(low <= rule["at"] <= high for rule in rules)
-
-
-def test_parts_of_the_time_bar_fill_it_and_only_wide_ones_are_named():
-    spec = playground_charts.time_bar([("Decode", 0.002), ("Resize", 0.0005), ("Network", 0.0075)], dark=False)
-    parts = [layer["data"]["values"][0] for layer in spec["layer"][::2]]
-    assert parts[0]["from"] == 0
-    assert parts[-1]["to"] == pytest.approx(1)
-    assert [part["words"] for part in parts] == ["Decode", "", "Network 7.5 ms"]
