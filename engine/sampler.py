@@ -204,12 +204,12 @@ class Tegrastats:
             now = time.monotonic()
         assert self._process is not None
         if (code := self._process.poll()) is not None:
-            words = f" Its last words: {self._nonsense[:200]}" if self._nonsense else ""
+            words = f" Its last words: {self._nonsense[:200]}." if self._nonsense else ""
             self._give_up(f"tegrastats ended by itself with exit code {code}.{words}")
             return None
         if now - self._heard > self._quiet_after:
             self._give_up(
-                f"tegrastats prints lines that the lab does not know: {self._nonsense[:200]}"
+                f"tegrastats prints lines that the lab does not know: {self._nonsense[:200]}."
                 if self._nonsense
                 else f"tegrastats runs and has said nothing for {self._quiet_after:.0f} s."
             )

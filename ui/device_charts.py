@@ -263,12 +263,13 @@ def _y(low: float, high: float) -> Spec:
 
 
 def _frame_layers(
-    axis: Axis, low: float, high: float, ticks: list[float], dark: bool, first: bool, last: bool, form: str = "~g"
+    axis: Axis, low: float, high: float, ticks: list[float], dark: bool, first: bool, last: bool, form: str = "~r"
 ) -> list[Spec]:
     """The bands of the stages and both axes."""
     colours = charts.palette(dark)
     words = charts._axis_words(colours)
-    y_axis = words | {"title": None, "values": ticks, "format": form, "domain": False, "ticks": False}
+    y_axis = words | {"title": None, "values": ticks, "domain": False, "ticks": False}
+    y_axis |= {"labelExpr": f"format(datum.value, '{form}')"}  # "format" alone would write 1e+2 on so few ticks
     y_axis |= {"gridColor": colours.grid, "grid": True, "minExtent": AXIS_WIDTH, "maxExtent": AXIS_WIDTH}
     x_axis: Spec | None = None
     if last:

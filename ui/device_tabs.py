@@ -80,7 +80,8 @@ def processor() -> str:
 
 
 @st.cache_data(show_spinner=False, ttl=3600)
-def _worker_python(_path: str) -> environment.WorkerPython:
+def _worker_python(path: str) -> environment.WorkerPython:
+    """`path` is the key: another interpreter is asked anew."""
     return environment.worker_python(lab.load_settings())
 
 
@@ -254,6 +255,7 @@ def run_readings(run_id: str) -> list[Reading]:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _run_readings(path: str, _size: int, _changed: int) -> list[Reading]:
+def _run_readings(path: str, size: int, changed: int) -> list[Reading]:
+    """`size` and `changed` are part of the key: what has not changed is not read again."""
     home = LabHome(os.path.dirname(os.path.dirname(os.path.dirname(path))))
     return sampler.of_run(home.run(os.path.basename(os.path.dirname(path))))
