@@ -701,6 +701,7 @@ STAGE_COLOURS = {
     events.BOTTLENECKS: 1,
     events.TRAINING: 2,
     events.CLASSIFYING: 2,
+    events.TRYING: 2,
     events.EVALUATING: 3,
     events.EXPORTING: 4,
 }

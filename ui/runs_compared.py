@@ -243,7 +243,7 @@ def _settings_of(run: runs.Run) -> dict[str, str]:
     rows = run_panel.settings_rows(run)
     if run.is_mnist:
         rows = rows + mnist_results.more_settings_rows(run)
-    elif not run.is_imported and not run.is_classify:
+    elif lab.kind_of(run) == lab.RETRAINING:
         rows = rows + retraining_results.more_settings_rows(run)
     # One row for the rates of single runs and of races.
     names = {"Learning rates": "Learning rate"}

@@ -120,6 +120,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     runs["queued"] = queue.start(usual, dataset)
     for name in ("running", "comparing"):
         wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 60)
+    runs["race and single"] = f"{runs['race']},{runs['single']}"
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
     yield Lab(home, url, runs)
     stop(process)

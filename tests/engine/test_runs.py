@@ -12,7 +12,7 @@ from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, RunFolder, try_lock
 from engine.errors import EngineError, RunNotFound
-from engine.runs import delete, list_runs, open_run, zip_artifacts
+from engine.runs import delete, list_runs, open_run, size, zip_artifacts, zip_run
 
 SPEC = specs.DEFAULT_RETRAIN
 DATASET = Dataset("Traffic lights", "/nowhere", ["green", "red"], [Photo("red/1.jpg", 1, "testing")])
@@ -208,3 +208,19 @@ def test_predictions_are_read_once_they_are_there(home: LabHome) -> None:
     assert run.predictions() is None
     Path(folder.predictions).write_text('{"files": ["red/1.jpg"]}')
     assert run.predictions() == {"files": ["red/1.jpg"]}
+
+
+def test_a_run_as_a_zip_is_its_folder_without_links_and_what_belongs_to_the_living(home: LabHome) -> None:
+    folder = make(home, "a", 1)
+    Path(folder.artifacts, "labels.txt").write_text("green\nred\n")
+    Path(folder.artifacts, "passwd").symlink_to("/etc/passwd")
+    for path in (folder.lock, folder.cancel):
+        Path(path).touch()
+    with zipfile.ZipFile(BytesIO(zip_run(open_run(home, "a")))) as archive:
+        assert sorted(archive.namelist()) == [
+            "a/artifacts/labels.txt", "a/dataset.json", "a/events.jsonl", "a/spec.json"
+        ]  # fmt: skip
+        archive.extractall(Path(home.path, "elsewhere", "runs"))
+    assert open_run(LabHome(str(Path(home.path, "elsewhere"))), "a").title == open_run(home, "a").title
+    assert size(home, "a") > 200
+    assert size(home, "gone") == 0

@@ -52,6 +52,28 @@ def test_every_chart_is_valid_vega_lite(story):
         alt.Chart.from_dict(spec)  # raises SchemaValidationError
 
 
+STAGES = (("Starting", 1.0), ("Scanning", 2.0), ("Bottlenecks", 60.0), ("Training", 177.0))
+
+
+def test_stages_stand_behind_each_other_and_say_their_names_where_there_is_room():
+    bars = [charts.StageBar("1 · lr 0.5", STAGES, "decoding 12 s, backbone 49 s"), charts.StageBar("2 · lr 1.0", ())]
+    spec = charts.stage_bars(bars, dark=False)
+    alt.Chart.from_dict(spec)
+    segments, words, totals = (layer["data"]["values"] for layer in spec["layer"])
+    assert [round(row["to"] - row["from"], 3) for row in segments] == [0.017, 0.033, 1.0, 2.95]  # minutes
+    assert [row["words"] for row in words] == ["", "", "Bottlenecks 1m 00s", "Training 2m 57s"]
+    assert segments[2]["took"] == "1m 00s; of all cores together decoding 12 s, backbone 49 s"
+    assert [(row["run"], row["words"]) for row in totals] == [("1 · lr 0.5", "4m 00s"), ("2 · lr 1.0", "0 ms")]
+    assert charts.stages_in_words([charts.StageBar("", STAGES[2:])]) == (
+        "Bottlenecks 1m 00s, Training 2m 57s, 3m 57s in all."
+    )
+
+
+def test_a_bar_alone_has_no_axes():
+    spec = charts.stage_bars([charts.StageBar("", STAGES)], dark=True, narrow=True)
+    assert [spec["layer"][0]["encoding"][axis]["axis"] for axis in "xy"] == [None, None]
+
+
 def test_a_bin_is_as_high_as_its_share_of_right_answers_and_says_how_many_photos_it_has():
     rows = charts.reliability(BINS, dark=False)["layer"][0]["data"]["values"]
     assert [(row["low"], row["high"], row["right"], row["words"]) for row in rows] == [
