@@ -29,6 +29,7 @@ STATES = {
     "many pictures": ("lab", "/playground?run=", "pictures", "pictures that the model learned from are not counted"),
     "many pictures, form": ("empty_lab", "/playground?many=1", "", "A run of its own"),
     "runs": ("lab", "/runs", "", "Select one to open"),
+    "runs beside each other": ("lab", "/runs?compare=", "race and single", "Each run by the lane that it kept"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
 }
 
