@@ -2,7 +2,15 @@
 
 import streamlit as st
 
-from ui import backbone_choice, batch_size_form, fine_tuning_form, frame, retraining_form, run_panel
+from ui import (
+    backbone_choice,
+    batch_size_form,
+    device_comparison,
+    fine_tuning_form,
+    frame,
+    retraining_form,
+    run_panel,
+)
 
 PURPOSE = (
     "Train a new last layer on your photos, see what the learning rate does, and what it costs when more layers learn."
@@ -12,6 +20,9 @@ run_id = st.query_params.get("run", "")
 header = frame.begin("Retraining", PURPOSE, shown_run=run_id)
 
 run, missing = run_panel.find(run_id, "pages/retraining.py")
+compared = "" if run_id else st.query_params.get("compare", "")
+halves, not_compared = device_comparison.group_of(compared)
+missing = missing or not_compared
 
 
 def change_mode() -> None:
@@ -19,12 +30,14 @@ def change_mode() -> None:
     run_panel.forget_run()
 
 
-shown = (run_id, st.query_params.get("mode"))
+shown = (run_id, compared, st.query_params.get("mode"))
 if st.session_state.get("_mode_of") != shown:  # another address: the switch follows it
     st.session_state["_mode_of"] = shown
     asked = st.query_params.get("mode")
     if run is not None:
         asked = retraining_form.mode_of(run)
+    elif halves:
+        asked = retraining_form.DEVICES
     if asked in retraining_form.MODES:
         st.session_state["mode"] = asked
 with header:
@@ -45,7 +58,7 @@ form: retraining_form.Form | None = None
 tuning: fine_tuning_form.Form | None = None
 sizes: batch_size_form.Form | None = None
 with form_column:
-    place = run_panel.form_place(run)
+    place = device_comparison.form_place(halves) if halves else run_panel.form_place(run)
     if place is not None:
         with place:
             if mode == retraining_form.BATCH_SIZE:
@@ -54,12 +67,12 @@ with form_column:
                 tuning = fine_tuning_form.show()
             else:
                 form = retraining_form.retrain(mode or retraining_form.RACE)
-            if run_id and sizes is None:
+            if (run_id or compared) and sizes is None:
                 st.button("Look at the photos", key="look", type="tertiary", on_click=run_panel.forget_run)
 
 with result_column:
     if form is not None and form.start:
-        retraining_form.start(form)
+        (device_comparison if mode == retraining_form.DEVICES else retraining_form).start(form)
     if tuning is not None and tuning.start:
         fine_tuning_form.start(tuning)
     if sizes is not None and sizes.start:
@@ -70,6 +83,8 @@ with result_column:
         backbone_choice.show(filled.backbone)
     if run is not None:
         run_panel.show(run.id)
+    elif halves:
+        device_comparison.show(compared)
     elif chosen := form or tuning:
         retraining_form.show_photos(chosen.photos)
     elif sizes is not None:

@@ -446,7 +446,7 @@ def label_places(values: Sequence[float], low: float, high: float, height: int) 
 def _crosshair_rows(drawn: Sequence[Line], names: Sequence[str], measure: str, axis: str, end: float) -> list[Spec]:
     """120 places on the x axis, with every lane's value in words; "–" where a lane has none."""
     grid = np.linspace(0, end, CROSSHAIR_POINTS + 1)[1:]
-    formats = {STEPS: "{:,.0f}", EPOCHS: "{:.2f}", SECONDS: "{:.1f} s"}
+    formats = {STEPS: "{:,.0f}", EPOCHS: "{:.2f}", SECONDS: "{:.1f} s", RUN_SECONDS: "{:.1f} s"}
     rows: list[Spec] = [{"x": float(at), "at": formats[axis].format(at)} for at in grid]
     # Field names without dots: Vega reads "lr 0.05" as a path.
     for row in rows:

@@ -19,6 +19,7 @@ from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
 from engine.device import HISTORY, Machine, Reading
+from engine.devices import Devices, Finder
 from engine.errors import RunNotFound
 from engine.queue import Queue
 from engine.words import count
@@ -72,6 +73,16 @@ def _machine(home_path: str) -> Machine:
 def card_name() -> str:
     """The graphics card that the NVIDIA driver names, "" where there is none."""
     return _machine(home().path).card.name
+
+
+def devices() -> Devices | None:
+    """What the worker's TensorFlow computes on; None while it is being asked, which begins with the first call."""
+    return _finder().now(load_settings().worker_python)
+
+
+@st.cache_resource
+def _finder() -> Finder:
+    return Finder()
 
 
 def classifier() -> Classifier:
@@ -168,6 +179,8 @@ class RunRow:
     bottleneck_seconds: float = 0.0
     race_seconds: float = 0.0
     distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
+    threads: int = 0  # that it was held to; 0 for all
+    group: str = ""  # of the comparison that it belongs to
     # Of an imported run:
     lanes: tuple[str, ...] = ()
     # Of a comparison:
@@ -320,6 +333,8 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
     final = story.lane_results.get(lane)
     rates = run.spec.learning_rates
     varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
+    if run.spec.group:
+        varied += f" · {specs.machine_title(run.spec)}"
     return replace(
         row,
         short=f"{run.dataset.title} · {varied}",
@@ -336,6 +351,8 @@ def _of_retraining(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
         bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
         race_seconds=result.race_seconds if result else 0.0,
         distorted=distorted_photos(run.spec, result.training) if result else 0,
+        threads=run.spec.threads,
+        group=run.spec.group,
     )
 
 
@@ -409,7 +426,7 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
     The photos are counted as if none of their bottlenecks were kept from earlier.
     """
     alike = [row for row in known if (row.state, row.backbone) == (events.DONE, spec.backbone) and row.seconds]
-    alike = [row for row in alike if row.device.lower() == spec.device]
+    alike = [row for row in alike if (row.device.lower(), row.threads) == (spec.device, spec.threads)]
     usual = [row for row in alike if not row.distorted]
     counted = next((row for row in usual if row.computed >= 20), None)
     a_photo = counted.bottleneck_seconds / counted.computed if counted else None  # seconds

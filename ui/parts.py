@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine import assets, device, runs
 from engine.contract import events, specs
+from engine.devices import Devices
 from engine.errors import AssetError
 from engine.metrics import per_class
 from engine.words import duration, short_duration, size
@@ -77,6 +78,26 @@ def say_copied() -> None:
     """Once, in a form that was filled: from which run, and what had no place in it."""
     if note := st.session_state.pop("_copied_from", ""):
         st.caption(note)
+
+
+def compared_devices() -> Devices | None:
+    """What there is to compare, with a line that says so; None while TensorFlow is being asked."""
+    found = lab.devices()
+    if found is None:
+        st.caption("Looking for a GPU: TensorFlow is being asked, which takes some seconds.")
+        st.fragment(_look_again, run_every=1.0)()
+    elif found.gpus:
+        st.caption(f"Runs on the CPU, then on the GPU: {found.gpus[0].name}.")
+    elif found.cores > 1:
+        st.caption(f"No GPU was found, so 1 thread runs against all {found.cores}. {found.why_no_gpu}")
+    else:
+        st.caption(f"No GPU was found, and there is one core: nothing to compare. {found.why_no_gpu}")
+    return found
+
+
+def _look_again() -> None:
+    if lab.devices() is not None:
+        st.rerun()
 
 
 def share(stage: runs.StageStory) -> float:

@@ -11,14 +11,16 @@ import streamlit as st
 from engine import photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
+from engine.devices import Devices
 from engine.errors import EngineError, PhotosError
 from engine.words import count, duration
 from ui import backbone_choice, distortions, foresight, lab, parts, retraining_results
 
-SINGLE, RACE, FINE_TUNING, BATCH_SIZE = "single", "race", "fine_tune", "batch_size"
+SINGLE, RACE, DEVICES, FINE_TUNING, BATCH_SIZE = "single", "race", "devices", "fine_tune", "batch_size"
 MODES = {
     SINGLE: "Single run",
     RACE: "Learning-rate race",
+    DEVICES: "CPU vs GPU",
     FINE_TUNING: "Fine-tuning",
     BATCH_SIZE: "Batch size",
 }
@@ -69,12 +71,15 @@ def retrain(mode: str) -> Form:
     parts.say_copied()
     chosen = choose_photos()
     backbone = backbone_choice.choose()
-    rates = _race_rates() if mode == RACE else (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),)
+    one_rate = mode == SINGLE
+    rates = (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),) if one_rate else _race_rates()
     steps = st.select_slider(
         "Steps", sorted({*STEPS, *parts.copied("steps")}), specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}",
         key="steps", persist_state="session",
     )  # fmt: skip
-    run_on = parts.device_choice()
+    # A comparison runs on every device there is.
+    compared = parts.compared_devices() if mode == DEVICES else None
+    run_on = specs.CPU if mode == DEVICES else parts.device_choice()
     spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     with st.expander("Distortions", type="compact", key="distortions"):
         spec = distortions.choose(spec)
@@ -86,12 +91,15 @@ def retrain(mode: str) -> Form:
         chosen = replace(chosen, dataset=dataset)
     faults, predicted = specs.faults(spec), None
     start = st.button(
-        "Start training" if mode == SINGLE else f"Race {count(len(rates), 'rate')}",
+        _button_words(mode, len(rates), compared),
         key="start",
         type="primary",
         width="stretch",
         icon=":material/play_arrow:",
-        disabled=bool(faults) or chosen.dataset is None or bool(backbone.fault),
+        disabled=bool(faults)
+        or chosen.dataset is None
+        or bool(backbone.fault)
+        or (mode == DEVICES and not _two(compared)),
     )
     for fault in faults:
         st.error(fault)
@@ -99,11 +107,28 @@ def retrain(mode: str) -> Form:
         st.markdown(f":small[:red[{chosen.faults[0]}]]")  # a caption's red would be too pale
     elif backbone.fault:
         st.markdown(f":small[:red[{backbone.fault}]]")
+    elif mode == DEVICES:
+        st.caption("One run after the other. Neither reads or keeps bottlenecks, so each computes all of them.")
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
         if not specs.is_distorted(spec):
             predicted = foresight.ask(spec, chosen.dataset)
     return Form(spec, chosen, backbone, start, predicted)
+
+
+def _button_words(mode: str, rates: int, compared: Devices | None) -> str:
+    if mode == SINGLE:
+        return "Start training"
+    if mode == RACE:
+        return f"Race {count(rates, 'rate')}"
+    if compared is None or compared.gpus or not _two(compared):
+        return "Run on both"
+    return f"Run with 1 and {compared.cores} threads"
+
+
+def _two(compared: Devices | None) -> bool:
+    """Whether there is anything to compare."""
+    return compared is not None and (bool(compared.gpus) or compared.cores > 1)
 
 
 # --- photos ----------------------------------------------------------------------------------------------------------

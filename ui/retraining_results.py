@@ -34,6 +34,13 @@ HARDEST = 24  # photos shown
 
 
 def show(run: runs.Run) -> None:
+    if run.spec.group:
+        st.page_link(
+            "pages/retraining.py",
+            label="One half of a comparison: see both",
+            icon=":material/compare_arrows:",
+            query_params={"compare": run.spec.group},
+        )
     _remarks(run)
     # The figures are there once a lane is chosen: they do not wait for the export, and its failure does not hide them.
     rows = lane_rows(run.story, run.lanes) if run.story.kept and run.state != events.CANCELLED else []
