@@ -65,7 +65,7 @@ def test_upload_why_beside_many_and_the_same_in_a_shell(visitor, playground, tmp
     expect(page.get_by_text("50 repeats of the same image")).to_be_visible()
 
     # What it hangs on.
-    page.get_by_role("button", name="Occlusion map").click()
+    page.get_by_role("button", name="Occlusion map", exact=True).click()
     heat = page.get_by_role("img", name=re.compile(r"Occlusion map of grace_hopper\.jpg for military uniform"))
     expect(heat).to_be_visible(timeout=60000)
 
