@@ -102,6 +102,6 @@ def _command_line(run: runs.Run) -> None:
     st.code(
         f"python -m engine label_image --graph={artifacts}/retrained_graph.pb --labels={artifacts}/labels.txt "
         "--image=photo.jpg",
-        language="bash",
+        language=None,
         wrap_lines=True,
     )

@@ -218,7 +218,7 @@ def _reliability(model: Model) -> None:
 def _command_line(model: Model, card: ModelCard, picture: Picture) -> None:
     path = str(picture.path) if picture.path else Path(picture.name).name
     st.markdown("**The same answer on the command line**, in the lab's folder:")
-    st.code(recipes.command(lab.load_settings(), model, path), language="bash", wrap_lines=True)
+    st.code(recipes.command(lab.load_settings(), model, path), language=None, wrap_lines=True)
     if picture.path is None:
         st.download_button(
             f"Download {Path(picture.name).name}",
@@ -240,7 +240,7 @@ def _command_line(model: Model, card: ModelCard, picture: Picture) -> None:
     ):
         if exists:
             st.markdown(f"**In Python, from the exported {title}**, with TensorFlow:")
-            st.code(text, language="python")
+            st.code(text, language=None, wrap_lines=True)
 
 
 def _model(model: Model, card: ModelCard, answer: Answer) -> None:
