@@ -1,12 +1,14 @@
 """What have I run? Open it, compare it, copy its settings, export it, delete it."""
 
+import time
+
 import streamlit as st
 
 from engine import runs
 from engine.contract import events
 from engine.errors import EngineError
 from engine.runs_compared import FEWEST, MOST
-from engine.words import count, join, size
+from engine.words import age, count, join, size
 from ui import copied_settings, frame, imported_form, lab, run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
@@ -38,6 +40,11 @@ def is_active(row: lab.RunRow) -> bool:
     return row.state in (events.QUEUED, events.RUNNING)
 
 
+def started(row: lab.RunRow) -> str:
+    passed = age(row.started, time.time())
+    return "just now" if passed == "now" else passed
+
+
 @st.dialog("Delete")
 def delete(chosen: list[lab.RunRow]) -> None:
     living, going = [row for row in chosen if is_active(row)], [row for row in chosen if not is_active(row)]
@@ -50,8 +57,8 @@ def delete(chosen: list[lab.RunRow]) -> None:
     sizes = [runs.size(lab.home(), row.id) for row in going]
     for row, each in list(zip(going, sizes, strict=True))[:NAMED]:
         st.markdown(
-            f"**{row.title}** goes with everything in its folder, {size(each)}: settings, curves, log, "
-            f"{row.contents}. {row.stays}"
+            f"**{row.title}**, started {started(row)}, goes with everything in its folder, {size(each)}: settings, "
+            f"curves, log, {row.contents}. {row.stays}"
         )
     if len(going) > NAMED:
         st.markdown(f"So do {count(len(going) - NAMED, 'other run')}; {size(sum(sizes))} in all.")
@@ -119,10 +126,10 @@ def listed(rows: list[lab.RunRow]) -> None:
             st.caption(f"{said}. Select one to open, copy, export or delete it, or up to {MOST} to compare them.")
         elif len(chosen) == 1:
             actions_of_one(chosen[0])
-            st.caption(f"{chosen[0].title}, one of {said}")
+            st.caption(f"{chosen[0].title} · {said}")
         else:
             actions_of_several(chosen)
-            st.caption(f"{len(chosen):,} chosen, of {said}")
+            st.caption(f"{len(chosen):,} chosen · {said}")
 
 
 for error in st.session_state.pop("_not_deleted", []):

@@ -38,7 +38,6 @@ def choose_runs(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
             chosen = [shown[place] for place in before["selection"]["rows"] if place < len(shown)]
         chosen = [each for each in chosen if each in ids]
         number += 1
-        st.session_state["_runs_shown"] = (number, ids, chosen)
     event = st.dataframe(
         **_table(rows, wide=True),
         key=f"runs_table_{number}",
@@ -46,7 +45,10 @@ def choose_runs(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
         selection_mode="multi-row",
         selection_default={"selection": {"rows": [ids.index(each) for each in chosen]}},
     )
-    return [rows[place] for place in sorted(event.selection.rows) if place < len(rows)]
+    picked = [rows[place] for place in sorted(event.selection.rows) if place < len(rows)]
+    # The choice is there again when the visitor comes back from a comparison.
+    st.session_state["_runs_shown"] = (number, ids, [row.id for row in picked])
+    return picked
 
 
 def _table(rows: Sequence[lab.RunRow], wide: bool) -> dict[str, Any]:

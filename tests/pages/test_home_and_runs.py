@@ -45,7 +45,7 @@ def test_deleting_asks_and_names_what_goes(visit, home):
     app.session_state["runs_table_1"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
     button(app, "Delete").click().run()
-    assert f"**{run.title}** goes with everything in its folder" in texts(app)
+    assert f"**{run.title}**, started just now, goes with everything in its folder" in texts(app)
     assert "The photos and their bottlenecks stay." in texts(app)
     assert len(list_runs(home)) == 1
     app.button(key="delete_confirmed").click().run()

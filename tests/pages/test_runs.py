@@ -62,7 +62,7 @@ def test_chosen_runs_stay_chosen_when_another_one_appears(visit, start):
     (second,) = start(DIGITS)
     app.run()
     assert listed(app) == [second.title, first.title]
-    assert f"{first.title}, one of 2 runs" in texts(app)
+    assert f"{first.title} · 2 runs" in texts(app)
 
 
 def test_runs_beside_each_other_have_a_verdict_an_address_and_marked_differences(visit, start):
@@ -79,6 +79,7 @@ def test_runs_beside_each_other_have_a_verdict_an_address_and_marked_differences
     ]
     button(app, "All runs").click().run()
     assert len(listed(app)) == 3
+    assert button(app, "Compare 2 runs")  # still chosen
     app = visit("runs", compare=f"{one.id},{digits.id},../secret,gone")
     assert "There are no runs ../secret and gone." in texts(app)
     assert "drawn apart: Retraining and MNIST comparison" in texts(app)
@@ -127,7 +128,7 @@ def test_a_run_deleted_while_it_is_chosen_and_a_damaged_one_disturb_nothing(visi
     app = choose(visit("runs"), 1, 0, 1)
     os.rename(gone.folder.path, f"{home.runs}/.elsewhere")
     app.run()
-    assert "unknown photos · MobileNet v2 · lr 0.01, one of 1 run" in texts(app)
+    assert "unknown photos · MobileNet v2 · lr 0.01 · 1 run" in texts(app)
     button(app, "Copy settings").click().run()
     assert "Which photos it learned from can no longer be read" in texts(app)
     app = choose(visit("runs"), 1, 0)
