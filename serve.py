@@ -9,6 +9,7 @@ GET /healthz answers 200 as soon as the pages can be served. /tensorboard/ is th
 import argparse
 import errno
 import functools
+import gc
 import importlib
 import ipaddress
 import os
@@ -227,6 +228,9 @@ def make_app(url: str, open_browser: bool) -> App:
     async def ready(_app: App) -> AsyncGenerator[None, None]:
         for name in NEEDED_BY_EVERY_PAGE:  # now, and not while the first visitor waits
             importlib.import_module(name)
+        # Streamlit collects garbage after every picture it draws, and would go through all that was imported each time:
+        # three quarters of what a page costs that is redrawn every second.
+        gc.freeze()
         print(f"Bottleneck Lab is at {url} (Ctrl+C ends it)", flush=True)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
