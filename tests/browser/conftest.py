@@ -98,6 +98,8 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     asked = {
         "race": usual,
         "single": usual._replace(learning_rates=(0.01,)),
+        "one thread": usual._replace(threads=1, use_cache=False, group="pair"),
+        "two threads": usual._replace(threads=2, use_cache=False, group="pair"),
         "failed": usual._replace(seed=901),
         "diverged": usual._replace(seed=903),
         "skipped": usual._replace(seed=904),

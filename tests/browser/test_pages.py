@@ -15,6 +15,7 @@ STATES = {
     "queued": ("lab", "/retraining?run=", "queued", "number 2 in line"),
     "race done": ("lab", "/retraining?run=", "race", "Ordered by validation accuracy"),
     "single done": ("lab", "/retraining?run=", "single", "Time to 85%"),
+    "threads compared": ("lab", "/retraining?compare=pair", "", "Neither run reads or keeps bottlenecks"),
     "failed": ("lab", "/retraining?run=", "failed", "Out of memory while computing bottlenecks."),
     "diverged": ("lab", "/retraining?run=", "diverged", "lr 1.0 diverged."),
     "photos left out": ("lab", "/retraining?run=", "skipped", "2 photos left out"),
