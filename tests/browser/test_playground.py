@@ -78,6 +78,8 @@ def test_upload_why_beside_many_and_the_same_in_a_shell(visitor, playground, tmp
 
     # The command that is shown says the same in a shell.
     page.get_by_role("tab", name="Command line").click()
+    at_rest(page)
+    assert here.violations() == []
     command = page.get_by_test_id("stCode").filter(has_text="label_image").first.inner_text().strip()
     assert "--image grace_hopper.jpg" in command
     with page.expect_download() as download:
