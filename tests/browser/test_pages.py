@@ -30,6 +30,7 @@ STATES = {
     "many pictures": ("lab", "/playground?run=", "pictures", "pictures that the model learned from are not counted"),
     "many pictures, form": ("empty_lab", "/playground?many=1", "", "A run of its own"),
     "runs": ("lab", "/runs", "", "Select one to open"),
+    "device": ("lab", "/device", "", "Processes of the lab"),
     "runs beside each other": ("lab", "/runs?compare=", "race and single", "Each run by the lane that it kept"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
 }
@@ -47,6 +48,9 @@ def go(visitor, request, state):
     if state == "networks chosen":
         choose_bars(page)
         page.mouse.move(1, 1)  # off whatever came to lie under the pointer: what is hovered has other colours
+    if state == "device":
+        expect(page.get_by_text("out-of-memory risk")).to_be_visible()
+        page.get_by_text("Live", exact=True).click()  # what is drawn anew every second is paler for a moment
     expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     # Whatever is still being drawn has its first picture: charts and tables come after the words around them.
