@@ -14,7 +14,7 @@ import numpy as np
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, children, fine_tune, machine
-from engine.worker.reporter import AGAIN, DONE, Reporter, RunFailed
+from engine.worker.reporter import DONE, Reporter, RunFailed
 from engine.worker.tuned import Tuned
 
 CLASSES = 5  # of the head; how many hardly matters
@@ -128,6 +128,7 @@ def try_size(spec, size, megabytes, folder):
         tuned.learn([(x, truth)], size)
         steps += 1
     seconds = time.perf_counter() - began
+    memory.check()
     runtime = "TensorFlow {} on the {}, {} cores".format(tf.__version__, machine.tensorflow_device(), machine.cores())
     found = Try(size, memory.peak(), size * steps / seconds, model_bytes, tuned.parameters, runtime)
     write_json(os.path.join(folder.path, "try.json"), found._asdict())
@@ -143,10 +144,7 @@ def main(arguments):
         try:
             try_size(spec, size, megabytes, folder)
         except Exception as error:
-            if not children.is_want_of_memory(error):
-                raise
-            print("{}: {}".format(type(error).__name__, str(error).splitlines()[0]), file=sys.stderr, flush=True)
-            os._exit(AGAIN)
+            children.end_for_want_of_memory(error)
 
     return fine_tune.main(RunFolder(arguments[0]), story)
 

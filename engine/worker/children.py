@@ -23,12 +23,14 @@ from engine.worker.reporter import (
     is_out_of_memory,
 )
 
+OVER = 4  # exit code of a child that took more memory than its limit, though nothing was refused
+
 KILL_SECONDS = 10  # for which a child that was asked to stop may still tidy up
 
 
 def run_module(name, arguments, report):
     # type: (str, List[str], Reporter) -> int
-    """Run `python -m name arguments` to its end: 0 done, AGAIN out of memory, below 0 killed by that signal.
+    """Run `python -m name arguments` to its end: 0 done, AGAIN or OVER out of memory, below 0 killed by that signal.
 
     Raises RunCancelled, and RunEnded where the child failed and has said why.
     """
@@ -47,7 +49,7 @@ def run_module(name, arguments, report):
         child.wait()
     if child.returncode == CANCELLED or (report.stop() and child.returncode != 0):
         raise RunCancelled()
-    if child.returncode < 0 or child.returncode in (0, AGAIN):
+    if child.returncode < 0 or child.returncode in (0, AGAIN, OVER):
         return child.returncode
     raise RunEnded()
 
@@ -66,6 +68,22 @@ def end_with_parent():
     threading.Thread(target=watch, daemon=True).start()
 
 
+class OverLimit(Exception):
+    """More memory was taken than the limit allows."""
+
+
+def end_for_want_of_memory(error):
+    # type: (BaseException) -> None
+    """End this child, with the code that says why, where that is what the error means; else raise it.
+
+    The process is not to be trusted any more, so that nothing of it is tidied up.
+    """
+    if not isinstance(error, OverLimit) and not is_want_of_memory(error):
+        raise error
+    print("{}: {}".format(type(error).__name__, (str(error).splitlines() or [""])[0]), file=sys.stderr, flush=True)
+    os._exit(OVER if isinstance(error, OverLimit) else AGAIN)
+
+
 def is_want_of_memory(error):
     # type: (BaseException) -> bool
     """Also where a library inside TensorFlow was refused the memory, which has only words for it."""
@@ -75,7 +93,9 @@ def is_want_of_memory(error):
 
 def why_it_ended(code):
     # type: (int) -> str
-    """Of a child that did not end well for want of memory, for people: AGAIN or a signal below 0."""
+    """Of a child that did not end well for want of memory, for people: AGAIN, OVER or a signal below 0."""
+    if code == OVER:
+        return "the process took more memory than the limit"
     if code == AGAIN:
         return "TensorFlow was refused the memory (ResourceExhausted)"
     if code == -9:
@@ -116,6 +136,12 @@ class Memory(object):
                 "Set a limit of {:,.0f} MB or more.".format(now / 1e6 + 200),
             )
         machine.bound_memory(self.limit - now)
+
+    def check(self):
+        # type: () -> None
+        """Raises OverLimit. What was reserved when the limit was set can fill without anything being refused."""
+        if self.limit and not self.on_gpu and self.peak() > self.limit:
+            raise OverLimit("{:,.0f} MB of {:,.0f} MB".format(self.peak() / 1e6, self.limit / 1e6))
 
     def peak(self):
         # type: () -> int

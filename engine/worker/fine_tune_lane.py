@@ -17,7 +17,7 @@ from engine.contract import catalog, events, specs
 from engine.contract.dataset import TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, write_bytes
 from engine.worker import backbones, children, fine_tune, machine
-from engine.worker.reporter import AGAIN, Reporter, RunCancelled
+from engine.worker.reporter import Reporter, RunCancelled
 from engine.worker.summaries import Summaries
 from engine.worker.tuned import Tuned
 
@@ -110,6 +110,7 @@ class Lane(object):
             batch = slice(start, start + self.spec.batch_size)
             numbers = order[batch]
             loss, correct = self.tuned.learn(self._parts(numbers, mirrored[batch]), len(numbers))
+            self.memory.check()
             losses += loss * len(numbers)
             right += correct
             if time.time() - told > REPORT_SECONDS:
@@ -235,11 +236,7 @@ def main(arguments):
         try:
             learn(spec, blocks, at_once, before, folder, report)
         except Exception as error:
-            if not children.is_want_of_memory(error):
-                raise
-            # The process is not to be trusted any more; nothing of it is kept.
-            print("{}: {}".format(type(error).__name__, str(error).splitlines()[0]), file=sys.stderr, flush=True)
-            os._exit(AGAIN)
+            children.end_for_want_of_memory(error)
 
     return fine_tune.main(RunFolder(arguments[0]), story)
 
