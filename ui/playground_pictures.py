@@ -259,7 +259,13 @@ def _photos(model: Model) -> Chosen:
         sets = {model.run: "What this run learned from"} | sets
     if not sets:
         return Chosen(fault="There are no photos on this machine yet. Add some on the page Retraining, or upload one.")
-    asked = st.query_params.get("sample", "").split("/")
+    asked, fault = st.query_params.get("sample", "").split("/"), ""
+    if asked != [""]:
+        try:
+            samples.find(settings, "/".join(asked))
+            sets = {asked[0]: "What another run learned from"} | sets  # where it is none of these
+        except PhotosError as error:
+            fault = str(error)  # and below is what can be chosen in its place
     if len(asked) != 3 or asked[0] not in sets:
         asked = [next(iter(sets)), "", ""]
     name = _pick("Photos of", list(sets), asked[0], "photo_set", lambda key: sets[key])
@@ -278,6 +284,8 @@ def _photos(model: Model) -> Chosen:
     if not files:
         return Chosen(fault=f"No photo of {photos.label(folder)} is in that split. Choose another split.")
     file = _pick("Photo", files, asked[2], "photo_file")
+    if fault:
+        return Chosen(fault=fault)
     key = f"{name}/{folder}/{file}"
     sample = samples.find(settings, key)
     _name_in_address(key)
@@ -288,7 +296,7 @@ def _pick(label: str, options: list[str], default: str, key: str, words: Callabl
     """A select box that keeps what was chosen for as long as it is offered."""
     if st.session_state.get(key) not in options:
         st.session_state[key] = default if default in options else options[0]
-    return st.selectbox(label, options, format_func=words, key=key, persist_state="session")
+    return st.selectbox(label, options, format_func=words, key=key, on_change=_leave_sample, persist_state="session")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -116,6 +116,10 @@ def test_a_model_that_is_gone_is_said_and_another_one_answers(visit, model):
 @pytest.mark.parametrize("sample", ["nobody/red/000.jpg", "lamps/red/999.jpg", "lamps/../../secret.jpg"])
 def test_a_picture_that_is_gone_leaves_the_page_usable(visit, sample):
     app = visit(model="mobilenet_v2", sample=sample)
+    assert "There is no picture" in app.error[0].value
+    app.selectbox(key="photo_file").select_index(1).run()
+    assert not app.error
+    assert answered(app)
     app.button_group(key="picture_source").set_value("Samples").run()
     app.button_group(key="sample").set_value("grace_hopper").run()
     assert answered(app).startswith("Military uniform ")
@@ -271,3 +275,16 @@ def test_a_file_that_is_no_model_is_refused_with_a_sentence(visit):
     button(app, "Check and add").click().run()
     assert not app.exception
     assert app.error[0].value.startswith("**mine.pb was not added.**")
+
+
+def test_without_the_sample_photo_it_is_offered_to_fetch(visit, real_home, tmp_path, monkeypatch):
+    home = LabHome(str(tmp_path / "other"))
+    for name in ("mobilenet_v2", "imagenet_names", "derived"):
+        os.makedirs(home.assets, exist_ok=True)
+        os.symlink(Path(real_home.assets, name), Path(home.assets, name))
+    monkeypatch.setenv("LAB_HOME", home.path)
+    app = visit(sample="grace_hopper")
+    assert not app.error
+    assert "A sample photo, Grace Hopper, is not on this machine yet." in texts(app)
+    assert button(app, "Fetch 6.0 MB")
+    lab._classifier(home.path, sys.executable).close()
