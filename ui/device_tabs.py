@@ -81,35 +81,33 @@ def processor() -> str:
 
 @st.cache_data(show_spinner=False, ttl=3600)
 def _worker_python(path: str) -> environment.WorkerPython:
-    """`path` is the key: another interpreter is asked anew."""
-    return environment.worker_python(lab.load_settings())
-
-
-@st.cache_resource
-def _answers() -> dict[str, environment.Found | EngineError]:
-    """What TensorFlow answered, by the workers' Python: the same for all visitors."""
-    return {}
+    return environment.worker_python(path)
 
 
 def _tensorflow() -> None:
-    python = lab.load_settings().worker_python
-    if st.button("Ask TensorFlow for a GPU", key="ask_tensorflow", icon=":material/search:"):
-        with st.spinner("TensorFlow is being loaded"):
-            try:
-                _answers()[python] = environment.find_gpu(lab.load_settings())
-            except EngineError as error:
-                _answers()[python] = error
-    answer = _answers().get(python)
-    if answer is None:
-        st.caption("Loads TensorFlow in a process of its own, for some seconds and 600 MB of memory.")
-    elif isinstance(answer, EngineError):
-        st.error(f"**TensorFlow did not answer.** {answer}", icon=":material/error:")
-    elif answer.gpus:
-        st.success(f"**TensorFlow {answer.tensorflow} computes on {', '.join(answer.gpus)}.**", icon=":material/check:")
+    """What TensorFlow itself finds: it is loaded for that, so only when somebody asks."""
+    if not st.session_state.get("_tensorflow_asked"):
+        if not st.button("Ask TensorFlow for a GPU", key="ask_tensorflow", icon=":material/search:"):
+            st.caption("Loads TensorFlow in a process of its own, for some seconds and 600 MB of memory.")
+            return
+        st.session_state["_tensorflow_asked"] = True
+    st.fragment(_answer, run_every=0.5 if lab.devices() is None else None)()
+
+
+def _answer() -> None:
+    found = lab.devices()
+    if found is None:
+        st.caption("TensorFlow is being loaded.")
+        st.session_state["_tensorflow_awaited"] = True
+        return
+    if st.session_state.pop("_tensorflow_awaited", False):
+        st.rerun()  # nothing more is waited for
+    if found.gpus:
+        names = ", ".join(f"{gpu.name} with {size(gpu.memory_bytes)}" for gpu in found.gpus)
+        st.success(f"**TensorFlow {found.tensorflow} finds {names}.**", icon=":material/check:")
     else:
-        st.info(f"**Runs use the CPU.** {answer.why_not}", icon=":material/info:")
-        if answer.said:
-            st.code("\n".join(answer.said), language=None, wrap_lines=True)
+        st.info("**Runs use the CPU.** No GPU was found, because:", icon=":material/info:")
+        st.code(found.why_no_gpu, language=None, wrap_lines=True)
 
 
 @st.cache_resource
