@@ -96,11 +96,12 @@ def _leave_sample() -> None:
     st.session_state["_source_of"] = ""
 
 
-def _name_in_address(sample: str) -> None:
-    """The page's address says which picture is shown; a link to it shows the same."""
+def _name_in_address(sample: str, model: Model) -> None:
+    """The page's address says which picture is shown, and to which model; a link to it shows the same."""
     st.session_state["_source_of"] = sample
     if st.query_params.get("sample", "") != sample:
-        st.query_params["sample"] = sample
+        # At once, so that going back is one step.
+        st.query_params.update({"sample": sample} | ({} if "model" in st.query_params else {"model": model.key}))
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def _samples(model: Model) -> Chosen:
     if key is None:
         _leave_sample()
         return Chosen(to_fetch=to_fetch)
-    _name_in_address(key)
+    _name_in_address(key, model)
     return Chosen(_of_sample(here[key]))
 
 
@@ -166,7 +167,7 @@ def _digit_samples(model: Model) -> Chosen:
     if key is None:
         _leave_sample()
         return Chosen()
-    _name_in_address(key)
+    _name_in_address(key, model)
     number = int(key.rpartition("/")[2])
     label, data = shown[number]
     words = f"Test picture {number:,}"
@@ -288,7 +289,7 @@ def _photos(model: Model) -> Chosen:
         return Chosen(fault=fault)
     key = f"{name}/{folder}/{file}"
     sample = samples.find(settings, key)
-    _name_in_address(key)
+    _name_in_address(key, model)
     return Chosen(_of_sample(sample))
 
 

@@ -87,6 +87,7 @@ def test_a_sample_is_answered_at_once_and_its_link_shows_the_same(visit):
     app.button_group(key="sample").set_value("grace_hopper").run()
     assert answered(app).startswith("Military uniform ")
     assert app.query_params["sample"] in ("grace_hopper", ["grace_hopper"])
+    assert app.query_params["model"] in ("mobilenet_v2", ["mobilenet_v2"])
     assert "public domain" in texts(app)
     assert re.search(r"Evaluation time \(1-image\): \d+\.\d{3}s", texts(app))
     again = visit(model="mobilenet_v2", sample="grace_hopper")
