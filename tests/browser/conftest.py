@@ -112,6 +112,8 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     comparison = specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU)
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
     runs["compared"] = queue.start(comparison)
+    runs["tuned"] = queue.start(specs.DEFAULT_FINE_TUNE, photos.split(photos.scan(root, "Lamps"), 10, 20))
+    runs["sizes"] = queue.start(specs.DEFAULT_BATCH_SIZE)
     many = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
     runs["pictures"] = queue.start(many, photos.list_pictures(root, "Lamps").dataset)
     wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)
