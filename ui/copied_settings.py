@@ -13,7 +13,19 @@ from engine.errors import SpecError
 from engine.words import join
 from ui import lab, mnist_form, parts, retraining_form
 
-UNTOUCHED = ("bottleneck_dir", "summaries_dir", "intermediate_store_frequency", "final_tensor_name")  # by any form
+# Of a retraining run: what widgets of the form are named after.
+WIDGETS = (
+    "steps",
+    *specs.DISTORTIONS,
+    "train_batch_size",
+    "validation_batch_size",
+    "test_batch_size",
+    "validation_percentage",
+    "testing_percentage",
+    "eval_step_interval",
+    "seed",
+)
+PLACED = (*WIDGETS, "backbone", "learning_rates", "device", "group")  # a group is no setting: it was run together
 
 
 def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
@@ -29,7 +41,7 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
     else:
         missing = _fill_retraining(run)
     note = f"Filled in with the settings of {run.title}."
-    st.session_state["_copied_from"] = " ".join([note, *missing])
+    st.session_state["_copied_from"] = parts.plain(" ".join([note, *missing]))
     if device.has_gpu():
         st.session_state["device"] = run.spec.device
     elif run.spec.device == specs.GPU:
@@ -54,21 +66,12 @@ def _fill_retraining(run: runs.Run) -> list[str]:
             state[f"learning_rate_{lane}"] = rate
     rates = (*parts.copied("rates"), *spec.learning_rates)  # an earlier copy may still be in the other mode's sliders
     state["_copied"] = state.get("_copied", {}) | {"rates": rates, "steps": (spec.steps,)}
-    for name in (
-        "steps",
-        *specs.DISTORTIONS,
-        "train_batch_size",
-        "validation_batch_size",
-        "test_batch_size",
-        "validation_percentage",
-        "testing_percentage",
-        "eval_step_interval",
-        "seed",
-    ):
+    for name in WIDGETS:
         state[name] = getattr(spec, name)
-    left_out = [name for name in UNTOUCHED if getattr(spec, name) != getattr(specs.DEFAULT_RETRAIN, name)]
+    usual = specs.DEFAULT_RETRAIN._asdict()
+    left_out = [name for name, value in spec._asdict().items() if name not in PLACED and value != usual[name]]
     if left_out:
-        missing.append(f"The command line alone takes {join(left_out)}: left out.")
+        missing.append(f"The form has no place for {join(left_out)}: left out.")
     return missing
 
 

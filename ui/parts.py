@@ -1,5 +1,6 @@
 """Small parts that forms and results of every kind of run are made of."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,6 +17,11 @@ from ui import charts, lab
 
 INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
+
+
+def plain(text: str) -> str:
+    """Titles, folders and addresses as they are written, whatever they mean in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>$~:#|!])", r"\\\1", text)
 
 
 def choice(label: str, options: Sequence[str], key: str, default: str = "") -> str:

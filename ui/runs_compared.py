@@ -2,7 +2,6 @@
 
 import base64
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,7 +30,7 @@ def show(asked: str) -> None:
         return
     sides = runs_compared.sides(found)
     said = runs_compared.verdict(sides)
-    st.markdown(f"**{_plain(said.conclusion)}** {_plain(said.reasons)}")
+    st.markdown(f"**{parts.plain(said.conclusion)}** {parts.plain(said.reasons)}")
     _curves(sides)
     parts.tabs(
         {
@@ -53,7 +52,7 @@ def _found(ids: Sequence[str]) -> list[runs.Run]:
             missing.append(run_id)
     if missing:
         st.error(
-            f"There {'is no run' if len(missing) == 1 else 'are no runs'} {_plain(join(missing))}. "
+            f"There {'is no run' if len(missing) == 1 else 'are no runs'} {parts.plain(join(missing))}. "
             f"{'It' if len(missing) == 1 else 'They'} may have been deleted; the others are shown.",
             icon=":material/error:",
         )
@@ -108,7 +107,7 @@ def _curves(sides: Sequence[Side]) -> None:
         _chart(group, drawn, names, split, measure, axis)
         alone = [side.name for side in group if (side.lane, charts.VALIDATION) not in side.run.story.curves]
         if alone and drawn and split == charts.VALIDATION:
-            st.caption(f"Training in place of validation, for which they hold nothing out: {_plain(join(alone))}.")
+            st.caption(f"Training in place of validation, for which they hold nothing out: {parts.plain(join(alone))}.")
 
 
 def _chart(
@@ -116,7 +115,7 @@ def _chart(
 ) -> None:
     without = [side.name for side in group if side.name not in [line.name for line in drawn]]
     if without:
-        st.caption(f"{_plain(join(without))}: no {split} curve of that.")
+        st.caption(f"{parts.plain(join(without))}: no {split} curve of that.")
     if not drawn:
         return
     in_epochs = group[0].run.is_fine_tune and axis == charts.STEPS
@@ -202,12 +201,12 @@ def _stages(sides: Sequence[Side]) -> None:
         return
     chart = charts.stage_bars(shown, lab.is_dark(), lab.is_phone())
     st.vega_lite_chart(chart, width="stretch", key="compared_stages", alt=charts.stages_in_words(shown))
-    inside = [f"{_plain(bar.name)}: {bar.inside}" for bar in shown if bar.inside]
+    inside = [f"{parts.plain(bar.name)}: {bar.inside}" for bar in shown if bar.inside]
     if inside:
         st.caption(f"{parts.INSIDE}. {'; '.join(inside)}.")
     without = [side.name for side, bar in zip(sides, bars, strict=True) if not bar.stages]
     if without:
-        st.caption(f"Without stages: {_plain(join(without))}.")
+        st.caption(f"Without stages: {parts.plain(join(without))}.")
 
 
 def _settings(sides: Sequence[Side]) -> None:
@@ -235,7 +234,7 @@ def _settings(sides: Sequence[Side]) -> None:
     if alike:
         st.markdown(f"**{count(len(alike), 'setting')} the same in all**")
         parts.settings_table(
-            [{"Setting": setting.name, "Value": _plain(setting.values[0] or "–")} for setting in alike]
+            [{"Setting": setting.name, "Value": parts.plain(setting.values[0] or "–")} for setting in alike]
         )
 
 
@@ -253,8 +252,3 @@ def _settings_of(run: runs.Run) -> dict[str, str]:
 def _marked(value: str | None, first: str | None) -> str:
     words = "–" if value is None else value
     return words if value == first else f"≠ {words}"
-
-
-def _plain(text: str) -> str:
-    """Titles, folders and addresses as they are written, whatever they mean in Markdown."""
-    return re.sub(r"([\\`*_\[\]<>$~:#|!])", r"\\\1", text)

@@ -135,3 +135,10 @@ def test_a_run_deleted_while_it_is_chosen_and_a_damaged_one_disturb_nothing(visi
     button(app, "Delete").click().run()
     app.button(key="delete_confirmed").click().run()
     assert list_runs(home) == []
+
+
+def test_what_the_form_has_no_place_for_is_said(visit, start):
+    start(SINGLE._replace(threads=1, final_tensor_name="answer"))
+    app = choose(visit("runs"), 1, 0)
+    button(app, "Copy settings").click().run()
+    assert r"The form has no place for final\_tensor\_name and threads\: left out." in texts(app)
