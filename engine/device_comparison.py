@@ -133,18 +133,18 @@ def _parts(slow: Half, fast: Half) -> str:
     if not (slow.bottleneck_seconds and fast.bottleneck_seconds):
         return ""
     backbone = slow.bottleneck_seconds / fast.bottleneck_seconds
-    said = f"Backbone features {_gain(backbone, 'gain', 'lose')}"
+    said = f"Backbone features {_gain(backbone, 'gain', 'are')}"
     if slow.training_seconds and fast.training_seconds:
         layer = slow.training_seconds / fast.training_seconds
         because = ", because it is tiny" if layer < backbone else ""
-        said += f"; training the last layer {_gain(layer, 'gains', 'loses')}{because}"
+        said += f"; training the last layer {_gain(layer, 'gains', 'is')}{because}"
     return f"{said}."
 
 
-def _gain(ratio: float, gain: str, lose: str) -> str:
+def _gain(ratio: float, gain: str, be: str) -> str:
     if 1 / LEVEL < ratio < LEVEL:
         return f"{gain} nothing"
-    return f"{gain} {ratio:.1f}×" if ratio > 1 else f"{lose} {1 / ratio:.1f}×"
+    return f"{gain} {ratio:.1f}×" if ratio > 1 else f"{be} {1 / ratio:.1f}× slower"
 
 
 def _so_far(found: Sequence[Half]) -> str:

@@ -8,6 +8,7 @@ from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
+from engine.words import count, duration, size
 
 SAMPLE = 24  # photos
 PATIENCE = 300.0  # seconds: the first time, the backbone is converted, and every photo is read
@@ -35,6 +36,17 @@ def predict(home: LabHome, worker_python: str, spec: specs.RetrainSpec, dataset:
     if "error" in said:
         raise EngineError(said["error"])
     return events.Predicted(t=time.time(), **said)
+
+
+def in_words(told: events.Predicted, photos: int) -> str:
+    """ "About 12 s for bottlenecks, predicted from 24 photos; 3.2 MB of disk, 0.9 GB of memory." """
+    if not told.photos:
+        said = f"No time for bottlenecks: those of all {count(photos, 'photo')} are kept"
+    else:
+        said = f"About {duration(told.seconds)} for bottlenecks, predicted from {count(told.measured, 'photo')}"
+        if told.photos < photos:
+            said += f": {told.photos:,} of {photos:,} are still to compute"
+    return f"{said}; {size(told.disk_bytes)} of disk, {size(told.memory_bytes)} of memory."
 
 
 def error(told: events.Predicted, seconds: float, computed: int) -> float | None:

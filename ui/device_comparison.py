@@ -80,7 +80,9 @@ def _draw(halves: Sequence[Half]) -> None:
         st.vega_lite_chart(chart, width="stretch", key="compared_stages", alt=charts.stages_in_words(bars))
     _curves(halves)
     _table(halves)
-    st.caption(WITHOUT_CACHE)
+    found = lab.devices()
+    why = f" No GPU was found. {found.why_no_gpu}" if found and not found.gpus else ""
+    st.caption(WITHOUT_CACHE + why)
 
 
 def _cards(halves: Sequence[Half]) -> None:

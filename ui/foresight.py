@@ -6,7 +6,7 @@ from engine import prediction, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.errors import EngineError
-from engine.words import count, duration, short_duration, size
+from engine.words import count, short_duration, size
 from ui import lab
 
 
@@ -30,7 +30,7 @@ def ask(spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted | None:
             st.markdown(f":small[:red[{error}]]")
             return None
         st.session_state["_predicted"] = {key: told}
-    st.caption(in_words(told, len(dataset.photos)))
+    st.caption(prediction.in_words(told, len(dataset.photos)))
     if any(row.state == events.RUNNING for row in lab.rows()):
         st.caption("A run works meanwhile, so that time may be too long.")
     return told
@@ -39,17 +39,6 @@ def ask(spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted | None:
 def forget() -> None:
     """What was measured no longer holds once a run has kept bottlenecks."""
     st.session_state.pop("_predicted", None)
-
-
-def in_words(told: events.Predicted, photos: int) -> str:
-    """ "About 12 s for bottlenecks, predicted from 24 photos; 3.2 MB of disk, 0.9 GB of memory." """
-    if not told.photos:
-        time = f"No time for bottlenecks: those of all {count(photos, 'photo')} are kept"
-    else:
-        time = f"About {duration(told.seconds)} for bottlenecks, predicted from {count(told.measured, 'photo')}"
-        if told.photos < photos:
-            time += f": {told.photos:,} of {photos:,} are still to compute"
-    return f"{time}; {size(told.disk_bytes)} of disk, {size(told.memory_bytes)} of memory."
 
 
 def rows(run: runs.Run) -> list[dict[str, str]]:

@@ -81,6 +81,12 @@ def test_a_gpu_that_does_not_help_is_said_too(half):
     )
 
 
+def test_what_gets_slower_on_the_faster_one_is_said(half):
+    assert said(half(1, 10, 5, 1, 3, device="gpu"), half(1, 13, 1, 1, 1)) == (
+        "CPU is 1.2× faster end to end. Backbone features are 1.3× slower; training the last layer gains 5.0×."
+    )
+
+
 def test_threads_are_compared_as_devices_are(half):
     assert said(half(1, 40, 5, 1, 3, threads=1), half(1, 10, 5, 1, 3, threads=4)).startswith(
         "4 threads are 2.5× faster end to end. Backbone features gain 4.0×; training the last layer gains nothing"
@@ -169,6 +175,17 @@ def test_the_command_line_lists_devices_and_refuses_a_gpu_where_there_is_none(tm
     assert refused.returncode == 2
     assert "There is no GPU for this run. CUDA_VISIBLE_DEVICES=-1 hides every GPU." in refused.stderr
     assert not os.path.exists(tmp_path / "lab" / "runs")
+
+
+def test_a_prediction_in_words():
+    told = events.Predicted(1.0, 12.3, 480, 24, 28_900_000, 1_095_000_000)
+    assert prediction.in_words(told, 600) == (
+        "About 12 s for bottlenecks, predicted from 24 photos: 480 of 600 are still to compute; "
+        "28.9 MB of disk, 1.1 GB of memory."
+    )
+    assert prediction.in_words(told._replace(photos=0), 600).startswith(
+        "No time for bottlenecks: those of all 600 photos are kept; 28.9 MB"
+    )
 
 
 def test_a_prediction_is_judged_only_where_it_foresaw_the_same_photos():
