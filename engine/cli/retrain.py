@@ -7,6 +7,7 @@ they were typed. Where it wrote to the system's temporary folder, the run's own 
 import argparse
 import os.path
 import sys
+from typing import TYPE_CHECKING
 
 from engine import settings
 from engine.cli import retrain_files, retrain_lines
@@ -14,8 +15,11 @@ from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import fetch_backbone, scan
 from engine.cli.progress import progress_bar
-from engine.contract import catalog, specs
+from engine.contract import catalog, events, specs
 from engine.errors import AssetError, PhotosError, SpecError
+
+if TYPE_CHECKING:
+    from engine.contract.dataset import Dataset
 
 ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.DEFAULT_RETRAIN's
 LEARNING_RATES = (0.01,)
@@ -69,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=specs.DEVICES, default=default.device)
     add("--threads", type=int, default=default.threads, help="cores that the run may use; 0, the default: every one")
     add("--no_cache", action="store_true", help="neither read nor keep bottlenecks, so that their time is measured")
+    add("--predict", action="store_true", help="measure a few photos first, and say what the run is going to take")
     add("--seed", type=int, default=default.seed)
     add(
         "--split_key",
@@ -102,16 +107,26 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
         print(remark, file=sys.stderr)
     row = _fetch(options, lab, known) if known else _add_module(options, lab)
     lines = retrain_lines.Lines(options.image_dir, options.print_misclassified_test_images)
+    spec = spec._replace(backbone=row.name)
     return carry_out(
         options,
         lab,
-        spec._replace(backbone=row.name),
+        spec,
         dataset,
+        predicted=_predict(lab, spec, dataset) if options.predict else None,
         report=retrain_lines.report,
         new_lines=lines.new,
         last_lines=lines.last,
         finish=lambda run: retrain_files.copy(run.folder, options),
     )
+
+
+def _predict(lab: settings.Settings, spec: specs.RetrainSpec, dataset: "Dataset") -> events.Predicted:
+    from engine import prediction
+
+    told = prediction.predict(lab.home, lab.worker_python, spec, dataset)
+    print(prediction.in_words(told, len(dataset.photos)), file=sys.stderr)
+    return told
 
 
 def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:

@@ -148,7 +148,8 @@ def tensorflow_device():
 def choose_device(device):
     # type: (str) -> None
     """What TensorFlow may see is settled before it is imported and cannot be changed afterwards."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # On a GPU its loader shall say in the log what it looked for.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if device == specs.GPU else "2")
     # The race's matrices are small: a second BLAS thread saves little on an idle machine, and on a busy one the threads
     # wait for each other five times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
