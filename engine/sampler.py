@@ -204,6 +204,7 @@ class Tegrastats:
             now = time.monotonic()
         assert self._process is not None
         if (code := self._process.poll()) is not None:
+            self._listener.join(0.5)  # it may still be reading the last words
             words = f" Its last words: {self._nonsense[:200]}." if self._nonsense else ""
             self._give_up(f"tegrastats ended by itself with exit code {code}.{words}")
             return None
@@ -240,7 +241,8 @@ class Tegrastats:
             self._give_up(f"{self.program} cannot be started: {reason}.")
             return False
         self._heard = time.monotonic()
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+        self._listener.start()
         return True
 
     def _give_up(self, trouble: str) -> None:

@@ -12,6 +12,8 @@ from engine.words import duration
 from ui import charts, device_charts, device_tabs, lab
 from ui.device_charts import Band
 
+LAST_SECONDS = 60.0  # of a run that failed, whose memory is shown
+
 
 def show(run: runs.Run) -> None:
     readings = device_tabs.run_readings(run.id)
@@ -50,6 +52,26 @@ def show(run: runs.Run) -> None:
         f"The whole machine over {duration(ended - began)}, read about once a second, other programs included. "
         "Shaded: the run's stages."
     )
+
+
+def show_memory(run: runs.Run) -> None:
+    """The memory in the last minute of a run that ran out of it or died without a word; nothing without readings."""
+    error, stages = run.story.error, run.story.stages
+    if not stages or not (run.state == events.LOST or (error and error.code == "out_of_memory")):
+        return
+    ended = run.story.last_t
+    axis = device_charts.of_a_run(max(stages[0].began, ended - LAST_SECONDS), ended + 1)
+    during = [each for each in device_tabs.run_readings(run.id) if axis.origin <= each.t <= axis.origin + axis.high]
+    memory = next((sensor for sensor in device_charts.present(during) if sensor.name == "memory"), None)
+    if memory is None or len(during) < 2:
+        return
+    bands = [Band(stage.name, run.title, stage.began, stage.ended or ended) for stage in stages]
+    chart = device_charts.strip(memory, during, bands, axis, lab.is_dark(), first=True, last=True)
+    most = memory.words(max(memory.value(reading) or 0.0 for reading in during))
+    st.caption(
+        f"Memory of the machine up to the end, {device_charts.caption(memory, during[-1], 0, '')}; most was {most}"
+    )
+    st.vega_lite_chart(chart, width="stretch", key="memory_of_failure", alt=f"Memory up to the end, at most {most}.")
 
 
 def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:

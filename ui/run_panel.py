@@ -16,6 +16,7 @@ from ui import (
     fine_tuning_results,
     imported_results,
     lab,
+    machine_tab,
     many_pictures,
     mnist_results,
     parts,
@@ -268,6 +269,7 @@ def _ending(run: runs.Run) -> None:
         else:
             st.error("**The run failed and did not say why.** Its log has the last lines.", icon=":material/error:")
         _again(run, "primary")
+        machine_tab.show_memory(run)
         if tail := run.log_tail(12):
             st.code(tail, language=None, wrap_lines=True)
     elif run.state == events.LOST:
@@ -277,6 +279,7 @@ def _ending(run: runs.Run) -> None:
             icon=":material/error:",
         )
         _again(run, "primary")
+        machine_tab.show_memory(run)
         if tail := run.log_tail(12):
             st.code(tail, language=None, wrap_lines=True)
     elif run.state == events.CANCELLED:

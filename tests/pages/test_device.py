@@ -133,6 +133,17 @@ def test_a_worker_that_cannot_be_asked_is_said(visit, monkeypatch):
     assert sentence in answer_of_tensorflow(app)
 
 
+def test_a_run_out_of_memory_shows_the_memory_of_its_last_minute(visit, home):
+    run = finished(home, start(visit, home, seed=901))
+    ended = run.story.last_t
+    with open(run.folder.device, "w") as file:
+        moments = [run.story.stages[0].began + part / 20 * (ended - run.story.stages[0].began) for part in range(21)]
+        file.writelines(encode(Reading(t, 50.0, memory_used=7.9e9, memory_total=8e9)) for t in moments)
+    app = visit("retraining", run=run.id)
+    assert "Memory of the machine up to the end, of 8.0 GB; most was 7.9 GB" in texts(app)
+    assert charts(app)["Memory"]["points"][-1]["y"] == 7.9
+
+
 def test_a_copied_folder_still_shows_what_the_machine_did(visit, home, tmp_path, monkeypatch):
     run = finished(home, start(visit, home))
     app = tab(visit("retraining", run=run.id), "Machine", "run_tabs")
