@@ -312,8 +312,8 @@ class Run:
     def seconds_left(self) -> float | None:
         """Of training in a comparison: each network's steps left, at its own pace; None where a pace is not known."""
         story, left = self.story, 0.0
-        if not story.lanes_started or story.stages[-1].name != events.TRAINING:
-            return None
+        if not story.lanes_started or story.stages[-1].name != events.TRAINING or self.is_fine_tune:
+            return None  # depths begin one after the other: those that have not begun would be missing
         for lane, started in story.lanes_started.items():
             curve = story.curves.get((lane, "training"), Curve())
             if lane in story.lanes_ended:
