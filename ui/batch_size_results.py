@@ -5,7 +5,7 @@ import streamlit as st
 from engine import batch_sizes, runs
 from engine.contract import specs
 from engine.words import count, many, size
-from ui import fine_tuning_charts, lab, parts
+from ui import fine_tuning_charts, lab, machine_tab, parts
 
 CONTENTS = CONTENTS_CANCELLED = ""  # there is nothing to download
 LOST = "The sizes that were tried are below."
@@ -35,6 +35,7 @@ def show(run: runs.Run) -> None:
     parts.tabs(
         {
             "Results": lambda: _results(run),
+            "Machine": lambda: machine_tab.show(run),
             "Settings": lambda: _settings(run),
             "Log": lambda: parts.log(run),
         },

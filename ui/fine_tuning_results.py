@@ -10,7 +10,7 @@ from engine.curves import percent
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
 from engine.words import count, duration, many, short_duration, size
-from ui import charts, fine_tuning_charts, lab, parts, tensorboard_panel
+from ui import charts, fine_tuning_charts, lab, machine_tab, parts, tensorboard_panel
 
 CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "The weights of the depths that were finished, and the labels, as one zip"
@@ -32,6 +32,7 @@ def show(run: runs.Run) -> None:
         {
             "Results": lambda: _results(run, rows),
             "Confusion": lambda: _confusion(run, rows),
+            "Machine": lambda: machine_tab.show(run),
             "TensorBoard": lambda: tensorboard_panel.show(run),
             "Settings": lambda: _settings(run),
             "Log": lambda: parts.log(run),

@@ -75,9 +75,9 @@ def show_memory(run: runs.Run) -> None:
 
 
 def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:
-    """Validation accuracy in the machine's time; networks count only the seconds spent on each, so theirs has none."""
+    """Validation accuracy in the machine's time; not of networks and depths, which count the seconds spent on each alone."""
     training = next((stage for stage in run.story.stages if stage.name == events.TRAINING), None)
-    if run.is_mnist or training is None:
+    if run.is_mnist or run.is_fine_tune or training is None:
         return False
     lines = charts.lines(run.story, run.titles, charts.VALIDATION, charts.ACCURACY, charts.SECONDS, 0.9)
     if not lines:

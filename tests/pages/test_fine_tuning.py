@@ -1,6 +1,7 @@
 import pytest
 
 from engine.contract import specs
+from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
 
@@ -97,6 +98,8 @@ def test_settings_of_both_kinds_are_copied_into_their_forms(visit, home):
     app.select_slider(key="batch_largest").set_value(8).run()
     button(app, "Try batch sizes").click().run()
     finished(home)
+    compared = visit("runs", compare=",".join(run.id for run in list_runs(home)))
+    assert "These runs are of different kinds" in texts(compared)
     for row, title in enumerate(("Batch size", "Lamps")):
         app = visit("runs")
         app.session_state["runs_table_1"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
