@@ -1,15 +1,19 @@
 """What unfreezing changed, and which batch size to take."""
 
 import itertools
+import json
 import time
 
 import numpy as np
 import pytest
 
 from engine import batch_sizes, fine_tuning
+from engine.cli import main
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
+from tests.photo_folders import draw_photos
+from tests.weights import pretend
 
 
 def test_a_change_and_its_interval_come_from_the_photos_on_which_the_lanes_differ():
@@ -176,3 +180,36 @@ def test_the_usual_settings_are_without_fault_and_come_back_from_their_file(spec
     assert specs.faults(spec) == []
     specs.write(str(tmp_path / "spec.json"), spec)
     assert specs.read(str(tmp_path / "spec.json")) == spec
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch, capsys):
+    """A command with --json, carried out by a worker that has no TensorFlow: its exit code and its answer."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "lab"))
+    monkeypatch.setenv("FAKE_SECONDS", "0.2")
+    pretend(LabHome(str(tmp_path / "lab")), "mobilenet_v2")
+
+    def engine(*arguments):
+        code = main([*arguments, "--json"], "tests.fakes.fake_worker")
+        return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return engine
+
+
+def test_depths_are_told_on_the_command_line(engine, tmp_path):
+    photos = str(draw_photos(tmp_path / "lamps"))
+    code, told = engine("fine_tune", "--image_dir", photos, "--blocks", "0,all", "--epochs", "2")
+    assert (code, told["state"]) == (0, "done")
+    assert [depth["blocks"] for depth in told["depths"]] == ["Frozen", "All blocks"]
+    assert told["depths"][0]["change"] is None
+    low, high = told["depths"][1]["change"][1:]
+    assert low < told["depths"][1]["change"][0] < high
+    assert told["verdict"].startswith("Unfreezing all blocks changed accuracy by +")
+    code, told = engine("fine_tune", "--image_dir", photos, "--blocks", "0,99")
+    assert (code, told["error"]) == (2, "Number of blocks that learn is 99; choose 0 to 16 or -1 for all.")
+
+
+def test_batch_sizes_are_told_on_the_command_line(engine):
+    code, told = engine("batch_size", "--largest", "32", "--memory_limit", "2000")
+    assert (code, told["state"], told["largest"], told["recommended"]) == (0, "done", 16, 4)
+    assert [each["batch_size"] for each in told["tried"] if not each["fits"]] == [32]
