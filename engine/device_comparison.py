@@ -136,7 +136,7 @@ def _parts(slow: Half, fast: Half) -> str:
     said = f"Backbone features {_gain(backbone, 'gain', 'are')}"
     if slow.training_seconds and fast.training_seconds:
         layer = slow.training_seconds / fast.training_seconds
-        because = ", because it is tiny" if layer < backbone else ""
+        because = ", because it is tiny" if 1 / LEVEL < layer < backbone else ""  # no reason to be slower
         said += f"; training the last layer {_gain(layer, 'gains', 'is')}{because}"
     return f"{said}."
 

@@ -85,6 +85,9 @@ def test_what_gets_slower_on_the_faster_one_is_said(half):
     assert said(half(1, 10, 5, 1, 3, device="gpu"), half(1, 13, 1, 1, 1)) == (
         "CPU is 1.2× faster end to end. Backbone features are 1.3× slower; training the last layer gains 5.0×."
     )
+    assert said(half(1, 10, 10, 1, 3, threads=2), half(1, 20, 5, 1, 3, threads=1)).endswith(
+        "Backbone features gain 2.0×; training the last layer is 2.0× slower."
+    )
 
 
 def test_threads_are_compared_as_devices_are(half):
