@@ -34,7 +34,10 @@ def run_module(name, arguments, report):
 
     Raises RunCancelled, and RunEnded where the child failed and has said why.
     """
-    child = subprocess.Popen([sys.executable, "-m", name] + arguments)
+    # Settled before numpy is imported there: on a busy machine threads of BLAS wait for each other far longer than they
+    # work, see machine.choose_device.
+    environment = dict({"OPENBLAS_NUM_THREADS": "1"}, **os.environ)
+    child = subprocess.Popen([sys.executable, "-m", name] + arguments, env=environment)
     asked = None
     try:
         while child.poll() is None:
