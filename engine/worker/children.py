@@ -25,7 +25,9 @@ from engine.worker.reporter import (
 
 OVER = 4  # exit code of a child that took more memory than its limit, though nothing was refused
 
-KILL_SECONDS = 10  # for which a child that was asked to stop may still tidy up
+PARENT = "LAB_RUN_PROCESS"  # environment of a child: the process id of the run's own process
+
+KILL_SECONDS = 5  # for which a child that was asked to stop may still tidy up
 
 
 def run_module(name, arguments, report):
@@ -37,6 +39,7 @@ def run_module(name, arguments, report):
     # Settled before numpy is imported there: on a busy machine threads of BLAS wait for each other far longer than they
     # work, see machine.choose_device.
     environment = dict({"OPENBLAS_NUM_THREADS": "1"}, **os.environ)
+    environment[PARENT] = str(os.getpid())
     child = subprocess.Popen([sys.executable, "-m", name] + arguments, env=environment)
     asked = None
     try:
@@ -60,7 +63,8 @@ def run_module(name, arguments, report):
 def end_with_parent():
     # type: () -> None
     """From here on, in a child: nobody would hear the rest of the story once the run's own process is gone."""
-    parent = os.getppid()
+    # Not who the parent is by now: it may have died while this child was still importing.
+    parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch():
         # type: () -> None
