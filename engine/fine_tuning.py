@@ -12,7 +12,7 @@ import numpy as np
 from engine.contract import specs
 from engine.metrics import Z_95, Numbers, wilson
 from engine.runs import Run
-from engine.words import count, short_duration
+from engine.words import count, duration, short_duration
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def verdict(found: Sequence[DepthRow]) -> Verdict:
         slowest = max(compared, key=lambda row: row.epoch_seconds)
         if base.epoch_seconds > 0:
             sentences.append(
-                f"With {slowest.title.lower()} learning an epoch took {short_duration(slowest.epoch_seconds)}, "
-                f"{base.title.lower()} {short_duration(base.epoch_seconds)}."
+                f"With {slowest.title.lower()} learning an epoch took {epoch_in_words(slowest.epoch_seconds)}, "
+                f"{base.title.lower()} {epoch_in_words(base.epoch_seconds)}."
             )
     return Verdict(_changed(first), " ".join(sentences))
 
@@ -169,3 +169,8 @@ def _changed(row: DepthRow) -> str:
 
 def _in_sentence(row: DepthRow) -> str:
     return row.title.lower() if row.title == "All blocks" else f"the {row.title.lower()}"
+
+
+def epoch_in_words(seconds: float) -> str:
+    """22 ms, 2.6 s, 1m 04s: a frozen epoch is short."""
+    return duration(seconds) if seconds < 0.1 else short_duration(seconds)

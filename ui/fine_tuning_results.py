@@ -9,7 +9,7 @@ from engine.contract import events
 from engine.curves import percent
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
-from engine.words import count, duration, many, short_duration, size
+from engine.words import count, duration, many, size
 from ui import charts, fine_tuning_charts, lab, machine_tab, parts, tensorboard_panel
 
 CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
@@ -109,7 +109,7 @@ def _results(run: runs.Run, rows: Sequence[DepthRow]) -> None:
             "Validation": percent(row.validation_accuracy),
             "Parameters": many(row.parameters),
             "Peak memory": size(row.peak_memory_bytes),
-            "An epoch": short_duration(row.epoch_seconds),
+            "An epoch": fine_tuning.epoch_in_words(row.epoch_seconds),
             "At once": f"{row.at_once:,} of {row.batch_size:,}" if row.at_once < row.batch_size else f"{row.at_once:,}",
         }
         for row in rows

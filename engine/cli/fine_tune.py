@@ -105,7 +105,7 @@ def _report(run: "Run") -> dict[str, Any]:
 
 def _lines(run: "Run") -> Iterator[str]:
     from engine import fine_tuning
-    from engine.words import many, short_duration, size
+    from engine.words import many, size
 
     rows = fine_tuning.rows(run)
     width = max((len(row.title) for row in rows), default=0)
@@ -113,7 +113,7 @@ def _lines(run: "Run") -> Iterator[str]:
         yield (
             f"{row.title:{width}}  test accuracy {row.test_accuracy:.1%} ({row.test_low:.1%} to {row.test_high:.1%}, "
             f"N={row.test_n:,}), {many(row.parameters)} parameters, {size(row.peak_memory_bytes)}, "
-            f"{short_duration(row.epoch_seconds)} an epoch"
+            f"{fine_tuning.epoch_in_words(row.epoch_seconds)} an epoch"
         )
     if rows:
         found = fine_tuning.verdict(rows)
