@@ -68,6 +68,7 @@ def _results(run: runs.Run) -> None:
         for each in tried
     ]
     right = {name: st.column_config.Column(alignment="right") for name in ("Peak memory", "Speed")}
+    right["Why not"] = st.column_config.Column(width="large")
     st.dataframe(
         table, hide_index=True, height="content", placeholder="–", column_config=right, key="batch_table",
         alt="; ".join(batch_sizes.in_words(each) for each in tried) + ".",

@@ -30,7 +30,8 @@ def changes(rows: Sequence[DepthRow], dark: bool) -> Spec:
     reach = max([1.0, *(abs(each[end]) for each in values for end in ("low", "high"))]) * 1.1
     words = {"labelColor": colours.muted, "labelFontSize": LABELS, "titleColor": colours.muted}
     words |= {"titleFontSize": LABELS, "titleFontWeight": "normal"}
-    x_axis = words | {"title": "Points of accuracy", "tickCount": 7, "gridColor": colours.grid, "format": "+~g"}
+    x_axis = words | {"title": "Points of accuracy", "tickCount": 7, "gridColor": colours.grid}
+    x_axis |= {"labelExpr": "(datum.value > 0 ? '+' : '') + format(datum.value, '~g')"}
     x_axis |= {"domainColor": colours.rule, "tickColor": colours.rule}
     y_axis = words | {"title": None, "domain": False, "ticks": False, "labelPadding": 8}
     y_axis |= {"labelColor": colours.text, "labelFontSize": 12}
