@@ -33,7 +33,7 @@ test-python: chromium setup-dev  ## all tests on this Python
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
 	@$(PYTHON) tools/setup.py --worker36
-	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini tests/worker; fi
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -n 2 --dist loadfile tests/worker; fi
 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
