@@ -67,7 +67,10 @@ def test_the_saved_model_holds_constants_alone(mobilenet, tmp_path):
 def test_models_of_other_tensorflows_load_and_answer_alike():
     import tensorflow as tf
 
-    others = sorted(set(os.listdir(FOLDER) if os.path.isdir(FOLDER) else []) - {tf.__version__})
+    found = os.listdir(FOLDER) if os.path.isdir(FOLDER) else []
+    # The answers are written last: without them another interpreter is at work there just now.
+    whole = {version for version in found if os.path.exists(os.path.join(FOLDER, version, "answers.npy"))}
+    others = sorted(whole - {tf.__version__})
     if not others:
         pytest.skip("no other TensorFlow has run these tests here yet")
     for version in others:
