@@ -1,11 +1,12 @@
 PYTHON ?= python3
 PORT ?= 8501
+TESTS ?= not thorough
 PY := .venv/bin/python
 # no index address in the result, so that any mirror will do; hashes say what it must send
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format test-python test-worker36 benchmark lock setup setup-dev chromium interpreter clean
+.PHONY: help run test test-thorough lint format test-python test-worker36 benchmark lock setup setup-dev chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -21,6 +22,9 @@ test: chromium lint  ## everything: lint, types, and all tests
 	$(MAKE) --no-print-directory test-python; new=$$?; \
 	wait $$old || new=1; cat $$log; rm -f $$log; exit $$new
 
+test-thorough: chromium setup-dev interpreter  ## the whole runs that `make test` leaves out
+	$(MAKE) --no-print-directory TESTS=thorough test-python test-worker36
+
 lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -33,11 +37,11 @@ format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff format .
 
 test-python: chromium setup-dev  ## all tests on this Python
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "$(TESTS)"
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
 	@$(PYTHON) tools/setup.py --worker36
-	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini tests/worker; fi
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS)" tests/worker; fi
 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done

@@ -156,6 +156,7 @@ tf.saved_model.save(module, sys.argv[1], signatures=module.__call__)
 """
 
 
+@pytest.mark.thorough
 def test_a_module_is_added_by_its_path_after_its_size_was_asked_for_and_is_then_chosen(visit, home, tmp_path):
     subprocess.run([sys.executable, "-c", SAVE_MODULE, tmp_path / "data" / "means"], check=True, capture_output=True)
     app = choose(choose_lamps(visit("retraining")), backbone_choice.ADD)

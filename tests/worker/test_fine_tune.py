@@ -101,6 +101,7 @@ def test_two_halves_of_a_batch_teach_what_the_whole_teaches(mobilenet, pictures)
         assert np.abs(expected[name] - found[name]).max() < 1e-5, name
 
 
+@pytest.mark.thorough
 def test_a_run_whose_memory_ends_is_begun_anew_with_half_the_photos_at_once_and_says_so(home, photos):
     import tensorflow as tf
 

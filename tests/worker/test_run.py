@@ -159,6 +159,7 @@ def test_a_run_from_photos_to_files(worker, photos):
     assert eight_bit.bytes < 0.4 * exported["model.tflite"].bytes
 
 
+@pytest.mark.thorough
 def test_a_second_run_of_the_same_photos_starts_training_at_once(worker, photos):
     worker.finish(photos, learning_rates=(0.5,))
     _, code, story = worker.finish(photos, learning_rates=(0.1,))
@@ -166,6 +167,7 @@ def test_a_second_run_of_the_same_photos_starts_training_at_once(worker, photos)
     assert (only(story, events.Result)[0].cached, only(story, events.Result)[0].computed) == (36, 0)
 
 
+@pytest.mark.thorough
 def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photos):
     training = [photo.file for photo in photos.photos if photo.split == "training"]
     with open(os.path.join(photos.root, training[0]), "wb") as file:
@@ -180,6 +182,7 @@ def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photo
     assert only(story, events.Result)[0].images == 33
 
 
+@pytest.mark.thorough
 def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks(worker, photos):
     with open(worker.home.bottlenecks, "wb") as file:
         file.write(b"read by nobody")
@@ -332,6 +335,7 @@ def test_an_ordinary_kill_is_a_cancel(worker, photos):
     assert only(told(folder), events.State)[-1].state == "cancelled"
 
 
+@pytest.mark.thorough
 def test_the_second_run_waits_for_the_first_and_loads_nothing_meanwhile(worker, photos):
     first, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(first), events.Metric))
