@@ -17,7 +17,7 @@ run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port)
 	@exec $(PY) serve.py --port $(PORT)
 
 # The old interpreter's tests run beside the others, and their words come behind: much of both is waiting.
-test: chromium lint  ## everything: lint, types, and all tests
+test: chromium lint  ## lint, types and tests
 	@log=$$(mktemp); $(MAKE) --no-print-directory test-worker36 >$$log 2>&1 & old=$$!; \
 	$(MAKE) --no-print-directory test-python; new=$$?; \
 	wait $$old || new=1; cat $$log; rm -f $$log; exit $$new
