@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from engine import runs
-from engine.contract import events
+from engine.contract import events, specs
 from engine.errors import EngineError
 from engine.runs_compared import FEWEST, MOST
 from engine.words import age, count, join, size
@@ -73,7 +73,8 @@ def delete(chosen: list[lab.RunRow]) -> None:
 
 def actions_of_one(row: lab.RunRow) -> None:
     st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-    if row.kind not in (lab.PICTURES, lab.IMPORTED) and st.button("Copy settings", icon=":material/content_copy:"):
+    has_form = row.kind not in (lab.KINDS[specs.CLASSIFY], lab.KINDS[specs.IMPORTED])
+    if has_form and st.button("Copy settings", icon=":material/content_copy:"):
         try:
             page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))
         except EngineError as error:

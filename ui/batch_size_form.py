@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine.contract import specs
-from engine.errors import EngineError
-from ui import backbone_choice, fine_tuning_form, lab, parts
+from ui import backbone_choice, fine_tuning_form, parts
 
 LARGEST = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
@@ -66,9 +65,4 @@ def describe() -> None:
 
 def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
-    try:
-        st.query_params["run"] = lab.queue().start(form.spec)
-    except EngineError as error:
-        st.error(str(error), icon=":material/error:")
-    else:
-        st.rerun()
+    parts.start_run(form.spec)

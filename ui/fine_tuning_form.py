@@ -7,7 +7,6 @@ import streamlit as st
 
 from engine import assets, photos
 from engine.contract import specs
-from engine.errors import EngineError
 from engine.words import count
 from ui import backbone_choice, lab, parts, retraining_form
 
@@ -86,12 +85,7 @@ def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
     if form.photos.dataset is None:
         return  # nothing to learn from: the button was not to be pressed
-    try:
-        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset)
-    except EngineError as error:
-        st.error(str(error), icon=":material/error:")
-    else:
-        st.rerun()
+    parts.start_run(form.spec, form.photos.dataset)
 
 
 def choose_backbone() -> backbone_choice.Choice:

@@ -27,14 +27,14 @@ from engine.words import count
 CURVE_POINTS = 60  # of a row's small curve
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
-RETRAINING, COMPARISON, PICTURES, IMPORTED, FINE_TUNING, BATCH_SIZE = KINDS = (
-    "Retraining",
-    "MNIST comparison",
-    "Many pictures",
-    "Imported",
-    "Fine-tuning",
-    "Batch size",
-)
+KINDS = {  # of runs, for people
+    specs.RETRAIN: "Retraining",
+    specs.MNIST: "MNIST comparison",
+    specs.CLASSIFY: "Many pictures",
+    specs.IMPORTED: "Imported",
+    specs.FINE_TUNE: "Fine-tuning",
+    specs.BATCH_SIZE: "Batch size",
+}
 
 
 def load_settings() -> settings.Settings:
@@ -121,19 +121,6 @@ def page_of(run: runs.Run) -> str:
     return "pages/mnist.py" if run.is_mnist else "pages/retraining.py"
 
 
-def kind_of(run: runs.Run) -> str:
-    """One of KINDS."""
-    if run.is_imported:
-        return IMPORTED
-    if run.is_classify:
-        return PICTURES
-    if run.is_fine_tune:
-        return FINE_TUNING
-    if run.is_batch_size:
-        return BATCH_SIZE
-    return COMPARISON if run.is_mnist else RETRAINING
-
-
 @dataclass(frozen=True)
 class Learned:
     """One network of a comparison that was tested."""
@@ -168,7 +155,7 @@ class RunRow:
     stays: str  # what deleting it leaves
     stages: tuple[tuple[str, float, float], ...] = ()  # name, Unix seconds of its begin and its end; inf: it goes on
     # As people choose by:
-    kind: str = ""  # one of KINDS
+    kind: str = ""  # one of the words of KINDS
     data: str = ""  # photos, digits, pictures, or what was imported
     models: tuple[str, ...] = ()  # the backbone, the networks, or the model that classified
     # Of a retraining run:
@@ -295,7 +282,7 @@ def _summary(run: runs.Run) -> RunRow:
             (stage.name, stage.began, stage.ended or (math.inf if run.is_active else story.last_t))
             for stage in story.stages
         ),
-        kind=kind_of(run),
+        kind=KINDS[run.kind],
     )
     try:
         return _of_its_kind(row, run, lane, spent)

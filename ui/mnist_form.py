@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine import digits
 from engine.contract import catalog, specs
-from engine.errors import DigitsError, EngineError
+from engine.errors import DigitsError
 from engine.words import count, duration
 from ui import lab, mnist_results, network_builder, network_layers, parts
 
@@ -89,12 +89,7 @@ def images_in_words(number: int) -> str:
 
 def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
-    try:
-        st.query_params["run"] = lab.queue().start(form.spec)
-    except EngineError as error:
-        st.error(str(error), icon=":material/error:")
-    else:
-        st.rerun()
+    parts.start_run(form.spec)
 
 
 def show_chosen(form: Form) -> None:

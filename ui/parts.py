@@ -9,8 +9,9 @@ import streamlit as st
 
 from engine import assets, device, runs
 from engine.contract import events, specs
+from engine.contract.dataset import Dataset
 from engine.devices import Devices
-from engine.errors import AssetError
+from engine.errors import AssetError, EngineError
 from engine.metrics import per_class
 from engine.words import duration, short_duration, size
 from ui import charts, lab
@@ -103,6 +104,16 @@ def compared_devices() -> Devices | None:
 
 def _look_again() -> None:
     if lab.devices() is not None:
+        st.rerun()
+
+
+def start_run(spec: specs.Spec, dataset: Dataset | None = None) -> None:
+    """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
+    try:
+        st.query_params["run"] = lab.queue().start(spec, dataset)
+    except EngineError as error:
+        st.error(str(error), icon=":material/error:")
+    else:
         st.rerun()
 
 

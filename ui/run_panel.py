@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine import runs
-from engine.contract import events
+from engine.contract import events, specs
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
 from ui import (
@@ -90,16 +90,18 @@ class Kind(Protocol):
     def settings_rows(self, run: runs.Run) -> list[dict[str, str]]: ...
 
 
+KINDS: dict[str, Kind] = {
+    specs.RETRAIN: retraining_results,
+    specs.MNIST: mnist_results,
+    specs.IMPORTED: imported_results,
+    specs.CLASSIFY: many_pictures,
+    specs.FINE_TUNE: fine_tuning_results,
+    specs.BATCH_SIZE: batch_size_results,
+}
+
+
 def _kind(run: runs.Run) -> Kind:
-    if run.is_imported:
-        return imported_results
-    if run.is_classify:
-        return many_pictures
-    if run.is_fine_tune:
-        return fine_tuning_results
-    if run.is_batch_size:
-        return batch_size_results
-    return mnist_results if run.is_mnist else retraining_results
+    return KINDS[run.kind]
 
 
 def settings_rows(run: runs.Run) -> list[dict[str, str]]:

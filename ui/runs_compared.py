@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from engine import runs, runs_compared
-from engine.contract import events
+from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
 from engine.runs_compared import FEWEST, MOST, Side
@@ -79,7 +79,7 @@ def _curves(sides: Sequence[Side]) -> None:
     """A chart for each kind of run that has curves."""
     groups = [group for group in runs_compared.by_kind(sides) if group[0].run.lanes]
     if len(groups) > 1:
-        kinds = join([lab.kind_of(group[0].run) for group in groups])
+        kinds = join([lab.KINDS[group[0].run.kind] for group in groups])
         st.caption(f"Curves of different kinds are drawn apart: {kinds}. A run has the same colour everywhere.")
     names = [side.name for side in sides]
     photos = [group for group in groups if not group[0].run.is_mnist]
@@ -242,7 +242,7 @@ def _settings_of(run: runs.Run) -> dict[str, str]:
     rows = run_panel.settings_rows(run)
     if run.is_mnist:
         rows = rows + mnist_results.more_settings_rows(run)
-    elif lab.kind_of(run) == lab.RETRAINING:
+    elif run.kind == specs.RETRAIN:
         rows = rows + retraining_results.more_settings_rows(run)
     # One row for the rates of single runs and of races.
     names = {"Learning rates": "Learning rate"}

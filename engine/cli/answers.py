@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from engine.contract import events
@@ -12,6 +13,15 @@ EXIT_CODES = {events.DONE: DONE, events.FAILED: FAILED, events.LOST: FAILED, eve
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def add_action(actions: Any, name: str, command: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    """A word after the command's own; `actions` is what add_subparsers gave."""
+    one = actions.add_parser(name, help=text)
+    # Not set to False here, or `runs --json delete` would forget what was said before.
+    one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
+    one.set_defaults(command=command)
+    return one
 
 
 def print_json(value: dict[str, Any]) -> None:

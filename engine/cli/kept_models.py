@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from engine import settings
-from engine.cli.answers import DONE, add_json, print_json, said
+from engine.cli.answers import DONE, add_action, add_json, print_json, said
 from engine.errors import ModelRefused
 
 
@@ -14,29 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.set_defaults(command=_list)
     actions = parser.add_subparsers(metavar="ACTION")
-    for name, action, text in (
-        ("add", _add, "check a frozen graph, a TFLite file or a Keras archive, and keep it"),
-        ("delete", _delete, "remove a model that was added"),
-    ):
-        one = actions.add_parser(name, help=text)
-        # Not set to False here, or `models --json delete` would forget what was said before.
-        one.add_argument(
-            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout"
-        )
-        one.set_defaults(command=action)
-        if name == "delete":
-            one.add_argument("key", help="as `models` lists it: model:...")
-            continue
-        one.add_argument("file", help=".pb, .tflite or .keras; its content decides")
-        one.add_argument("--labels", help="a file with one label a line; without it, outputs get numbers")
-        one.add_argument("--title", help="its name for people; the file's by default")
-        one.add_argument("--input_layer", help="where the picture goes in; this and what follows is found if not said")
-        one.add_argument("--output_layer")
-        one.add_argument("--input_height", type=int, help="pixels")
-        one.add_argument("--input_width", type=int, help="pixels")
-        one.add_argument("--input_mean", type=float, help="subtracted from RGB 0..255")
-        one.add_argument("--input_std", type=float, help="then divided by")
-        one.add_argument("--preprocessing", choices=("pillow", "tensorflow"), help="who decodes and resizes")
+    one = add_action(actions, "add", _add, "check a frozen graph, a TFLite file or a Keras archive, and keep it")
+    one.add_argument("file", help=".pb, .tflite or .keras; its content decides")
+    one.add_argument("--labels", help="a file with one label a line; without it, outputs get numbers")
+    one.add_argument("--title", help="its name for people; the file's by default")
+    one.add_argument("--input_layer", help="where the picture goes in; this and what follows is found if not said")
+    one.add_argument("--output_layer")
+    one.add_argument("--input_height", type=int, help="pixels")
+    one.add_argument("--input_width", type=int, help="pixels")
+    one.add_argument("--input_mean", type=float, help="subtracted from RGB 0..255")
+    one.add_argument("--input_std", type=float, help="then divided by")
+    one.add_argument("--preprocessing", choices=("pillow", "tensorflow"), help="who decodes and resizes")
+    one = add_action(actions, "delete", _delete, "remove a model that was added")
+    one.add_argument("key", help="as `models` lists it: model:...")
 
 
 def _list(options: argparse.Namespace, lab: settings.Settings) -> int:

@@ -5,7 +5,7 @@ import sys
 import time
 
 from engine import settings
-from engine.cli.answers import DONE, add_json, print_json, said
+from engine.cli.answers import DONE, add_action, add_json, print_json, said
 from engine.errors import EngineError
 
 
@@ -17,13 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("delete", _delete_run, "remove a run and its files"),
         ("cancel", _cancel_run, "stop a run; what it has is kept"),
     ):
-        one = actions.add_parser(name, help=text)
-        one.add_argument("id", help="as `runs` lists it")
-        # Not set to False here, or `runs --json delete` would forget what was said before.
-        one.add_argument(
-            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout"
-        )
-        one.set_defaults(command=action)
+        add_action(actions, name, action, text).add_argument("id", help="as `runs` lists it")
 
 
 def _list_runs(options: argparse.Namespace, lab: settings.Settings) -> int:

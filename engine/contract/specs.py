@@ -175,13 +175,23 @@ DEFAULT_BATCH_SIZE = BatchSizeSpec(backbone="mobilenet_v2", blocks=ALL_BLOCKS, l
 
 Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec, FineTuneSpec, BatchSizeSpec]
 
+# The kinds of runs, as spec.json names them.
+RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE = (
+    "retrain",
+    "mnist",
+    "imported",
+    "classify",
+    "fine_tune",
+    "batch_size",
+)
+
 _DEFAULTS = {
-    "retrain": DEFAULT_RETRAIN,
-    "mnist": DEFAULT_MNIST,
-    "imported": ImportedSpec(title="", source="", lanes=(), device=""),
-    "classify": DEFAULT_CLASSIFY,
-    "fine_tune": DEFAULT_FINE_TUNE,
-    "batch_size": DEFAULT_BATCH_SIZE,
+    RETRAIN: DEFAULT_RETRAIN,
+    MNIST: DEFAULT_MNIST,
+    IMPORTED: ImportedSpec(title="", source="", lanes=(), device=""),
+    CLASSIFY: DEFAULT_CLASSIFY,
+    FINE_TUNE: DEFAULT_FINE_TUNE,
+    BATCH_SIZE: DEFAULT_BATCH_SIZE,
 }
 
 
@@ -279,6 +289,7 @@ def _network(value):
 
 def kind(spec):
     # type: (Spec) -> str
+    """One of RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE and BATCH_SIZE."""
     return next(name for name, usual in _DEFAULTS.items() if isinstance(spec, type(usual)))
 
 

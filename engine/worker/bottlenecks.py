@@ -155,6 +155,22 @@ def choose_runtime(network, home, device, threads):
     return FrozenBatches(network, threads)
 
 
+def ahead(work, items, threads):
+    # type: (Callable[[Any], Any], Iterable[Any], int) -> Iterator[Any]
+    """What `work` makes of each item, in order; threads work on a few ahead, so that memory does not grow with them."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = iter(items)
+        window = [pool.submit(work, item) for item in itertools.islice(pending, 4 * threads)]
+        try:
+            while window:
+                done = window.pop(0)
+                yield done.result()
+                window += [pool.submit(work, item) for item in itertools.islice(pending, 1)]
+        finally:
+            for future in window:
+                future.cancel()
+
+
 class TfliteThreads(object):
     """A TFLite interpreter of one thread for each core: batch 1, float32. The way for a CPU.
 
@@ -165,10 +181,9 @@ class TfliteThreads(object):
     def __init__(self, network, home, threads):
         # type: (backbones.Network, LabHome, int) -> None
         self.network, self.threads = network, threads
-        interpreter_class, name = tflite_interpreter()
+        _, name = tflite_interpreter()
         self.title = "{}, {} thread{}".format(name, threads, "" if threads == 1 else "s")
         self._model = backbone_tflite(network, home)
-        self._interpreter_class = interpreter_class
         self._own = threading.local()
 
     def run(self, items, prepare):
@@ -187,32 +202,14 @@ class TfliteThreads(object):
             began = time.perf_counter()
             return item, self(pixels), time.perf_counter() - began
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            pending = iter(items)
-            # A bounded window: memory must not grow with the number of photos.
-            window = [pool.submit(vector, item) for item in itertools.islice(pending, 4 * self.threads)]
-            try:
-                while window:
-                    done = window.pop(0)
-                    yield done.result()
-                    window += [pool.submit(vector, item) for item in itertools.islice(pending, 1)]
-            finally:
-                for future in window:
-                    future.cancel()
+        return ahead(vector, items, self.threads)
 
     def __call__(self, pixels):
         # type: (np.ndarray) -> np.ndarray
         """(size, size, 3) uint8 or float32, 0..255 -> (width,) float32."""
-        if not hasattr(self._own, "interpreter"):
-            interpreter = self._interpreter_class(model_path=self._model, num_threads=1)
-            interpreter.allocate_tensors()
-            self._own.interpreter = interpreter
-            self._own.input = interpreter.get_input_details()[0]["index"]
-            self._own.output = interpreter.get_output_details()[0]["index"]
-        own = self._own
-        own.interpreter.set_tensor(own.input, pixels[None].astype(np.float32))
-        own.interpreter.invoke()
-        return own.interpreter.get_tensor(own.output)[0]
+        if not hasattr(self._own, "run"):
+            self._own.run = open_tflite(self._model)
+        return self._own.run(pixels[None].astype(np.float32))
 
 
 class FrozenBatches(object):
@@ -282,6 +279,22 @@ def tflite_interpreter():
         import tensorflow as tf
 
         return tf.lite.Interpreter, "TensorFlow {} Lite".format(tf.__version__)
+
+
+def open_tflite(path):
+    # type: (str) -> Callable[[np.ndarray], np.ndarray]
+    """The file's function, on one thread: what goes in, (1, ...) float32 -> its first output of that one, (...,)."""
+    interpreter = tflite_interpreter()[0](model_path=path, num_threads=1)
+    interpreter.allocate_tensors()
+    entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def run(value):
+        # type: (np.ndarray) -> np.ndarray
+        interpreter.set_tensor(entry, value)
+        interpreter.invoke()
+        return interpreter.get_tensor(result)[0]
+
+    return run
 
 
 def backbone_tflite(network, home):

@@ -148,34 +148,40 @@ class _Checkpoint(object):
         return self.tensors[name + ".weight"].T.copy(), self.tensors[name + ".bias"]
 
 
+def _inverted_residuals(read, table, number, names):
+    # type: (_Checkpoint, List[Tuple[int, int, int, int]], int, Callable[[int, bool], List[Tuple[str, str]]]) -> List[Block]
+    """The blocks of Sandler et al. 2018, figure 4: expand, where it does, then depthwise, then project.
+
+    Rows of `table`: expansion, output channels, repeats, stride of the first; the kernels' sizes are the checkpoint's.
+    `names` says for a block, counted from `number`, and whether it expands, the (convolution, norm) of each in order.
+    """
+    blocks, channels = [], 32
+    for expansion, out, repeats, first_stride in table:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            parts = names(number, expansion != 1)
+            convs = [read.conv(*part) for part in parts[:-2]]
+            convs.append(read.conv(*parts[-2], stride=stride, depthwise=True))
+            convs.append(read.conv(*parts[-1], relu6=False))
+            blocks.append(Block(convs, stride == 1 and channels == out))
+            number, channels = number + 1, out
+    return blocks
+
+
 def _mobilenet_v2(tensors):
     # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
     """Sandler et al. 2018, table 2, with the names of torchvision's checkpoint."""
     read = _Checkpoint(tensors, epsilon=1e-5, symmetric=True)
+    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+
+    def names(number, is_expanded):
+        # type: (int, bool) -> List[Tuple[str, str]]
+        at, depthwise = "features.{}.conv.".format(number), int(is_expanded)
+        inner = [("{}{}.0".format(at, index), "{}{}.1".format(at, index)) for index in range(depthwise + 1)]
+        return inner + [("{}{}".format(at, depthwise + 1), "{}{}".format(at, depthwise + 2))]
+
     blocks = [Block([read.conv("features.0.0", "features.0.1", stride=2)], False)]
-    number, channels = 1, 32
-    # expansion, output channels, repeats, stride of the first
-    for expansion, out, repeats, first_stride in [
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    ]:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            at = "features.{}.conv.".format(number)
-            convs, next_index = [], 0
-            if expansion != 1:
-                convs.append(read.conv(at + "0.0", at + "0.1"))
-                next_index = 1
-            depthwise = at + str(next_index)
-            convs.append(read.conv(depthwise + ".0", depthwise + ".1", stride, depthwise=True))
-            convs.append(read.conv(at + str(next_index + 1), at + str(next_index + 2), relu6=False))
-            blocks.append(Block(convs, stride == 1 and channels == out))
-            number, channels = number + 1, out
+    blocks += _inverted_residuals(read, table, 1, names)
     blocks.append(Block([read.conv("features.18.0", "features.18.1")], False))
     return (blocks,) + read.last_layer("classifier.1")
 
@@ -184,26 +190,16 @@ def _efficientnet_lite0(tensors):
     # type: (Dict[str, np.ndarray]) -> Tuple[List[Block], np.ndarray, np.ndarray]
     """Tan and Le 2019, table 1, in the Lite form: ReLU6, no squeeze-and-excitation."""
     read = _Checkpoint(tensors, epsilon=1e-3, symmetric=False)
+    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 40, 2, 2), (6, 80, 3, 2), (6, 112, 3, 1), (6, 192, 4, 2), (6, 320, 1, 1)]
+
+    def names(number, is_expanded):
+        # type: (int, bool) -> List[Tuple[str, str]]
+        at = "_blocks.{}.".format(number)
+        expand = [(at + "_expand_conv", at + "_bn0")] if is_expanded else []
+        return expand + [(at + "_depthwise_conv", at + "_bn1"), (at + "_project_conv", at + "_bn2")]
+
     blocks = [Block([read.conv("_conv_stem", "_bn0", stride=2)], False)]
-    number, channels = 0, 32
-    # expansion, output channels, repeats, stride of the first (the kernels' sizes are the checkpoint's)
-    for expansion, out, repeats, first_stride in [
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 40, 2, 2),
-        (6, 80, 3, 2),
-        (6, 112, 3, 1),
-        (6, 192, 4, 2),
-        (6, 320, 1, 1),
-    ]:
-        for repeat in range(repeats):
-            stride = first_stride if repeat == 0 else 1
-            at = "_blocks.{}.".format(number)
-            convs = [] if expansion == 1 else [read.conv(at + "_expand_conv", at + "_bn0")]
-            convs.append(read.conv(at + "_depthwise_conv", at + "_bn1", stride, depthwise=True))
-            convs.append(read.conv(at + "_project_conv", at + "_bn2", relu6=False))
-            blocks.append(Block(convs, stride == 1 and channels == out))
-            number, channels = number + 1, out
+    blocks += _inverted_residuals(read, table, 0, names)
     blocks.append(Block([read.conv("_conv_head", "_bn1")], False))
     return (blocks,) + read.last_layer("_fc")
 

@@ -252,7 +252,7 @@ class Exported(object):
         self.ways = {"saved_model": self._saved_model, "retrained_graph.pb": self._graph()}
         for path in (folder.tflite, folder.tflite_8bit):
             if os.path.isfile(path):
-                self.ways[os.path.basename(path)] = load_tflite(path)
+                self.ways[os.path.basename(path)] = bottlenecks.open_tflite(path)
 
     def from_bytes(self, image):
         # type: (Any) -> np.ndarray
@@ -282,22 +282,6 @@ class Exported(object):
             return session.run(result, {entry: (square - LABEL_IMAGE_MEAN) / LABEL_IMAGE_STD})[0]
 
         return run
-
-
-def load_tflite(path):
-    # type: (str) -> Callable[[np.ndarray], np.ndarray]
-    """(1, size, size, 3) float32 RGB, 0..255 -> (classes,) float32."""
-    interpreter = bottlenecks.tflite_interpreter()[0](model_path=path, num_threads=1)
-    interpreter.allocate_tensors()
-    entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def run(square):
-        # type: (np.ndarray) -> np.ndarray
-        interpreter.set_tensor(entry, square)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)[0]
-
-    return run
 
 
 def _bytes_of(path):

@@ -4,18 +4,16 @@ Whether an answer is right is not judged here: engine/many_pictures.py does, by 
 """
 
 import hashlib
-import itertools
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
+from typing import Any, List, NamedTuple, Set, Union
 
 import numpy as np
 
 from engine.contract import events, specs
 from engine.contract.dataset import TRAINING, Dataset
 from engine.contract.run_folder import LabHome, RunFolder, read_json
-from engine.worker import classify, export, images, models
+from engine.worker import bottlenecks, classify, export, images, models
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
@@ -57,7 +55,9 @@ def label(spec, dataset, folder, report):
     decode_seconds, network_seconds = 0.0, []  # type: float, List[float]
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
     try:
-        for place, prepared in enumerate(_ahead(lambda path: _prepared(path, model, learned), paths, cores())):
+        for place, prepared in enumerate(
+            bottlenecks.ahead(lambda path: _prepared(path, model, learned), paths, cores())
+        ):
             if isinstance(prepared, str):
                 told.skip(dataset.photos[place].file, prepared)
                 continue
@@ -151,22 +151,6 @@ def _prepared(path, model, learned):
     pixels = classify.normalised(classify.resized(image, model), model)
     is_learned = bool(learned) and hashlib.sha256(data).hexdigest() in learned
     return Prepared(pixels, is_learned, time.perf_counter() - began)
-
-
-def _ahead(prepare, paths, threads):
-    # type: (Callable[[str], Any], Iterable[str], int) -> Iterator[Any]
-    """What `prepare` makes of each, in order; threads work on a few ahead, so that memory does not grow with them."""
-    with ThreadPoolExecutor(threads) as pool:
-        pending = iter(paths)
-        window = [pool.submit(prepare, path) for path in itertools.islice(pending, 4 * threads)]
-        try:
-            while window:
-                done = window.pop(0)
-                yield done.result()
-                window += [pool.submit(prepare, path) for path in itertools.islice(pending, 1)]
-        finally:
-            for future in window:
-                future.cancel()
 
 
 def _learned_from(home, key):

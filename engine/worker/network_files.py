@@ -84,15 +84,11 @@ def _compare(folder, pixels, expected):
 
     found = {}
     for lane, truth in expected.items():
-        interpreter = bottlenecks.tflite_interpreter()[0](model_path=folder.network_tflite(lane), num_threads=1)
-        interpreter.allocate_tensors()
-        entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+        run = bottlenecks.open_tflite(folder.network_tflite(lane))
         answers, seconds = [], []
         for number in range(max(len(pixels), TIMED_CALLS)):
             began = time.perf_counter()
-            interpreter.set_tensor(entry, pixels[number % len(pixels)][None].astype(np.float32))
-            interpreter.invoke()
-            answers.append(interpreter.get_tensor(result)[0])
+            answers.append(run(pixels[number % len(pixels)][None].astype(np.float32)))
             seconds.append(time.perf_counter() - began)
         signatures = tf.saved_model.load(folder.network_saved_model(lane)).signatures
         said = [
