@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import worker_programs
-from engine.contract.run_folder import LabHome
 from engine.errors import EngineError, ImportRefused
-from engine.runs import Run, list_runs
 from engine.settings import Settings
 
 PATIENCE_SECONDS = 600  # a run of the original leaves 100 MB, which take seconds
@@ -40,8 +38,3 @@ def import_summaries(settings: Settings, source: Path, title: str = "") -> Impor
     if "error" in answer:
         raise ImportRefused(answer["error"])
     return Imported(run_id, answer["warnings"])
-
-
-def list_imported(home: LabHome) -> list[Run]:
-    """Every imported run, newest first."""
-    return [run for run in list_runs(home) if run.is_imported]

@@ -76,9 +76,6 @@ def parameters(network):
     return network.body.parameters()
 
 
-labels = catalog.answer_labels
-
-
 class Graph(object):
     """A frozen graph, fed with pictures as its authors normalised them.
 

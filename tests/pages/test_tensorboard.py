@@ -8,7 +8,6 @@ import pytest
 
 from engine import tensorboard
 from engine.contract.run_folder import RunFolder
-from engine.imported import list_imported
 from engine.runs import list_runs, open_run
 from engine.worker.reporter import Reporter
 from engine.worker.summaries import Summaries
@@ -75,7 +74,7 @@ def lines_of(app) -> list[str]:
 def test_files_are_imported_on_runs_and_shown_as_curves(visit, home, elsewhere):
     app = import_files(visit("runs"), elsewhere, "Of 2017")
     assert not app.exception
-    (made,) = list_imported(home)
+    (made,) = [run for run in list_runs(home) if run.is_imported]
     assert list(app.dataframe[0].value["Run"]) == ["Of 2017 · imported"]
     app = visit("retraining", run=made.id)
     assert "**Of 2017 · imported**" in texts(app)

@@ -54,7 +54,7 @@ def test_mobilenet_v1_answers_as_the_tflite_file_its_weights_come_from(keras_hom
     interpreter.invoke()
     theirs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     ours = np.asarray(network.body.answers(rgb))
-    assert ours.shape == (1, 1001) == (1, len(backbones.labels(keras_home, row)))
+    assert ours.shape == (1, 1001) == (1, len(catalog.answer_labels(keras_home, row)))
     assert np.abs(ours - theirs).max() <= 1e-5
     assert np.asarray(backbones.features(network, rgb)).shape == (1, row.width)
     assert abs(backbones.parameters(network) - row.parameters) < 0.03 * row.parameters  # some forms fold, some do not
@@ -66,7 +66,7 @@ def test_inception_v3_of_eight_bits_knows_what_it_sees(keras_home):
     photo = glob.glob(os.path.join(keras_home.assets, "traffic_lights", "photos", "yellow", "*8b2386b275a1.jpg"))[0]
     rgb = np.stack([prepared(photo, row), np.zeros((row.size, row.size, 3))]).astype(np.float32)
     answers = np.asarray(network.body.answers(rgb))
-    labels = backbones.labels(keras_home, row)
+    labels = catalog.answer_labels(keras_home, row)
     assert labels[answers[0].argmax()] == "traffic light"
     assert answers[0].max() > 0.9
     assert np.abs(np.asarray(network.body.answers(rgb[:1]))[0] - answers[0]).max() <= 1e-4
@@ -138,8 +138,8 @@ def test_the_quantized_graph_of_the_same_archive_gives_bottlenecks_too(original)
     rgb = prepared(path, network.row)[None]
     ours, theirs = (np.asarray(backbones.features(each, rgb))[0] for each in (network, plain))
     assert np.corrcoef(ours, theirs)[0, 1] > 0.95
-    assert len(backbones.labels(home, network.row)) == 1001
-    assert backbones.labels(home, network.row)[1] == "tench, Tinca tinca"
+    assert len(catalog.answer_labels(home, network.row)) == 1001
+    assert catalog.answer_labels(home, network.row)[1] == "tench, Tinca tinca"
 
 
 def test_a_damaged_original_is_refused_with_a_sentence(original):
