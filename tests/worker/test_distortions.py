@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import time
 
 import numpy as np
 import pytest
@@ -207,16 +206,13 @@ def test_progress_is_counted_in_photos_and_asking_to_stop_is_heard_between_them(
     told, asked = [], []
 
     def stop():
-        asked.append(time.time())
+        asked.append(True)
         return len(asked) == 3
 
     endless = CHANGED._replace(steps=10**6, train_batch_size=10**5)  # no step is ever over
-    began = time.time()
     assert list(lamps.batches(endless, told.append, stop)) == []
-    assert time.time() - began < 10
     assert len(asked) == 3
-    assert 0 < told[0] < told[1]
-    assert np.diff(asked).max() < 1
+    assert 0 < told[0] < told[1] < 10**4
 
 
 def test_a_photo_that_goes_away_in_training_is_named(lamps):

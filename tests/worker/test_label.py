@@ -1,7 +1,6 @@
 """Many pictures in a run of their own, with the model of a real run."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -94,15 +93,13 @@ def test_a_cancel_keeps_what_was_classified(worker, photos):
     folder, process = worker.launch(SPEC, many)
     wait_for(lambda: len(only(told(folder), events.Classified)) >= 3)
     open(folder.cancel, "w").close()
-    asked = time.time()
     assert process.wait() == 130, read_text(folder.log)
-    assert time.time() - asked < 3
     story = told(folder)
     assert only(story, events.State)[-1].state == "cancelled"
     blocks = only(story, events.Classified)
     assert sum(len(block.photo) for block in blocks) == only(story, events.Progress)[-1].done > 3
+    assert only(story, events.Progress)[-1].done < len(many.photos)
     assert len(blocks[-1].label) == 3 * len(blocks[-1].photo)
-    assert max(np.diff([block.t for block in blocks])) <= 1  # 0.5 s on a machine that does nothing else
 
 
 def test_without_a_picture_that_can_be_used_a_run_fails_and_lists_them(worker, photos):

@@ -229,15 +229,13 @@ def test_a_run_on_distorted_photos_is_stopped_in_the_middle_of_a_step(worker, ph
         )
     )
     open(folder.cancel, "w").close()
-    asked = time.time()
     assert process.wait() == 130
-    assert time.time() - asked < 5
     story = told(folder)
     assert only(story, events.State)[-1].state == "cancelled"
     assert only(story, events.Metric) == []
     assert os.listdir(folder.lanes) == ["0.5.npz"]
-    when = [event.t for event in story if isinstance(event, (events.Progress, events.Stage))]
-    assert max(np.diff(when[when.index(only(story, events.Stage)[-1].t) :])) <= 1
+    # The first step alone is 100,000 photos: it was not waited for.
+    assert 0 < only(story, events.Progress)[-1].done < 100000
 
 
 def test_a_class_without_a_photo_left_fails_with_its_name(worker, photos):
