@@ -18,7 +18,7 @@ from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, read_json, write_json
-from engine.worker import backbones, bottlenecks, children, distortions, export, heads, images, retrain
+from engine.worker import backbones, bottlenecks, children, distortions, export, heads, images, photo_sets
 from engine.worker.machine import choose_device, cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
 
@@ -148,11 +148,11 @@ def prepare(spec, folder, report):
         network = backbones.load(folder.home, row)
     except backbones.MissingWeights as error:
         raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
-    photos = retrain.scan(dataset, report)
+    photos = photo_sets.scan(dataset, report)
     as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
-    photos = retrain.extract(as_retraining, network, dataset, photos, decoded, folder, report)[0]
-    splits = {name: retrain.split_of(photos, name) for name in SPLITS}
+    photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report)[0]
+    splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     settings = heads.Settings((HEAD_RATE,), len(dataset.labels), HEAD_STEPS, HEAD_BATCH, -1, HEAD_STEPS, spec.seed)
     trained = heads.race(
         heads.batches(splits[TRAINING], settings), splits[VALIDATION], settings, lambda block: None, report.stop
