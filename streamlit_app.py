@@ -6,10 +6,10 @@ import shutil
 import psutil
 import streamlit as st
 
-from engine import assets, device
+from engine import assets, charts, device
 from engine.contract import catalog, events
 from engine.words import size
-from ui import charts, frame, lab, retraining_form, run_panel, tables
+from ui import frame, lab, retraining_form, run_panel, tables
 
 RECENT = 12  # rows
 

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from engine import batch_sizes, runs
+from engine import batch_sizes, fine_tuning_charts, runs
 from engine.contract import specs
 from engine.words import count, many, size
-from ui import fine_tuning_charts, lab, machine_tab, parts
+from ui import lab, machine_tab, parts
 
 CONTENTS = CONTENTS_CANCELLED = ""  # there is nothing to download
 LOST = "The sizes that were tried are below."

@@ -1,4 +1,4 @@
-"""Readings of the device -> Vega-Lite charts, in the manner of ui/charts.py. Never calls st."""
+"""Readings of the device -> Vega-Lite charts, in the manner of engine/charts.py. Never calls st."""
 
 import itertools
 import math
@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from engine import charts
+from engine.charts import Spec
 from engine.contract import events
 from engine.curves import thin
 from engine.device import HISTORY, RISKY_SHARE, Reading
-from ui import charts
-from ui.charts import Spec
 
 POINTS = 300  # of a line, at most
 CORE_POINTS, CORES = 120, 16  # of a core's thin line; of a machine with more cores the mean alone is drawn

@@ -6,14 +6,14 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine import charts, runs
 from engine import device_comparison as comparison
-from engine import runs
 from engine.contract import events
 from engine.curves import percent
 from engine.device_comparison import Half
 from engine.errors import EngineError, RunNotFound
 from engine.words import duration, short_duration, size
-from ui import charts, lab, parts, run_panel
+from ui import lab, parts, run_panel
 from ui.retraining_form import Form
 
 REFRESH_SECONDS = 1.0

@@ -10,13 +10,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import digits, runs
+from engine import charts, digits, runs
 from engine.classifier import DigitAnswer
 from engine.contract import catalog
 from engine.curves import percent
 from engine.errors import DigitsError, EngineError
 from engine.words import count
-from ui import charts, lab
+from ui import lab
 
 PICTURE_SIDE = 170  # pixels on the page: 28 x 28 squares of 6, and a line around them
 CARD_WIDTH = 184  # pixels: four side by side

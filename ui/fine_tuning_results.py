@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine import fine_tuning, runs
+from engine import charts, fine_tuning, fine_tuning_charts, runs
 from engine.contract import events
 from engine.curves import percent
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
 from engine.words import count, duration, many, size
-from ui import charts, fine_tuning_charts, lab, machine_tab, parts, tensorboard_panel
+from ui import lab, machine_tab, parts, tensorboard_panel
 
 CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "The weights of the depths that were finished, and the labels, as one zip"

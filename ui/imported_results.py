@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine import runs
+from engine import charts, runs
 from engine.words import count
-from ui import charts, lab, parts, tensorboard_panel
+from ui import lab, parts, tensorboard_panel
 
 # What run_panel asks of every kind of run; an imported one is never at work, and there is nothing to download.
 CONTENTS = CONTENTS_CANCELLED = LOST = ""

@@ -5,11 +5,11 @@ import math
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import runs
+from engine import charts, runs
 from engine.contract import events
 from engine.curves import percent
 from engine.words import duration
-from ui import charts, device_charts, device_tabs, lab
+from ui import device_charts, device_tabs, lab
 from ui.device_charts import Band
 
 LAST_SECONDS = 60.0  # of a run that failed, whose memory is shown

@@ -9,13 +9,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import comparison, explanations, runs
+from engine import charts, comparison, explanations, mnist_charts, runs
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
 from engine.curves import percent
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import charts, digit_pad, lab, machine_tab, mnist_charts, network_layers, parts, tensorboard_panel
+from ui import digit_pad, lab, machine_tab, network_layers, parts, tensorboard_panel
 
 CONTENTS = "Weights, TFLite file and SavedModel of every network, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "Weights of every network up to where it stopped, and the labels, as one zip"

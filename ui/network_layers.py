@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine import keras_code
+from engine import keras_code, mnist_charts
 from engine.contract import catalog, layers
 from engine.curves import percent
 from engine.words import count
-from ui import lab, mnist_charts
+from ui import lab
 
 OPTIMIZERS = {catalog.ADAM: "Adam", catalog.SGD: "SGD, momentum 0.9"}
 SCHEDULES = {catalog.CONSTANT: "Constant", catalog.ONE_CYCLE: "One cycle: up to it, then down to nearly 0"}

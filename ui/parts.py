@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from engine import assets, device, runs
+from engine import assets, charts, device, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.devices import Devices
 from engine.errors import AssetError, EngineError
 from engine.metrics import per_class
 from engine.words import duration, short_duration, size
-from ui import charts, lab
+from ui import lab
 
 INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}

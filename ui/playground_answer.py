@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import streamlit as st
 from PIL import Image, ImageOps
 
-from engine import calibration, models, quoted, runs
+from engine import calibration, charts, models, quoted, runs
 from engine.classifier import Answer, Outlier
 from engine.curves import percent
 from engine.errors import EngineError
 from engine.models import Model, ModelCard
 from engine.words import count, duration, join
-from ui import charts, lab, parts, playground_charts
+from ui import lab, parts, playground_charts
 from ui import playground_models as asking
 from ui.playground_pictures import Picture
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ui.charts import Spec, palette
+from engine.charts import Spec, palette
 
 BARS = 24
 

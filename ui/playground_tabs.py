@@ -6,13 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import calibration, heat, models, recipes
+from engine import calibration, charts, heat, models, recipes
 from engine.classifier import Answer, Heat, Neighbour, Skew
 from engine.curves import percent
 from engine.errors import ClassifierError, EngineError
 from engine.models import Model, ModelCard
 from engine.words import count, many, size
-from ui import charts, lab, parts, playground_answer
+from ui import lab, parts, playground_answer
 from ui import playground_models as asking
 from ui.playground_pictures import Picture
 from ui.retraining_results import thumbnail

@@ -6,14 +6,13 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from engine import models, photos, pictures, runs
+from engine import charts, models, photos, pictures, runs
 from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
 from ui import (
-    charts,
     distortions,
     exports,
     foresight,

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from engine import runs, runs_compared
+from engine import charts, runs, runs_compared
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
 from engine.runs_compared import FEWEST, MOST, Side
 from engine.words import count, duration, join
-from ui import charts, lab, mnist_results, parts, retraining_results, run_panel
+from ui import lab, mnist_results, parts, retraining_results, run_panel
 from ui.run_panel import BADGES
 
 HEIGHT = 300  # pixels of a chart

@@ -3,8 +3,9 @@
 import altair as alt
 import pytest
 
+from engine import charts
 from engine.device import Reading
-from ui import charts, device_charts
+from ui import device_charts
 
 NOW = 1_795_630_000.0
 LAPTOP = Reading(NOW, cpu=63.2, cores=(60.0, 66.4), memory_used=4.7e9, memory_total=7.8e9, temperatures={"CPU": 49.4})

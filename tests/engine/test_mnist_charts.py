@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from engine import charts, mnist_charts
 from engine.comparison import NetworkRow
 from engine.contract import catalog, layers
 from engine.metrics import wilson
-from ui import charts, mnist_charts
 
 
 def row(title, number, cost, wrong, n=10_000):

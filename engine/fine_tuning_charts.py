@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.batch_sizes import speed
+from engine.charts import Spec, palette
 from engine.contract import events
 from engine.fine_tuning import DepthRow
 from engine.words import size
-from ui.charts import Spec, palette
 
 LABELS = 11  # pixels
 

@@ -4,10 +4,10 @@ import altair as alt
 import numpy as np
 import pytest
 
+from engine import charts
 from engine.calibration import Bin
 from engine.contract import events
 from engine.runs import Curve, Story
-from ui import charts
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
-"""Networks for digits -> Vega-Lite charts, in the manner of ui/charts.py. Never calls st."""
+"""Networks for digits -> Vega-Lite charts, in the manner of engine/charts.py. Never calls st."""
 
 import math
 from collections.abc import Sequence
 
-from engine import keras_code
+from engine import charts, keras_code
+from engine.charts import Spec
 from engine.comparison import NetworkRow, frontier
 from engine.contract.layers import Cost
 from engine.curves import percent
-from ui import charts
-from ui.charts import Spec
 
 # A field of NetworkRow that a network may be weighed by -> the title of its axis, and what one unit there is of it.
 COST_AXES = {
