@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from engine import batch_sizes, fine_tuning_charts, runs
-from engine.contract import specs
+from engine import batch_sizes, fine_tuning_charts, run_settings, runs
 from engine.words import count, many, size
 from ui import lab, machine_tab, parts
 
@@ -75,19 +74,6 @@ def _results(run: runs.Run) -> None:
     )  # fmt: skip
 
 
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """The settings of a run as people read them, shortest first."""
-    spec = run.spec
-    rows = {
-        "Backbone": run.backbone_title,
-        "Blocks that learn": specs.depth_title(spec.blocks),
-        "Tried up to": f"{spec.largest:,}",
-        "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "what is free",
-        "Device": spec.device.upper(),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
-
-
 def _settings(run: runs.Run) -> None:
     result = run.story.batch_size_result
     rows = {"Pictures": "noise, of the backbone's size", "Run": run.id}
@@ -99,5 +85,5 @@ def _settings(run: runs.Run) -> None:
             "Parameters": many(result.parameters),
             "Runtime": result.runtime,
         }
-    parts.settings_table(settings_rows(run) + [{"Setting": name, "Value": value} for name, value in rows.items()])
+    parts.settings_table(run_settings.rows(run) | rows)
     parts.time_spent(run)

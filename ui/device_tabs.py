@@ -32,13 +32,13 @@ def show(live: bool) -> None:
 
 
 def _environment(live: bool) -> None:
-    parts.settings_table([{"Setting": name, "Value": value} for name, value in _facts().items() if value])
+    parts.settings_table({name: value for name, value in _facts().items() if value})
     _tensorflow()
     st.markdown("**Processes of the lab**")
     st.fragment(_processes, run_every=PROCESSES_EVERY if live else None)()
     st.markdown("**What the lab keeps on disk**")
     taken = _taken(lab.home().path)
-    parts.settings_table([{"Setting": name, "Value": size(number)} for name, number in taken])
+    parts.settings_table({name: size(number) for name, number in taken})
     if buffers.can_be_freed():
         _buffers()
 

@@ -42,17 +42,6 @@ def choose(usual: specs.RetrainSpec) -> specs.RetrainSpec:
     )
 
 
-def in_words(spec: specs.RetrainSpec) -> str:
-    """ "flip, crop 10%, brightness ±20%", or "none" """
-    words = [
-        "flip" if spec.flip_left_right else "",
-        f"crop {spec.random_crop}%" if spec.random_crop else "",
-        f"scale {spec.random_scale}%" if spec.random_scale else "",
-        f"brightness ±{spec.random_brightness}%" if spec.random_brightness else "",
-    ]
-    return ", ".join(filter(None, words)) or "none"
-
-
 def preview(spec: specs.RetrainSpec, scan: photos.Scan | None) -> None:
     """A row of pictures of what the distortions do to one of the photos; another photo at every press of the button."""
     if not specs.is_distorted(spec):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine import charts, fine_tuning, fine_tuning_charts, runs
+from engine import charts, fine_tuning, fine_tuning_charts, run_settings, runs
 from engine.contract import events
 from engine.curves import percent
 from engine.fine_tuning import DepthRow
@@ -157,25 +157,6 @@ def _confusion(run: runs.Run, rows: Sequence[DepthRow]) -> None:
     parts.class_table(counts, labels)
 
 
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """The settings of a run as people read them, shortest first."""
-    spec = run.spec
-    rows = {
-        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
-        "Backbone": run.backbone_title,
-        "Blocks that learn": ", ".join(run.titles.values()),
-        "Learning rate of the blocks": f"{spec.body_learning_rate:g}",
-        "Learning rate of the head": f"{spec.head_learning_rate:g}",
-        "Epochs": f"{spec.epochs:,}",
-        "Batch": f"{spec.batch_size:,}",
-        "Mirrored": "half of the photos" if spec.flip_left_right else "no",
-        "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "none",
-        "Device": spec.device.upper(),
-        "Seed": str(spec.seed),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
-
-
 def _settings(run: runs.Run) -> None:
     spec, result = run.spec, run.story.fine_tune_result
     rows = {
@@ -191,5 +172,5 @@ def _settings(run: runs.Run) -> None:
             f"{result.training:,} training, {result.validation:,} validation, {result.testing:,} testing"
         )
         rows["Runtime"] = result.runtime
-    parts.settings_table(settings_rows(run) + [{"Setting": name, "Value": value} for name, value in rows.items()])
+    parts.settings_table(run_settings.rows(run) | rows)
     parts.time_spent(run)

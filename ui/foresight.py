@@ -41,11 +41,11 @@ def forget() -> None:
     st.session_state.pop("_predicted", None)
 
 
-def rows(run: runs.Run) -> list[dict[str, str]]:
+def rows(run: runs.Run) -> dict[str, str]:
     """Of a finished run that was measured before: foreseen beside actual, for its table of settings."""
     told, result = run.story.predicted, run.story.result
     if told is None or result is None:
-        return []
+        return {}
     took = dict(run.stage_seconds).get(events.BOTTLENECKS, 0.0)
     off = prediction.error(told, took, result.computed)
     said = f"{short_duration(told.seconds)}, from {count(told.measured, 'photo')}; they took {short_duration(took)}"
@@ -56,10 +56,7 @@ def rows(run: runs.Run) -> list[dict[str, str]]:
     memory = f"{size(told.memory_bytes)}; it was {size(result.peak_memory_bytes)}"
     if result.peak_memory_bytes:
         memory += f", so {_percent(told.memory_bytes / result.peak_memory_bytes - 1)}"
-    return [
-        {"Setting": "Bottlenecks foreseen", "Value": said},
-        {"Setting": "Memory foreseen", "Value": memory},
-    ]
+    return {"Bottlenecks foreseen": said, "Memory foreseen": memory}
 
 
 def _percent(off: float) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine import charts, runs
+from engine import charts, run_settings, runs
 from engine.words import count
 from ui import lab, parts, tensorboard_panel
 
@@ -36,7 +36,7 @@ def show(run: runs.Run) -> None:
     st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     parts.tabs(
         {
-            "Settings": lambda: parts.settings_table(settings_rows(run)),
+            "Settings": lambda: parts.settings_table(run_settings.rows(run)),
             "TensorBoard": lambda: tensorboard_panel.show(run),
         },
         "imported_tabs",
@@ -49,17 +49,6 @@ def note(run: runs.Run, now: float) -> str:
 
 def time_left(run: runs.Run, now: float) -> str:
     return ""
-
-
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    steps = {lane: max(curve.step) for (lane, _), curve in run.story.curves.items() if curve.step}
-    rows = {
-        "Imported from": run.spec.source,
-        "Lanes": ", ".join(run.lanes),
-        "Last step": ", ".join(f"{step:,}" for step in dict.fromkeys(steps.values())),
-        "Run": run.id,
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
 
 
 # --- beside another run ----------------------------------------------------------------------------------------------

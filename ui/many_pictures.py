@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine import many_pictures, models, photos, runs
+from engine import many_pictures, models, photos, run_settings, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.curves import percent
@@ -268,15 +268,6 @@ def time_left(run: runs.Run, now: float) -> str:
     return f"{duration(max(1.0, elapsed * (1 - done) / done))} left"
 
 
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    rows = {
-        "Pictures": f"{run.dataset.title}, {count(len(run.dataset.photos), 'picture')}",
-        "Model": run.spec.model_title,
-        "Device": run.spec.device.upper(),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
-
-
 def _left_out(run: runs.Run) -> None:
     skipped = run.story.skipped
     if not skipped:
@@ -386,5 +377,5 @@ def _settings(run: runs.Run) -> None:
         found["One picture"] = f"{duration(result.photo_seconds)} in the network, the median of {result.photos:,}"
         found["Reading, decoding, resizing"] = f"{duration(result.decode_seconds)} of all cores together"
         found["Memory"] = f"{size(result.peak_memory_bytes)} at most"
-    parts.settings_table(settings_rows(run) + [{"Setting": name, "Value": value} for name, value in found.items()])
+    parts.settings_table(run_settings.rows(run) | found)
     parts.time_spent(run)

@@ -3,13 +3,13 @@
 import base64
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import charts, comparison, explanations, mnist_charts, runs
+from engine import charts, comparison, explanations, mnist_charts, run_settings, runs
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
 from engine.curves import percent
@@ -59,23 +59,6 @@ def note(run: runs.Run, now: float) -> str:
     if len(run.lanes) == 1 or run.story.stages[-1].name != events.TRAINING:
         return time_left(run, now)
     return f"{len(run.story.lanes_ended)} of {len(run.lanes)} networks done · {time_left(run, now)}"
-
-
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """The settings of a run as people read them, shortest first."""
-    spec = run.spec
-    networks = spec.networks
-    rows = {
-        "Data": catalog.digit_set(spec.data).title,
-        "Networks": networks[0].title if len(networks) == 1 else str(len(networks)),
-        "Epochs": str(spec.epochs),
-        "Images": f"{spec.training_images:,}" if spec.training_images else "All",
-        "Batch": ", ".join(dict.fromkeys(f"{network.batch_size:,}" for network in networks)),
-        "Learning rate": ", ".join(dict.fromkeys(f"{network.learning_rate:g}" for network in networks)),
-        "Device": spec.device.upper(),
-        "Seed": str(spec.seed),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
 
 
 def _stops(run: runs.Run) -> None:
@@ -457,34 +440,15 @@ def _leaderboard(home_path: str, tested: tuple[tuple[str, str], ...]) -> list[co
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def more_settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """How each network is made and learns, apart from its batch and its learning rate."""
-    networks: list[catalog.Network] = list(run.spec.networks)
-    made = [f"{each.title} ({layers.parameters(layers.costs(layers.read(each.layers))):,})" for each in networks]
-    rows = {
-        "Networks and parameters": ", ".join(made),
-        "Optimizer": _each("Adam" if each.optimizer == catalog.ADAM else "SGD" for each in networks),
-        "Schedule": _each(each.schedule.replace("_", " ") for each in networks),
-        "Label smoothing": _each(f"{each.label_smoothing:g}" for each in networks),
-        "Moved images": _each("yes" if each.augmentation else "no" for each in networks),
-        "Held out": _each(f"{each.validation_images:,}" for each in networks),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
-
-
-def _each(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(values))
-
-
 def _settings(run: runs.Run) -> None:
-    rows = settings_rows(run) + [{"Setting": "Run", "Value": run.id}]
+    rows = run_settings.rows(run) | {"Run": run.id}
     if result := run.story.mnist_result:
         differences = [each.difference for each in run.story.networks_exported.values()]
-        rows.append({"Setting": "Runtime", "Value": result.runtime})
+        rows["Runtime"] = result.runtime
         if differences:
             images = count(max(each.images for each in run.story.networks_exported.values()), "image")
             checked = f"{images} in a fresh process, probabilities differ by at most {max(differences):.1e}"
-            rows.append({"Setting": "Export checked", "Value": checked})
+            rows["Export checked"] = checked
     parts.settings_table(rows)
     table = []
     for network in run.spec.networks:

@@ -185,8 +185,9 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str], right: str, one: 
     )
 
 
-def settings_table(rows: Sequence[Mapping[str, str]]) -> None:
-    """`rows`: {"Setting": …, "Value": …}"""
+def settings_table(settings: Mapping[str, str]) -> None:
+    """`settings`: name -> value"""
+    rows = [{"Setting": name, "Value": value} for name, value in settings.items()]
     st.table(rows, hide_header=True, hide_index=True, border="horizontal")
 
 

@@ -63,7 +63,7 @@ def contract(answer: Answer, card: ModelCard) -> None:
         "Output": f"`{answer.output_layer}`, {labels}" if answer.output_layer else labels,
         "From": card.source.partition(";")[0],
     }
-    parts.settings_table([{"Setting": name, "Value": value} for name, value in rows.items()])
+    parts.settings_table(rows)
 
 
 def scale(card: ModelCard) -> str:

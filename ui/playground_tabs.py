@@ -261,7 +261,7 @@ def _model(model: Model, card: ModelCard, answer: Answer) -> None:
     }
     if card.by_guess:
         st.warning(card.by_guess, icon=":material/info:")
-    parts.settings_table([{"Setting": name, "Value": value} for name, value in rows.items()])
+    parts.settings_table(rows)
     shown = ", ".join(playground_answer.plain(label) for label in card.labels[:LABELS_SHOWN])
     more = f", and {len(card.labels) - LABELS_SHOWN:,} more" if len(card.labels) > LABELS_SHOWN else ""
     st.caption(f"{count(len(card.labels), 'label')}: {shown}{more}.")

@@ -6,14 +6,13 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from engine import charts, models, photos, pictures, runs
+from engine import charts, models, photos, pictures, run_settings, runs
 from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
 from engine.metrics import confusion
 from engine.words import count, duration
 from ui import (
-    distortions,
     exports,
     foresight,
     imported_results,
@@ -278,57 +277,19 @@ def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
         return picture, max(1, round(height * image.width / image.height))
 
 
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """The settings of a run as people read them, shortest first."""
-    spec = run.spec
-    rates = ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
-    rows = {
-        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
-        "Backbone": run.backbone_title,
-        "Learning rate" if len(spec.learning_rates) == 1 else "Learning rates": rates,
-        "Steps": f"{spec.steps:,}",
-        "Device": spec.device.upper() + (f", {count(spec.threads, 'thread')}" if spec.threads else ""),
-        "Batch": _batch(spec.train_batch_size),
-        "Distortions": distortions.in_words(spec),
-        "Seed": str(spec.seed),
-    }
-    return [{"Setting": name, "Value": value} for name, value in rows.items()]
-
-
-def _batch(size: int) -> str:
-    return "all photos" if size == -1 else f"{size:,}"
-
-
-def more_settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """All the others that were asked for."""
-    spec, row = run.spec, run.backbone
-    return [
-        {"Setting": name, "Value": value}
-        for name, value in {
-            "Validation batch": _batch(spec.validation_batch_size),
-            "Testing batch": _batch(spec.test_batch_size),
-            "Bottleneck cache": "read and kept" if spec.use_cache else "neither read nor kept",
-            "Evaluated every": f"{spec.eval_step_interval:,} steps",
-            "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
-            "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
-            "Folder": run.dataset.root,
-        }.items()
-    ]
-
-
 def _settings(run: runs.Run) -> None:
     result = run.story.result
-    rows = settings_rows(run) + more_settings_rows(run) + [{"Setting": "Run", "Value": run.id}]
+    rows = run_settings.rows(run) | run_settings.more_rows(run) | {"Run": run.id}
     if result:
-        rows += [
-            {"Setting": "Photos used", "Value": f"{result.images:,}: {result.training:,} training, "
-             f"{result.validation:,} validation, {result.testing:,} testing"},
-            {"Setting": "Bottlenecks", "Value": f"{result.computed:,} computed, {result.cached:,} known already"},
-            {"Setting": "Runtime", "Value": result.runtime},
-            {"Setting": "Export checked", "Value": f"{count(result.export_photos, 'photo')} in a fresh process, "
-             f"probabilities differ by at most {result.export_difference:.1e}"},
-        ]  # fmt: skip
-    parts.settings_table(rows + foresight.rows(run))
+        rows |= {
+            "Photos used": f"{result.images:,}: {result.training:,} training, "
+            f"{result.validation:,} validation, {result.testing:,} testing",
+            "Bottlenecks": f"{result.computed:,} computed, {result.cached:,} known already",
+            "Runtime": result.runtime,
+            "Export checked": f"{count(result.export_photos, 'photo')} in a fresh process, "
+            f"probabilities differ by at most {result.export_difference:.1e}",
+        }
+    parts.settings_table(rows | foresight.rows(run))
     attribution = attribution_of(run.dataset.root)
     if attribution:
         st.caption(f"Photos: {attribution}.")

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import runs
+from engine import run_settings, runs
 from engine.contract import events, specs
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
@@ -87,7 +87,6 @@ class Kind(Protocol):
     def show(self, run: runs.Run) -> None: ...  # all that stands below the card
     def note(self, run: runs.Run, now: float) -> str: ...  # beside the name while it goes on
     def time_left(self, run: runs.Run, now: float) -> str: ...  # "46 s left"
-    def settings_rows(self, run: runs.Run) -> list[dict[str, str]]: ...
 
 
 KINDS: dict[str, Kind] = {
@@ -102,11 +101,6 @@ KINDS: dict[str, Kind] = {
 
 def _kind(run: runs.Run) -> Kind:
     return KINDS[run.kind]
-
-
-def settings_rows(run: runs.Run) -> list[dict[str, str]]:
-    """The settings of a run of any kind, as people read them."""
-    return _kind(run).settings_rows(run)
 
 
 # --- the place of the form -------------------------------------------------------------------------------------------
@@ -134,7 +128,7 @@ def form_place(run: runs.Run | None) -> DeltaGenerator | None:
     with place:
         if not folded:
             st.markdown("**This run**")
-        parts.settings_table(_kind(run).settings_rows(run))
+        parts.settings_table(run_settings.rows(run))
         st.button("New run", key="new_run", width="stretch", icon=":material/add:", on_click=forget_run)
         st.caption("A further run lines up behind this one.")
     return None

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from engine import charts, runs, runs_compared
-from engine.contract import events, specs
+from engine import charts, run_settings, runs, runs_compared
+from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
 from engine.runs_compared import FEWEST, MOST, Side
 from engine.words import count, duration, join
-from ui import lab, mnist_results, parts, retraining_results, run_panel
+from ui import lab, mnist_results, parts
 from ui.run_panel import BADGES
 
 HEIGHT = 300  # pixels of a chart
@@ -233,20 +233,14 @@ def _settings(sides: Sequence[Side]) -> None:
         )
     if alike:
         st.markdown(f"**{count(len(alike), 'setting')} the same in all**")
-        parts.settings_table(
-            [{"Setting": setting.name, "Value": parts.plain(setting.values[0] or "–")} for setting in alike]
-        )
+        parts.settings_table({setting.name: parts.plain(setting.values[0] or "–") for setting in alike})
 
 
 def _settings_of(run: runs.Run) -> dict[str, str]:
-    rows = run_panel.settings_rows(run)
-    if run.is_mnist:
-        rows = rows + mnist_results.more_settings_rows(run)
-    elif run.kind == specs.RETRAIN:
-        rows = rows + retraining_results.more_settings_rows(run)
+    rows = run_settings.rows(run) | run_settings.more_rows(run)
     # One row for the rates of single runs and of races.
     names = {"Learning rates": "Learning rate"}
-    return {names.get(row["Setting"], row["Setting"]): row["Value"] for row in rows if row["Setting"] != "Run"}
+    return {names.get(name, name): value for name, value in rows.items() if name != "Run"}
 
 
 def _marked(value: str | None, first: str | None) -> str:

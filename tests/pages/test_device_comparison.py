@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from engine import runs
+from engine import run_settings, runs
 from engine.contract import events
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
-from ui import foresight, lab, retraining_results
+from ui import foresight, lab
 
 GPU = {"name": "NVIDIA Tegra X2", "memory_bytes": 6_000_000_000}
 NO_DRIVER = "TensorFlow says: Could not find cuda drivers on your machine, GPU will not be used."
@@ -74,7 +74,7 @@ def test_without_a_gpu_one_thread_runs_against_all_and_the_page_says_why(visit, 
 
     half = visit("retraining", run=both[0].id)
     assert "One half of a comparison: see both" in [link.proto.label for link in half.get("page_link")]
-    settings = {row["Setting"]: row["Value"] for row in retraining_results.settings_rows(both[0])}
+    settings = run_settings.rows(both[0])
     assert settings["Device"] == "CPU, 1 thread"
 
 
@@ -128,6 +128,6 @@ def test_what_was_measured_before_is_shown_beside_what_it_took(visit, home):
     before = finished(home)
     foreseen = events.Predicted(time.time(), 2.0, 60, 24, 30_000_000, 100_000_000)
     run = finished(home, lab.queue().start(before.spec, before.dataset, foreseen))
-    rows = {row["Setting"]: row["Value"] for row in foresight.rows(run)}
+    rows = foresight.rows(run)
     assert re.fullmatch(r"2\.0 s, from 24 photos; they took .*, so \d+% too much", rows["Bottlenecks foreseen"])
     assert rows["Memory foreseen"] == "100.0 MB; it was 200.0 MB, so 50% too little"

@@ -1,0 +1,154 @@
+"""The settings of a run as people read them, for its page, for comparisons and for reports: setting -> value."""
+
+from collections.abc import Callable, Iterable
+
+from engine.contract import catalog, layers, specs
+from engine.runs import Run
+from engine.words import count
+
+
+def rows(run: Run) -> dict[str, str]:
+    """What a run of any kind was asked for, the shortest first."""
+    return KINDS[run.kind](run)
+
+
+def more_rows(run: Run) -> dict[str, str]:
+    """All the others that were asked for; empty for kinds that have no others."""
+    found = MORE.get(run.kind)
+    return found(run) if found else {}
+
+
+def _retraining(run: Run) -> dict[str, str]:
+    spec = run.spec
+    rates = ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
+    return {
+        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
+        "Backbone": run.backbone_title,
+        "Learning rate" if len(spec.learning_rates) == 1 else "Learning rates": rates,
+        "Steps": f"{spec.steps:,}",
+        "Device": spec.device.upper() + (f", {count(spec.threads, 'thread')}" if spec.threads else ""),
+        "Batch": _batch(spec.train_batch_size),
+        "Distortions": _distortions(spec),
+        "Seed": str(spec.seed),
+    }
+
+
+def _batch(size: int) -> str:
+    return "all photos" if size == -1 else f"{size:,}"
+
+
+def _distortions(spec: specs.RetrainSpec) -> str:
+    """ "flip, crop 10%, brightness ±20%", or "none" """
+    words = [
+        "flip" if spec.flip_left_right else "",
+        f"crop {spec.random_crop}%" if spec.random_crop else "",
+        f"scale {spec.random_scale}%" if spec.random_scale else "",
+        f"brightness ±{spec.random_brightness}%" if spec.random_brightness else "",
+    ]
+    return ", ".join(filter(None, words)) or "none"
+
+
+def _more_of_retraining(run: Run) -> dict[str, str]:
+    spec, row = run.spec, run.backbone
+    return {
+        "Validation batch": _batch(spec.validation_batch_size),
+        "Testing batch": _batch(spec.test_batch_size),
+        "Bottleneck cache": "read and kept" if spec.use_cache else "neither read nor kept",
+        "Evaluated every": f"{spec.eval_step_interval:,} steps",
+        "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
+        "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
+        "Folder": run.dataset.root,
+    }
+
+
+def _mnist(run: Run) -> dict[str, str]:
+    spec = run.spec
+    networks = spec.networks
+    return {
+        "Data": catalog.digit_set(spec.data).title,
+        "Networks": networks[0].title if len(networks) == 1 else str(len(networks)),
+        "Epochs": str(spec.epochs),
+        "Images": f"{spec.training_images:,}" if spec.training_images else "All",
+        "Batch": _each(f"{network.batch_size:,}" for network in networks),
+        "Learning rate": _each(f"{network.learning_rate:g}" for network in networks),
+        "Device": spec.device.upper(),
+        "Seed": str(spec.seed),
+    }
+
+
+def _more_of_mnist(run: Run) -> dict[str, str]:
+    """How each network is made and learns, apart from its batch and its learning rate."""
+    networks: list[catalog.Network] = list(run.spec.networks)
+    made = [f"{each.title} ({layers.parameters(layers.costs(layers.read(each.layers))):,})" for each in networks]
+    return {
+        "Networks and parameters": ", ".join(made),
+        "Optimizer": _each("Adam" if each.optimizer == catalog.ADAM else "SGD" for each in networks),
+        "Schedule": _each(each.schedule.replace("_", " ") for each in networks),
+        "Label smoothing": _each(f"{each.label_smoothing:g}" for each in networks),
+        "Moved images": _each("yes" if each.augmentation else "no" for each in networks),
+        "Held out": _each(f"{each.validation_images:,}" for each in networks),
+    }
+
+
+def _each(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values))
+
+
+def _imported(run: Run) -> dict[str, str]:
+    steps = {lane: max(curve.step) for (lane, _), curve in run.story.curves.items() if curve.step}
+    return {
+        "Imported from": run.spec.source,
+        "Lanes": ", ".join(run.lanes),
+        "Last step": ", ".join(f"{step:,}" for step in dict.fromkeys(steps.values())),
+        "Run": run.id,
+    }
+
+
+def _many_pictures(run: Run) -> dict[str, str]:
+    return {
+        "Pictures": f"{run.dataset.title}, {count(len(run.dataset.photos), 'picture')}",
+        "Model": run.spec.model_title,
+        "Device": run.spec.device.upper(),
+    }
+
+
+def _fine_tuning(run: Run) -> dict[str, str]:
+    spec = run.spec
+    return {
+        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
+        "Backbone": run.backbone_title,
+        "Blocks that learn": ", ".join(run.titles.values()),
+        "Learning rate of the blocks": f"{spec.body_learning_rate:g}",
+        "Learning rate of the head": f"{spec.head_learning_rate:g}",
+        "Epochs": f"{spec.epochs:,}",
+        "Batch": f"{spec.batch_size:,}",
+        "Mirrored": "half of the photos" if spec.flip_left_right else "no",
+        "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "none",
+        "Device": spec.device.upper(),
+        "Seed": str(spec.seed),
+    }
+
+
+def _batch_size(run: Run) -> dict[str, str]:
+    spec = run.spec
+    return {
+        "Backbone": run.backbone_title,
+        "Blocks that learn": specs.depth_title(spec.blocks),
+        "Tried up to": f"{spec.largest:,}",
+        "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "what is free",
+        "Device": spec.device.upper(),
+    }
+
+
+KINDS: dict[str, Callable[[Run], dict[str, str]]] = {
+    specs.RETRAIN: _retraining,
+    specs.MNIST: _mnist,
+    specs.IMPORTED: _imported,
+    specs.CLASSIFY: _many_pictures,
+    specs.FINE_TUNE: _fine_tuning,
+    specs.BATCH_SIZE: _batch_size,
+}
+MORE: dict[str, Callable[[Run], dict[str, str]]] = {
+    specs.RETRAIN: _more_of_retraining,
+    specs.MNIST: _more_of_mnist,
+}
