@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine import batch_sizes, fine_tuning_charts, run_settings, runs
+from engine import batch_sizes, fine_tuning_charts, run_settings, run_tables, runs
 from engine.words import count, many, size
 from ui import lab, machine_tab, parts
 
@@ -56,17 +56,8 @@ def _results(run: runs.Run) -> None:
         st.caption("Each size has a row here once it was tried." if run.is_active else "No size was tried.")
         return
     st.caption("Peak memory is that of the process, TensorFlow included; on a GPU that of its memory.")
-    table = [
-        {
-            "Batch size": each.batch_size,
-            "Fits": "yes" if each.fits else "no",
-            "Peak memory": size(each.peak_memory_bytes) if each.fits else None,
-            "Speed": batch_sizes.speed(each.images_per_second) if each.fits else None,
-            "Why not": each.why or None,
-        }
-        for each in tried
-    ]
-    right = {name: st.column_config.Column(alignment="right") for name in ("Peak memory", "Speed")}
+    table = run_tables.sizes(tried)
+    right = {name: st.column_config.Column(alignment="right") for name in ("Batch size", "Peak memory", "Speed")}
     right["Why not"] = st.column_config.Column(width="large")
     st.dataframe(
         table, hide_index=True, height="content", placeholder="–", column_config=right, key="batch_table",

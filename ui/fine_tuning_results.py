@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine import charts, fine_tuning, fine_tuning_charts, run_settings, runs
+from engine import charts, fine_tuning, fine_tuning_charts, run_settings, run_tables, runs
 from engine.contract import events
-from engine.curves import percent
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
-from engine.words import count, duration, many, size
+from engine.words import count, duration
 from ui import lab, machine_tab, parts, tensorboard_panel
 
 CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
@@ -101,19 +100,7 @@ def _results(run: runs.Run, rows: Sequence[DepthRow]) -> None:
         f"All depths began with the same head and met the same batches. Accuracy is that of the "
         f"{count(rows[0].test_n, 'testing photo')}, with its 95 % interval."
     )
-    table = [
-        {
-            "Learns": row.title,
-            "Test accuracy": f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)})",
-            "Change": "diverged" if row.diverged else str(row.against) if row.against else None,
-            "Validation": percent(row.validation_accuracy),
-            "Parameters": many(row.parameters),
-            "Peak memory": size(row.peak_memory_bytes),
-            "An epoch": fine_tuning.epoch_in_words(row.epoch_seconds),
-            "At once": f"{row.at_once:,} of {row.batch_size:,}" if row.at_once < row.batch_size else f"{row.at_once:,}",
-        }
-        for row in rows
-    ]
+    table = run_tables.depths(rows)
     base = run.titles[fine_tuning.base_lane(run)].lower()
     columns = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Learns"}
     columns["Change"] = st.column_config.Column(

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import charts, comparison, explanations, mnist_charts, run_settings, runs
+from engine import charts, comparison, explanations, mnist_charts, run_settings, run_tables, runs
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
 from engine.curves import percent
@@ -191,21 +191,7 @@ def _results(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
 
 
 def _table(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
-    wrong = f"Wrong of {rows[0].test_n:,}"
-    table = [
-        {
-            "Network": row.title + (" · stopped" if row.stopped else ""),
-            "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high),
-            wrong: f"{row.wrong:,}",
-            "Training": duration(row.train_seconds),
-            "Images/s": f"{row.images_per_second:,.0f}",
-            "Per image": None if row.image_seconds is None else _short(row.image_seconds),
-            "Parameters": f"{row.parameters:,}",
-            "Multiply-adds": f"{row.multiply_adds:,}",
-            "Best epoch": str(row.best_epoch) if row.best_epoch else None,
-        }
-        for row in rows
-    ]
+    table = run_tables.networks(rows)
     right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Network"}
     right["Test accuracy"] = st.column_config.Column(
         alignment="right", help="With its 95 % Wilson interval. Reported, never chosen by."
@@ -233,12 +219,6 @@ def _in_words(rows: Sequence[comparison.NetworkRow]) -> str:
 def _with_interval(share: float, low: float, high: float) -> str:
     """ "99.47% (99.31–99.59)": so many decimals that one of 10,000 images shows."""
     return f"{share:.2%} ({low * 100:.2f}–{high * 100:.2f})"
-
-
-def _short(seconds: float) -> str:
-    """A time per image: 0.06 ms, 1.4 ms, 21 ms."""
-    thousandths = seconds * 1000
-    return f"{thousandths:.2f} ms" if thousandths < 1 else f"{thousandths:.1f} ms"
 
 
 def _progress_table(run: runs.Run) -> None:

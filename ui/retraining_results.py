@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from engine import charts, models, photos, pictures, run_settings, runs
+from engine import charts, models, photos, pictures, run_settings, run_tables, runs
 from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
@@ -165,19 +165,7 @@ def _results(run: runs.Run, rows: list[LaneRow]) -> None:
 def _race_table(rows: list[LaneRow]) -> None:
     # Words first: on a phone a table's own buttons lie over what is above it, and that would be the tabs.
     st.caption("Ordered by validation accuracy at the end. All lanes shared every step, so seconds belong to the race.")
-    table = [
-        {
-            "Learning rate": f"lr {row.lane}" + (" · kept" if row.kept else ""),
-            "Test accuracy": f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)}, "
-            f"N={row.test_n:,})",
-            "Best validation": percent(row.best_validation_accuracy),
-            "Best at step": f"{row.best_step:,}",
-            "Plateau at step": "diverged" if row.diverged else f"{row.plateau.step:,}" if row.plateau else None,
-            "Plateau at seconds": f"{row.plateau.seconds:.1f} s" if row.plateau else None,
-            "Spread": f"±{row.spread * 100:.1f} pt" if row.spread is not None else None,
-        }
-        for row in rows
-    ]
+    table = run_tables.lanes(rows)
     right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Learning rate"}
     right["Test accuracy"] = st.column_config.Column(
         alignment="right", width="medium", help="With its 95 % Wilson interval. Reported, never chosen by."
