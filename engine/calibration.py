@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.contract import specs
 from engine.contract.run_folder import RunFolder, read_json
-from engine.metrics import wilson
+from engine.metrics import interval, wilson
 from engine.runs import Run
 from engine.words import count
 
@@ -100,7 +100,7 @@ def reading(calibration: Calibration, score: float) -> str:
             f"How often answers this sure are right cannot be said: {found} of the testing split got a calibrated "
             f"score of {between}."
         )
-    low, high = wilson(round(here.right * here.photos), here.photos)
+    low, high = interval(here.right, here.photos)
     return (
         f"Of answers this sure ({between} after calibration), {here.right:.0%} were right on the testing split "
         f"(95% interval {low:.0%} to {high:.0%}, N={here.photos:,})."

@@ -17,7 +17,7 @@ import numpy as np
 from engine.contract import catalog
 from engine.contract.run_folder import read_json
 from engine.curves import CHANCE, Verdict, chance_in_words, percent
-from engine.metrics import Difference, mcnemar, wilson
+from engine.metrics import Difference, interval, mcnemar, wilson
 from engine.runs import Run
 from engine.words import epochs, many, short_duration
 
@@ -348,7 +348,7 @@ def leaderboard(runs: Iterable[Run]) -> list[LeaderRow]:
             # However it is called and wherever it comes from.
             recipe = tuple(network._replace(name="", title="", source="", epochs=0))
             same = (spec.data, spec.training_images, recipe, result.epochs)
-            low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)
+            low, high = interval(result.test_accuracy, result.test_n)
             row = LeaderRow(
                 data=catalog.digit_set(spec.data).title,
                 title=network.title,

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.metrics import Difference, mcnemar, wilson
+from engine.metrics import Difference, interval, mcnemar
 from engine.runs import Curve, Story
 
 PLATEAU_WEIGHT = 0.9  # smoothing under which a plateau is looked for
@@ -99,7 +99,7 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
         if result is None:
             continue
         curve = story.curves.get((lane, "validation"), Curve())
-        low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)
+        low, high = interval(result.test_accuracy, result.test_n)
         rows.append(
             LaneRow(
                 lane=lane,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract import specs
-from engine.metrics import Z_95, Numbers, wilson
+from engine.metrics import Z_95, Numbers, interval
 from engine.runs import Run
 from engine.words import count, duration, short_duration
 
@@ -88,7 +88,7 @@ def rows(run: Run) -> list[DepthRow]:
         figures = run.story.fine_tuned.get(lane)
         if figures is None:
             continue
-        low, high = wilson(round(figures.test_accuracy * figures.test_n), figures.test_n)
+        low, high = interval(figures.test_accuracy, figures.test_n)
         answers = said.get("lanes", {})
         against = None
         if lane != base and lane in answers and base in answers:

@@ -24,6 +24,11 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
+def interval(share: float, n: int) -> tuple[float, float]:
+    """The same of a share, 0..1, of n that were counted."""
+    return wilson(round(share * n), n)
+
+
 def confusion(truth: Sequence[int], predicted: Sequence[int], n_classes: int) -> np.ndarray:
     """(n_classes, n_classes) int64: rows are the true class, columns the predicted one."""
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)

@@ -38,7 +38,6 @@ PHOTOS_AT_LEAST = 20
 PHOTOS_PER_CLASS = 3  # one for each split
 
 NAME, TYPED_PATH = "name", "typed_path"
-SPLIT_KEYS = (NAME, TYPED_PATH)
 
 # Files with these suffixes are meant as photos, so that one that cannot be used is worth a word; a LICENSE.txt is not.
 _READ_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif"}

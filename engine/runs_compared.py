@@ -9,7 +9,7 @@ from itertools import groupby
 
 from engine import many_pictures
 from engine.curves import percent
-from engine.metrics import wilson
+from engine.metrics import interval
 from engine.runs import Run
 from engine.words import join
 
@@ -84,7 +84,7 @@ def _test_accuracy(side: Side) -> float:
 
 
 def _tested(accuracy: float, n: int) -> Tested:
-    return Tested(accuracy, *wilson(round(accuracy * n), n), n)
+    return Tested(accuracy, *interval(accuracy, n), n)
 
 
 def _measured_on(run: Run) -> tuple | None:

@@ -109,12 +109,12 @@ def _report(run: "Run") -> dict[str, Any]:
 
 
 def _lines(run: "Run") -> Iterator[str]:
-    from engine.metrics import wilson
+    from engine.metrics import interval
 
     titles = run.titles
     width = max(map(len, titles.values()))
     for result in sorted(run.story.network_results.values(), key=lambda each: -each.test_accuracy):
-        low, high = wilson(round(result.test_accuracy * result.test_n), result.test_n)
+        low, high = interval(result.test_accuracy, result.test_n)
         yield (
             f"{titles[result.lane]:{width}}  test accuracy {result.test_accuracy:.2%} ({low:.2%} to {high:.2%}, "
             f"N={result.test_n:,}), {result.train_seconds:.1f} s for {result.epochs:g} epochs, "
