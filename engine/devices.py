@@ -1,7 +1,8 @@
-"""What a run can compute on: the devices that the worker's TensorFlow finds, and why there is no GPU among them.
+"""What the workers have: which Python and TensorFlow, which devices it finds, and why there is no GPU among them.
 
-Only TensorFlow itself knows, and it loads for seconds; so a process of the worker's interpreter is asked once, in the
-background, and its answer holds until that interpreter changes or the server starts again.
+Versions are known without loading anything. What there is to compute on, only TensorFlow itself knows, and it loads for
+seconds; so a process of the worker's interpreter is asked once, in the background, and its answer holds until that
+interpreter changes or the server starts again.
 """
 
 import os
@@ -13,7 +14,21 @@ from engine import worker_programs
 from engine.contract import specs
 from engine.errors import EngineError, SpecError
 
-PATIENCE = 180.0  # seconds: TensorFlow loads slowly from a small board's card
+MODULE = "engine.worker.environment"
+# Seconds: Python, and then TensorFlow, load slowly from a small board's card.
+PATIENCE, PATIENCE_LOADING = 30.0, 180.0
+
+
+@dataclass(frozen=True)
+class WorkerPython:
+    python: str  # "3.11.7"
+    tensorflow: str  # "2.21.0", "" where there is none
+
+
+def versions(worker_python: str) -> WorkerPython:
+    """As they are installed. Raises WorkerStartError, and EngineError where no answer came."""
+    said = worker_programs.ask(worker_python, MODULE, [], None, PATIENCE)
+    return WorkerPython(str(said.get("python", "")), str(said.get("tensorflow", "")))
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Devices:
 
 def probe(worker_python: str) -> Devices:
     """Ask now; takes seconds. Raises WorkerStartError, and EngineError where no answer came."""
-    said = worker_programs.ask(worker_python, "engine.worker.probe", [], None, PATIENCE)
+    said = worker_programs.ask(worker_python, MODULE, ["devices"], None, PATIENCE_LOADING)
     gpus = tuple(Gpu(str(each["name"]), int(each["memory_bytes"])) for each in said["gpus"])
     return Devices(str(said["tensorflow"]), gpus, str(said["why_no_gpu"]), int(said["cores"]))
 

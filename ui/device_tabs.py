@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import streamlit as st
 
-from engine import buffers, device, environment, processes, sampler
+from engine import buffers, device, devices, processes, sampler
 from engine.contract.run_folder import LabHome
 from engine.device import Reading
 from engine.errors import EngineError
@@ -80,8 +80,8 @@ def processor() -> str:
 
 
 @st.cache_data(show_spinner=False, ttl=3600)
-def _worker_python(path: str) -> environment.WorkerPython:
-    return environment.worker_python(path)
+def _worker_python(path: str) -> devices.WorkerPython:
+    return devices.versions(path)
 
 
 def _tensorflow() -> None:

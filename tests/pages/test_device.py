@@ -107,8 +107,8 @@ def test_the_environment_is_told_and_the_loaders_own_words_say_why_there_is_no_g
     why = "TensorFlow says: Could not load dynamic library libcudart.so.10.2."
     python = tmp_path / "python"
     python.write_text(
-        '#!/bin/sh\ncase "$2" in\n'
-        'engine.worker.environment) echo \'{"python": "3.6.9", "tensorflow": "2.7.0"}\';;\n'
+        '#!/bin/sh\ncase "$2 $3" in\n'
+        '"engine.worker.environment ") echo \'{"python": "3.6.9", "tensorflow": "2.7.0"}\';;\n'
         f'*) echo \'{{"tensorflow": "2.7.0", "gpus": [], "why_no_gpu": "{why}", "cores": 6}}\';;\n'
         "esac\n"
     )

@@ -26,7 +26,8 @@ def machine(home, tmp_path, monkeypatch):
         answer = {"tensorflow": "2.7.0", "gpus": list(gpus), "why_no_gpu": "" if gpus else why, "cores": cores}
         python = tmp_path / "python"
         python.write_text(
-            f"#!/bin/sh\n[ $2 = engine.worker.probe ] && exec echo {shlex.quote(json.dumps(answer))}\n"
+            f"#!/bin/sh\n[ \"$2 $3\" = 'engine.worker.environment devices' ] "
+            f"&& exec echo {shlex.quote(json.dumps(answer))}\n"
             f'exec {shlex.quote(sys.executable)} "$@"\n'
         )
         python.chmod(0o755)
