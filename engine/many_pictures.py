@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract.events import Classified
+from engine.curves import percent
 from engine.metrics import wilson
 from engine.photos import label as as_retrain_writes_it
 from engine.runs import Run
+from engine.words import count, plain
 
 ELSE = "anything else"  # an answer that is none of the pictures' labels
 
@@ -107,6 +109,37 @@ def accuracy(judged: Sequence[Row]) -> Accuracy | None:
 def judged(found: Sequence[Row]) -> Accuracy | None:
     """On the pictures that the model did not learn from: the figure that says how it does on others."""
     return accuracy([row for row in found if not row.is_learned])
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """How many are right, with its interval and what is not counted; or what was said most often."""
+    fresh = judged(rows)
+    learned = accuracy([row for row in rows if row.is_learned])
+    unknown = sum(not row.known for row in rows)
+    said = []
+    if fresh:
+        said.append(f"**{percent(fresh.share)} of {count(fresh.n, 'picture')} right** ({_interval(fresh)}).")
+        if learned:
+            said.append(
+                f"{count(learned.n, 'picture')} that the model learned from {'is' if learned.n == 1 else 'are'} not "
+                f"counted: {percent(learned.share)} of them right."
+            )
+    elif learned:
+        said.append(
+            f"**{percent(learned.share)} of {count(learned.n, 'picture')} right, and the model learned from every one "
+            "of them.** How it does on others, they do not tell."
+        )
+    if unknown and said:
+        said.append(f"What {count(unknown, 'picture')} more show{'s' if unknown == 1 else ''} is not known.")
+    elif unknown:
+        common = Counter(row.top[0][0] for row in rows).most_common(3)
+        often = ", ".join(f"{plain(name)} ({number:,})" for name, number in common)
+        said.append(f"**{count(len(rows), 'picture')} classified**, most often as {often}.")
+    return " ".join(said)
+
+
+def _interval(found: Accuracy) -> str:
+    return f"95 % interval {percent(found.low)} to {percent(found.high)}, {found.right:,} of {found.n:,}"
 
 
 def confusion(judged: Sequence[Row]) -> tuple[np.ndarray, list[str]]:

@@ -1,5 +1,6 @@
 """Numbers as people read them: durations, ages, sizes."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -75,3 +76,8 @@ def join(words: Sequence[str]) -> str:
     """a, b and c; or "a, b; c and d" where a title has a comma of its own"""
     between = "; " if any("," in word for word in words) else ", "
     return " and ".join(filter(None, [between.join(words[:-1]), *words[-1:]]))
+
+
+def plain(text: str) -> str:
+    """Titles, folders and addresses as they are written, whatever they mean in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>$~:#|!])", r"\\\1", text)

@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.curves import percent
 from engine.errors import EngineError, PhotosError
-from engine.many_pictures import Accuracy, Row
+from engine.many_pictures import Row
 from engine.settings import Settings
 from engine.words import count, duration, size
 from ui import lab, parts, retraining_results
@@ -199,7 +198,7 @@ def show(run: runs.Run) -> None:
     rows = _rows(lab.home().path, run.id, os.path.getsize(run.folder.events))
     if not rows:
         return
-    st.markdown(headline(rows))
+    st.markdown(many_pictures.headline(rows))
     draw = {
         "Answers": lambda: _answers(run, rows),
         "Confusion": lambda: _confusion(rows),
@@ -215,37 +214,6 @@ def show(run: runs.Run) -> None:
 def _rows(home_path: str, run_id: str, size: int) -> list[Row]:
     """Of a run that has ended, for all visitors; nobody changes them. `size` of its events is part of the key."""
     return many_pictures.rows(lab.open_run(run_id))
-
-
-def headline(rows: Sequence[Row]) -> str:
-    """How many are right, with its interval and what is not counted; or what was said most often."""
-    fresh = many_pictures.judged(rows)
-    learned = many_pictures.accuracy([row for row in rows if row.is_learned])
-    unknown = sum(not row.known for row in rows)
-    said = []
-    if fresh:
-        said.append(f"**{percent(fresh.share)} of {count(fresh.n, 'picture')} right** ({_interval(fresh)}).")
-        if learned:
-            said.append(
-                f"{count(learned.n, 'picture')} that the model learned from {'is' if learned.n == 1 else 'are'} not "
-                f"counted: {percent(learned.share)} of them right."
-            )
-    elif learned:
-        said.append(
-            f"**{percent(learned.share)} of {count(learned.n, 'picture')} right, and the model learned from every one "
-            "of them.** How it does on others, they do not tell."
-        )
-    if unknown and said:
-        said.append(f"What {count(unknown, 'picture')} more show{'s' if unknown == 1 else ''} is not known.")
-    elif unknown:
-        common = Counter(row.top[0][0] for row in rows).most_common(3)
-        often = ", ".join(f"{label} ({number:,})" for label, number in common)
-        said.append(f"**{count(len(rows), 'picture')} classified**, most often as {often}.")
-    return " ".join(said)
-
-
-def _interval(found: Accuracy) -> str:
-    return f"95 % interval {percent(found.low)} to {percent(found.high)}, {found.right:,} of {found.n:,}"
 
 
 def note(run: runs.Run, now: float) -> str:

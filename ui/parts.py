@@ -1,13 +1,12 @@
 """Small parts that forms and results of every kind of run are made of."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
 
-from engine import assets, charts, device, runs
+from engine import assets, charts, device, runs, words
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.devices import Devices
@@ -20,9 +19,7 @@ INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
 
 
-def plain(text: str) -> str:
-    """Titles, folders and addresses as they are written, whatever they mean in Markdown."""
-    return re.sub(r"([\\`*_\[\]<>$~:#|!])", r"\\\1", text)
+plain = words.plain
 
 
 def choice(label: str, options: Sequence[str], key: str, default: str = "") -> str:
