@@ -25,6 +25,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     specs.CLASSIFY: events.CLASSIFY_STAGES,
     specs.FINE_TUNE: events.FINE_TUNE_STAGES,
     specs.BATCH_SIZE: events.BATCH_SIZE_STAGES,
+    specs.LEARNING_CURVE: events.LEARNING_CURVE_STAGES,
 }
 
 
@@ -76,6 +77,8 @@ class Story:
     batches_tried: list[events.BatchTried] = field(default_factory=list)
     batch_size_result: events.BatchSizeResult | None = None
     error: events.Error | None = None
+    learning_curve: list[events.LearningCurvePoint] = field(default_factory=list)
+    learning_curve_result: events.LearningCurveResult | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
     @property
@@ -157,6 +160,10 @@ class Story:
             case events.Error():
                 self.error = event
 
+            case events.LearningCurvePoint():
+                self.learning_curve.append(event)
+            case events.LearningCurveResult():
+                self.learning_curve_result = event
 
 class Run:
     """One run, read from its folder. `refresh` reads what was appended since."""
@@ -223,6 +230,11 @@ class Run:
     @property
     def has_dataset(self) -> bool:
         """Whether it was given photos or pictures, which dataset.json then names."""
+    @property
+    def is_learning_curve(self) -> bool:
+        """Whether it measures accuracy against the photos that were learned from; it has no lanes."""
+        return isinstance(self.spec, specs.LearningCurveSpec)
+
         return not (self.is_mnist or self.is_imported or self.is_batch_size)
 
     @property
@@ -262,6 +274,8 @@ class Run:
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         if self.spec.group:
+        if self.is_learning_curve:
+            return f"{photos} · {self.backbone_title} · photos per class"
             varied += f" · {specs.machine_title(self.spec)}"
         return f"{photos} · {self.backbone_title} · {varied}"
 

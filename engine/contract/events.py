@@ -28,6 +28,7 @@ CLASSIFY_STAGES = (LOADING, CLASSIFYING)
 FINE_TUNE_STAGES = (SCANNING, BOTTLENECKS, LOADING, TRAINING)
 TRYING = "Trying"
 BATCH_SIZE_STAGES = (TRYING,)
+LEARNING_CURVE_STAGES = (SCANNING, BOTTLENECKS, TRAINING)
 
 State = NamedTuple(
     "State",
@@ -319,6 +320,32 @@ Error = NamedTuple(
         ("hint", str),  # what to do, a whole sentence
     ],
 )
+LearningCurvePoint = NamedTuple(  # one training on some of the photos, tested on the whole testing split
+    "LearningCurvePoint",
+    [
+        ("t", float),
+        ("size", int),  # photos of each class that were asked for; specs.ALL_PHOTOS: all that there are
+        ("seed", int),
+        ("photos", int),  # of all classes that were learned from; fewer than asked for where a class has no more
+        ("correct", int),  # testing photos, of ...
+        ("test_n", int),  # ... so many, the same ones for every size and seed
+        ("diverged", bool),
+        ("seconds", float),  # wall time of this training
+    ],
+)
+LearningCurveResult = NamedTuple(
+    "LearningCurveResult",
+    [
+        ("t", float),
+        ("training", int),  # photos
+        ("validation", int),  # likewise; they are left alone, so that the other splits are those of a retraining run
+        ("testing", int),
+        ("cached", int),  # photos whose bottleneck was known already
+        ("computed", int),  # photos whose bottleneck was computed by this run
+        ("runtime", str),  # what computed the bottlenecks, for people
+        ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
+    ],
+)
 
 _KINDS = {
     "state": State,
@@ -356,6 +383,8 @@ _ADDED = {"result": {"cache_seconds": None, "import_seconds": None}}  # type: Di
 def append(path, *new):
     # type: (str, *Any) -> None
     """Add events in one write, so that two writers never tear each other's lines. Raises OSError (disk full)."""
+    "learning_curve_point": LearningCurvePoint,
+    "learning_curve_result": LearningCurveResult,
     text = ""
     for event in new:
         value = {"kind": _NAMES[type(event)]}

@@ -173,16 +173,51 @@ BatchSizeSpec = NamedTuple(  # which batch sizes fit into the memory, and how fa
 
 DEFAULT_BATCH_SIZE = BatchSizeSpec(backbone="mobilenet_v2", blocks=ALL_BLOCKS, largest=64, device=CPU, memory_limit=0)
 
-Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec, FineTuneSpec, BatchSizeSpec]
+ALL_PHOTOS = 0  # as a size: every training photo that there is
+SIZES_LIMIT = 12
+SEEDS_LIMIT = 20
+
+LearningCurveSpec = NamedTuple(  # how accuracy grows with the photos that are learned from
+    "LearningCurveSpec",
+    [
+        ("backbone", str),  # as in RetrainSpec
+        ("learning_rate", float),  # 0.0001 to 10
+        ("steps", int),  # of each training
+        ("train_batch_size", int),  # photos; -1: every training photo once
+        # Training photos of each class, 1 to 12 different numbers; all that there are are always measured too
+        ("sizes", Tuple[int, ...]),
+        ("seeds", int),  # trainings of each size, 1 to 20, each from other photos, first weights and batches
+        ("validation_percentage", int),  # of the photos: the splits are those of RetrainSpec
+        ("testing_percentage", int),  # of the photos
+        ("seed", int),  # the first one; the others follow it
+        ("device", str),  # "cpu" or "gpu"
+    ],
+)
+
+DEFAULT_LEARNING_CURVE = LearningCurveSpec(
+    backbone="mobilenet_v2",
+    learning_rate=0.01,
+    steps=1000,
+    train_batch_size=100,
+    sizes=(5, 10, 20, 50, 100),
+    seeds=5,
+    validation_percentage=10,
+    testing_percentage=20,  # the difference between sizes is judged on these
+    seed=0,
+    device=CPU,
+)
+
+Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec, FineTuneSpec, BatchSizeSpec, LearningCurveSpec]
 
 # The kinds of runs, as spec.json names them.
-RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE = (
+RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE, LEARNING_CURVE = (
     "retrain",
     "mnist",
     "imported",
     "classify",
     "fine_tune",
     "batch_size",
+    "learning_curve",
 )
 
 _DEFAULTS = {
@@ -192,6 +227,7 @@ _DEFAULTS = {
     CLASSIFY: DEFAULT_CLASSIFY,
     FINE_TUNE: DEFAULT_FINE_TUNE,
     BATCH_SIZE: DEFAULT_BATCH_SIZE,
+    LEARNING_CURVE: DEFAULT_LEARNING_CURVE,
 }
 
 
@@ -220,7 +256,7 @@ def lanes(spec):
         return [network.name for network in spec.networks]
     if isinstance(spec, ImportedSpec):
         return list(spec.lanes)
-    if isinstance(spec, (ClassifySpec, BatchSizeSpec)):
+    if isinstance(spec, (ClassifySpec, BatchSizeSpec, LearningCurveSpec)):
         return []
     if isinstance(spec, FineTuneSpec):
         return [depth_name(blocks) for blocks in spec.blocks]
@@ -278,6 +314,8 @@ def read(path):
         known["learning_rates"] = tuple(known["learning_rates"])
     elif isinstance(usual, FineTuneSpec):
         known["blocks"] = tuple(known["blocks"])
+    elif isinstance(usual, LearningCurveSpec):
+        known["sizes"] = tuple(known["sizes"])
     return usual._replace(**known)
 
 
@@ -289,7 +327,7 @@ def _network(value):
 
 def kind(spec):
     # type: (Spec) -> str
-    """One of RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE and BATCH_SIZE."""
+    """One of the names of _DEFAULTS."""
     return next(name for name, usual in _DEFAULTS.items() if isinstance(spec, type(usual)))
 
 
@@ -305,6 +343,8 @@ def faults(spec):
     elif isinstance(spec, FineTuneSpec):
         found = _faults_of_fine_tune(spec)
         _within(found, "Seed", spec.seed, 0, 2**31 - 1)
+    elif isinstance(spec, LearningCurveSpec):
+        found = _faults_of_learning_curve(spec)
     else:
         found = _faults_of_mnist(spec) if isinstance(spec, MnistSpec) else _faults_of_retrain(spec)
         _within(found, "Seed", spec.seed, 0, 2**31 - 1)
@@ -370,6 +410,25 @@ def _faults_of_batch_size(spec):
     return found
 
 
+def _faults_of_learning_curve(spec):
+    # type: (LearningCurveSpec) -> List[str]
+    found = _retrained_backbone_faults(spec.backbone)
+    _rate(found, spec.learning_rate)
+    _within(found, "Steps", spec.steps, 1, 1000000)
+    if spec.train_batch_size != -1:
+        _within(found, "Train batch size", spec.train_batch_size, 1, 100000, " or -1 for all photos")
+    if not 1 <= len(spec.sizes) <= SIZES_LIMIT:
+        found.append("{} sizes; choose 1 to {}.".format(len(spec.sizes), SIZES_LIMIT))
+    if len(set(spec.sizes)) < len(spec.sizes):
+        found.append("A number of photos is listed twice; each size needs its own.")
+    for size in spec.sizes:
+        _within(found, "Photos per class", size, 1, 1000000)
+    _within(found, "Seeds", spec.seeds, 1, SEEDS_LIMIT)
+    _splits(found, spec)
+    _within(found, "Seed", spec.seed, 0, 2**31 - 1 - SEEDS_LIMIT)
+    return found
+
+
 def tunable():
     # type: () -> List[catalog.Backbone]
     """The backbones whose blocks can learn: those whose layers the lab builds itself."""
@@ -425,21 +484,14 @@ def network_faults(network):
 
 def _faults_of_retrain(spec):
     # type: (RetrainSpec) -> List[str]
-    found = []  # type: List[str]
-    known = [row.name for row in catalog.BACKBONES + catalog.ORIGINALS]
-    if spec.backbone not in known and not re.match(catalog.ADDED_NAME, spec.backbone):
-        names = ", ".join([row.name for row in catalog.BACKBONES] + ["inception_v3"])
-        originals = "mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]"
-        found.append("Backbone is {!r}; choose one of {}, or {}.".format(spec.backbone, names, originals))
+    found = _retrained_backbone_faults(spec.backbone)
     rates = spec.learning_rates
     if not 1 <= len(rates) <= LANE_LIMIT:
         found.append("{} learning rates; choose 1 to {}.".format(len(rates), LANE_LIMIT))
     if len(set(rates)) < len(rates):
         found.append("A learning rate is listed twice; each lane needs its own.")
-    low, high = LEARNING_RATE_LIMITS
     for rate in rates:
-        if not low <= rate <= high:  # False for NaN too
-            found.append("Learning rate is {:g}; choose {:g} to {:g}.".format(rate, low, high))
+        _rate(found, rate)
     _within(found, "Steps", spec.steps, 1, 1000000)
     for name in ("train_batch_size", "validation_batch_size", "test_batch_size"):
         if getattr(spec, name) != -1:
@@ -458,8 +510,25 @@ def _faults_of_retrain(spec):
     return found
 
 
+def _retrained_backbone_faults(name):
+    # type: (str) -> List[str]
+    known = [row.name for row in catalog.BACKBONES + catalog.ORIGINALS]
+    if name in known or re.match(catalog.ADDED_NAME, name):
+        return []
+    names = ", ".join([row.name for row in catalog.BACKBONES] + ["inception_v3"])
+    originals = "mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]"
+    return ["Backbone is {!r}; choose one of {}, or {}.".format(name, names, originals)]
+
+
+def _rate(found, rate):
+    # type: (List[str], float) -> None
+    low, high = LEARNING_RATE_LIMITS
+    if not low <= rate <= high:  # False for NaN too
+        found.append("Learning rate is {:g}; choose {:g} to {:g}.".format(rate, low, high))
+
+
 def _splits(found, spec):
-    # type: (List[str], Union[RetrainSpec, FineTuneSpec]) -> None
+    # type: (List[str], Union[RetrainSpec, FineTuneSpec, LearningCurveSpec]) -> None
     _within(found, "Validation percentage", spec.validation_percentage, 1, 80)
     _within(found, "Testing percentage", spec.testing_percentage, 1, 80)
     if spec.validation_percentage + spec.testing_percentage > 90:
