@@ -51,6 +51,11 @@ lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
 	$(COMPILE) --universal --python-version 3.11 requirements.in -o requirements.txt
 	$(COMPILE) --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) --python-platform x86_64-manylinux2014 --python-version 3.6 requirements-worker36.in -o requirements-worker36.txt
+	cp requirements.txt requirements-tx2.txt  # versions to keep to, so without --upgrade
+	$(subst --upgrade ,,$(COMPILE)) --python-platform aarch64-manylinux_2_28 --python-version 3.11 --only-binary :all: \
+	    --excludes requirements-tx2-without.in requirements-tx2.in -o requirements-tx2.txt
+	$(COMPILE) --python-platform aarch64-manylinux2014 --python-version 3.6 --only-binary :all: \
+	    --no-deps requirements-tx2-worker.in -o requirements-tx2-worker.txt
 
 setup: interpreter
 	@$(PYTHON) tools/setup.py
