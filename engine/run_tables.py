@@ -8,9 +8,10 @@ from engine import batch_sizes, fine_tuning
 from engine.comparison import NetworkRow
 from engine.contract import events
 from engine.curves import LaneRow, percent
+from engine.device_comparison import Half
 from engine.fine_tuning import DepthRow
 from engine.metrics import per_class
-from engine.words import duration, many, size
+from engine.words import duration, many, short_duration, size
 
 Row = dict[str, str | None]
 
@@ -87,6 +88,37 @@ def sizes(tried: Sequence[events.BatchTried]) -> list[Row]:
         }
         for each in tried
     ]
+
+
+def halves(found: Sequence[Half]) -> list[Row]:
+    """The parts of a comparison of devices."""
+
+    def took(seconds: float | None) -> str | None:
+        return None if seconds is None else short_duration(seconds)
+
+    rows: list[Row] = [
+        {
+            "Device": half.name,
+            "End to end": took(half.seconds),
+            "Bottlenecks": took(half.bottleneck_seconds),
+            "Photos/s": None if half.images_per_second is None else f"{half.images_per_second:.1f}",
+            "Last layer": took(half.training_seconds),
+            "Plateau at step": f"{half.plateau.step:,}" if half.plateau else None,
+            "Plateau at seconds": f"{half.plateau.seconds:.1f} s" if half.plateau else None,
+            "Test accuracy": None if half.accuracy is None else percent(half.accuracy),
+            "Energy": None if half.joules is None else _energy(half.joules),
+            "Peak memory": None if half.peak_memory is None else size(half.peak_memory),
+        }
+        for half in found
+    ]
+    if all(half.joules is None for half in found):  # no sensor: left out, never shown as zero
+        for row in rows:
+            del row["Energy"]
+    return rows
+
+
+def _energy(joules: float) -> str:
+    return f"{joules:.0f} J" if joules < 3600 else f"{joules / 3600:.1f} Wh"
 
 
 def classes(counts: np.ndarray, labels: Sequence[str], one: str) -> list[Row]:

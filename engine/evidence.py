@@ -1,0 +1,225 @@
+"""What stands behind an answer: a query, the newest finished run that fits it, and what would have to be run otherwise.
+
+A query is the table [runs.NAME] of a question (engine/questions.py). Its keys, all but `kind` optional:
+
+    kind             of KINDS; "devices" is the same retraining run on each device, a group of runs
+    backbone         names of the catalogue, any of which will do; the first that is here would be run
+    learning_rates   lanes that the run must have
+    networks         likewise, of a comparison of networks for digits
+    blocks           likewise, of fine-tuning; of batch sizes how many blocks learn
+    device           "cpu" or "gpu"
+    own              true: photos that a visitor uploaded or named, none of the built-in sets
+    pinned           the id of a run: that one, whatever is newer
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine import assets, measured, run_blocks
+from engine.blocks import Block, Text
+from engine.contract import catalog, events, specs
+from engine.contract.run_folder import LabHome
+from engine.errors import RunNotFound
+from engine.runs import Run
+from engine.settings import Settings
+
+DEVICES = measured.DEVICES
+KINDS = tuple(measured.FIGURES)
+
+
+@dataclass(frozen=True)
+class Query:
+    kind: str
+    backbone: tuple[str, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    networks: tuple[str, ...] = ()
+    blocks: tuple[int, ...] = ()
+    device: str = ""
+    own: bool = False
+    pinned: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run as far as a query has to know it."""
+
+    id: str
+    state: str
+    started: float  # Unix seconds
+    spec: Any  # of engine/contract/specs.py
+
+
+@dataclass(frozen=True)
+class Evidence:
+    query: Query
+    runs: tuple[Run, ...]  # finished: one, or the parts of a comparison; empty where none fits
+    pending: tuple[Known, ...] = ()  # fit, and go on or wait
+    failed: Known | None = None  # the newest that fits, where it ended otherwise and none is finished or pending
+    gone: bool = False  # the run that it is pinned to has been deleted
+
+
+def query(values: Mapping[str, Any]) -> Query:
+    """From TOML. Raises ValueError for what is no query."""
+    known = dict(values)
+    if unknown := set(known) - set(Query.__dataclass_fields__):
+        raise ValueError(f"a query has no {min(unknown)}")
+    if known.get("kind") not in KINDS:
+        raise ValueError(f"kind is {known.get('kind')!r}; choose one of {', '.join(KINDS)}")
+    for name in ("backbone", "learning_rates", "networks", "blocks"):
+        known[name] = tuple(known.get(name, ()))
+    found = Query(**known)
+    if faults := specs.faults(spec(found)):
+        raise ValueError(" ".join(faults))
+    return found
+
+
+def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
+    """Raises ValueError where runs of this query never have such a figure, chart or table."""
+    if field in blocks_of(asked):
+        return
+    if field not in measured.FIGURES[asked.kind]:
+        raise ValueError(f"runs of kind {asked.kind} have no figure {field}")
+    for name, value in options.items():
+        lanes = specs.lanes(spec(asked))
+        if name != "lane" or value not in lanes:
+            raise ValueError(f"{field} {name}={value}: choose lane= one of {', '.join(lanes)}")
+
+
+def blocks_of(asked: Query) -> Mapping[str, Any]:
+    """The charts and tables of its runs, by name."""
+    return measured.BLOCKS[asked.kind]
+
+
+# --- what fits -------------------------------------------------------------------------------------------------------
+
+
+def fits(asked: Query, given: Any) -> bool:
+    """Whether a run of that spec answers the query, as far as the spec tells."""
+    usual = spec(asked)
+    if type(given) is not type(usual) or (asked.device and given.device != asked.device):
+        return False
+    if asked.backbone and given.backbone not in asked.backbone:
+        return False
+    if isinstance(given, specs.RetrainSpec):
+        is_half = bool(given.group)
+        lanes = set(asked.learning_rates) <= set(given.learning_rates)
+        return lanes and is_half == (asked.kind == DEVICES) and not specs.is_distorted(given)
+    if isinstance(given, specs.MnistSpec):
+        whole = given.data == usual.data and not given.training_images
+        named = {network.name: network.layers for network in given.networks}
+        return whole and all(named.get(name) == catalog.network(name).layers for name in asked.networks)
+    if isinstance(given, specs.FineTuneSpec):
+        return set(asked.blocks) <= set(given.blocks)
+    if isinstance(given, specs.BatchSizeSpec):
+        return given.blocks == usual.blocks
+    return True
+
+
+def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], settings: Settings) -> Evidence:
+    """The newest finished run that fits; `opened`: id -> run, raising RunNotFound for one that is gone or damaged."""
+    fitting = sorted((each for each in known if fits(asked, each.spec)), key=lambda each: each.started, reverse=True)
+    pending = tuple(each for each in fitting if each.state in (events.QUEUED, events.RUNNING))
+    if asked.pinned:
+        finished = _open(opened, [asked.pinned])
+        done = tuple(run for run in finished if run.state == events.DONE)
+        return Evidence(asked, done, pending, gone=not finished)
+    if asked.kind == DEVICES:
+        return _compared(asked, fitting, pending, opened)
+    for each in fitting:
+        if each.state != events.DONE:
+            continue
+        for run in _open(opened, [each.id]):
+            if not asked.own or _is_own(run, settings):
+                return Evidence(asked, (run,), pending)
+    failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
+    return Evidence(asked, (), pending, None if pending else failed)
+
+
+def _compared(asked: Query, fitting: Sequence[Known], pending: tuple[Known, ...], opened: Any) -> Evidence:
+    """The newest group of which at least two parts are done."""
+    for group in dict.fromkeys(each.spec.group for each in fitting):
+        parts = [each for each in fitting if each.spec.group == group]
+        if len(parts) > 1 and all(each.state == events.DONE for each in parts):
+            runs = _open(opened, [each.id for each in reversed(parts)])
+            if len(runs) == len(parts):
+                return Evidence(asked, tuple(runs), pending)
+    failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
+    return Evidence(asked, (), pending, None if pending else failed)
+
+
+def _open(opened: Callable[[str], Run], ids: Sequence[str]) -> list[Run]:
+    found = []
+    for run_id in ids:
+        try:
+            found.append(opened(run_id))
+        except RunNotFound:
+            continue
+    return found
+
+
+def _is_own(run: Run, settings: Settings) -> bool:
+    try:
+        root = Path(run.dataset.root)
+    except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json
+        return False
+    built_in = [assets.find_asset(settings.home, row) for row in assets.ASSETS if row.kind == assets.PHOTOS]
+    return root not in built_in
+
+
+# --- what would answer it --------------------------------------------------------------------------------------------
+
+
+def spec(asked: Query, home: LabHome | None = None) -> Any:
+    """What to run for it: the lab's usual settings, with what the query names. `home`: where weights are looked for."""
+    usual = _USUAL[asked.kind]
+    changes: dict[str, Any] = {"device": asked.device} if asked.device else {}
+    if asked.backbone:
+        here = [name for name in asked.backbone if home and assets.find_backbone(home, catalog.backbone(name))]
+        changes["backbone"] = (here or list(asked.backbone))[0]
+    if asked.learning_rates:
+        changes["learning_rates"] = asked.learning_rates
+    if asked.networks:
+        changes["networks"] = tuple(catalog.network(name) for name in asked.networks)
+        changes["epochs"] = max(network.epochs for network in changes["networks"])
+    if asked.blocks:
+        changes["blocks"] = asked.blocks[0] if asked.kind == specs.BATCH_SIZE else asked.blocks
+    return usual._replace(**changes)
+
+
+_USUAL: dict[str, Any] = {
+    specs.RETRAIN: specs.DEFAULT_RETRAIN,
+    DEVICES: specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,)),
+    specs.MNIST: specs.DEFAULT_MNIST,
+    specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE,
+    specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE,
+}
+
+
+def pinned(asked: Query, run_id: str) -> Query:
+    """The same, of that run; "" for the newest again."""
+    return replace(asked, pinned=run_id)
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def figure(found: Evidence, field: str, options: Mapping[str, str]) -> str | None:
+    """One figure in words, plain; None where nothing is measured or its folder is damaged."""
+    if not found.runs:
+        return None
+    try:
+        return measured.FIGURES[found.query.kind][field](found.runs, options.get("lane", ""))
+    except run_blocks.DAMAGED:
+        return None
+
+
+def blocks(found: Evidence, field: str, settings: Settings, height: int) -> list[Block]:
+    """A chart or a table; nothing where nothing is measured."""
+    if not found.runs:
+        return []
+    try:
+        return list(blocks_of(found.query)[field](found.runs, settings, height))
+    except run_blocks.DAMAGED:
+        return [Text("A part of this run cannot be read: its folder is damaged.")]
