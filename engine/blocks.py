@@ -46,3 +46,13 @@ class Pictures:
 
 
 Block = Text | Table | Chart | Pictures
+
+
+@dataclass(frozen=True)
+class Section:
+    """A run, or a question with its answer."""
+
+    name: str  # its own among those of a report: a run's id
+    title: str  # plain
+    facts: str  # one line below it, plain: "Done · CPU · 24 Nov 2026 21:14 · 1m 52s"
+    blocks: Sequence[Block]

@@ -190,13 +190,13 @@ def to_csv(judged: Sequence[Row], root: str) -> str:
     answers = [column for rank in range(1, width + 1) for column in (f"label_{rank}", f"score_{rank}")]
     table.writerow(["file", "known", "right", "learned_from", *answers])
     for row in judged:
-        said = [value for name, score in row.top for value in (_harmless(name), f"{score:.6f}")]
+        said = [value for name, score in row.top for value in (harmless(name), f"{score:.6f}")]
         right = "" if row.is_right is None else "right" if row.is_right else "wrong"
         learned = "yes" if row.is_learned else "no"
-        table.writerow([_harmless(os.path.join(root, row.file)), _harmless(row.known), right, learned, *said])
+        table.writerow([harmless(os.path.join(root, row.file)), harmless(row.known), right, learned, *said])
     return out.getvalue()
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A spreadsheet runs what begins like a formula: such a name gets an apostrophe in front."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -29,7 +29,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
     return wilson(round(share * n), n)
 
 
-def confusion(truth: Sequence[int], predicted: Sequence[int], n_classes: int) -> np.ndarray:
+def confusion(truth: Numbers, predicted: Numbers, n_classes: int) -> np.ndarray:
     """(n_classes, n_classes) int64: rows are the true class, columns the predicted one."""
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(counts, (np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)), 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from engine import charts, models, photos, pictures, run_settings, run_tables, runs
+from engine import charts, models, photos, pictures, run_blocks, run_settings, run_tables, runs
 from engine.contract import events, specs
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.errors import EngineError, PhotosError
@@ -225,15 +225,7 @@ def _hardest(run: runs.Run, rows: list[LaneRow]) -> None:
         parts.waiting(run, "Misclassified photos arrive")
         return
     lane = _lane_choice(run, rows, "hardest_lane")
-    answers = predictions["lanes"][lane]
-    wrong = [
-        (score, file, true, predicted)
-        for file, true, predicted, score in zip(
-            predictions["files"], predictions["truth"], answers["predicted"], answers["score"], strict=True
-        )
-        if true != predicted
-    ]
-    wrong.sort(reverse=True)
+    wrong = run_blocks.wrong_photos(predictions, lane)
     if not wrong:
         st.caption(f"Every one of the {len(predictions['truth']):,} testing photos is right.")
         return

@@ -21,6 +21,7 @@ from engine.cli import (
     kept_models,
     label_image,
     mnist,
+    report,
     retrain,
     runs,
 )
@@ -38,6 +39,7 @@ COMMANDS = [
     ("evaluate", evaluate, "how often a model is right on a folder of photos"),
     ("inspect_graph", inspect_graph, "what a frozen graph is, without running it"),
     ("runs", runs, "list, cancel or delete runs"),
+    ("report", report, "runs as one HTML file, or as Markdown"),
     ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
     ("devices", devices, "what runs can compute on, and why there is no GPU"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
