@@ -6,7 +6,7 @@ PY := .venv/bin/python
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-thorough lint format test-python test-worker36 benchmark lock setup setup-dev chromium interpreter clean
+.PHONY: help run test test-thorough lint format test-python test-worker36 benchmark lock image-tx2 check-tx2 setup setup-dev chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -46,11 +46,20 @@ test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
 
+image-tx2:  ## on a Jetson TX2: the image of Dockerfile.tx2 (docs/tx2.md)
+	docker build --file Dockerfile.tx2 --tag bottleneck-lab:tx2 .
+
+check-tx2: chromium setup-dev  ## what can be proved of that image without the board; takes an hour, as root on Debian
+	@$(PYTHON) tools/setup.py --worker36
+	@$(PYTHON) tools/setup.py --worker37
+	@$(PY) -m tools.check_tx2
+
 lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
 	$(COMPILE) --universal --python-version 3.6 requirements-installer.in -o requirements-installer.txt
 	$(COMPILE) --universal --python-version 3.11 requirements.in -o requirements.txt
 	$(COMPILE) --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) --python-platform x86_64-manylinux2014 --python-version 3.6 requirements-worker36.in -o requirements-worker36.txt
+	$(COMPILE) --python-platform x86_64-manylinux2014 --python-version 3.7 requirements-worker37.in -o requirements-worker37.txt
 	cp requirements.txt requirements-tx2.txt  # versions to keep to, so without --upgrade
 	$(subst --upgrade ,,$(COMPILE)) --python-platform aarch64-manylinux_2_28 --python-version 3.11 --only-binary :all: \
 	    --excludes requirements-tx2-without.in requirements-tx2.in -o requirements-tx2.txt
@@ -69,5 +78,5 @@ python3:
 	    echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian and Ubuntu: apt-get install python3 python3-venv)."; exit 1; } >&2
 
 clean:  ## forget the environments and caches; runs and photos in .lab stay
-	rm -rf .venv .venv36 .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv36 .venv37 .tx2 .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
-"""python3 tools/setup.py [--dev | --worker36 | --chromium]: makes the virtual environment with the locked packages.
+"""python3 tools/setup.py [--dev | --worker36 | --worker37 | --chromium]: makes an environment of the locked packages.
 
 (nothing)     .venv with what the lab needs (requirements.txt)
 --dev         the same, and what the tests need (requirements-dev.txt)
 --worker36    .venv36: Python 3.6 with TensorFlow 2.6.2 for the workers' tests, where there is a Python 3.6
+--worker37    .venv37: Python 3.7 with TensorFlow 2.7.4, as on a Jetson TX2, for `make check-tx2`
 --chromium    installs nothing, and only says whether the browser tests have their browser
 
 Nothing is done when nothing changed. Needs no package, and runs on Python 3.6 or newer only to be able to say
@@ -26,7 +27,7 @@ WANTED = ((3, 11), (3, 12), (3, 13))  # in this order: the tests run on the firs
 MARK = "lab-setup"  # in the environment: "unfinished", or the digest of what is installed
 INSTALLER = "requirements-installer.txt"
 GIB = 1024**3
-SPACE = {".venv": 4 * GIB, ".venv36": 3 * GIB}  # measured: 3.1 GB with the tests' packages; 1.3 GB
+SPACE = {".venv": 4 * GIB, ".venv36": 3 * GIB, ".venv37": 3 * GIB}  # measured: 3.1 GB with the tests' packages; 1.3 GB
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_APPS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -47,13 +48,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dev", action="store_true", help="also what the tests need")
     parser.add_argument("--worker36", action="store_true", help="only .venv36, for the workers' tests on Python 3.6")
+    parser.add_argument("--worker37", action="store_true", help="only .venv37, the same on Python 3.7")
     parser.add_argument("--chromium", action="store_true", help="only look for Chromium, for the browser tests")
     options = parser.parse_args()
     try:
         if options.chromium:
             find_chromium()
         elif options.worker36:
-            setup_worker36()
+            setup_worker((3, 6), "2.6")
+        elif options.worker37:
+            setup_worker((3, 7), "2.7")
         else:
             setup(options.dev)
     except Stop as sentence:
@@ -88,18 +92,21 @@ def setup(dev):
         environment.install_the_rest(with_uv=True)
 
 
-def setup_worker36():
-    """Make .venv36 where that is possible; say so where it is not. Raises Stop."""
-    if is_ready(".venv36", ["requirements-worker36.txt"]):
+def setup_worker(version, tensorflow):
+    """Make the environment for the workers' tests on that Python; say so where it cannot be. Raises Stop."""
+    name = ".venv%d%d" % version
+    lock_files = ["requirements-worker%d%d.txt" % version]
+    if is_ready(name, lock_files):
         return
+    without = "The workers' tests on Python %d.%d are left out: " % version
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        print("The workers are tested on one Python only: TensorFlow 2.6 for Python 3.6 has no build for this machine.")
+        print(without + "TensorFlow %s has no build of it for this machine." % tensorflow)
         return
-    python, _ = find_python(((3, 6),))
+    python, _ = find_python((version,))
     if not python:
-        print("The workers are tested on one Python only: there is no Python 3.6 here (looked for python3.6).")
+        print(without + "there is no Python %d.%d here (looked for python%d.%d)." % (version + version))
         return
-    with Environment(".venv36", python, ["requirements-worker36.txt"]) as environment:
+    with Environment(name, python, lock_files) as environment:
         environment.install_the_rest(with_uv=False)  # uv runs on no Python as old as that
 
 
