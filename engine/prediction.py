@@ -1,46 +1,52 @@
-"""What a retraining run is going to take, before it starts: a few photos are measured as the run would do them."""
+"""What a run is going to take, before it starts: a few photos, or a step, are measured as the run would do them."""
 
 import time
 from typing import Any
 
 from engine import worker_programs
 from engine.contract import events, specs
-from engine.contract.dataset import Dataset
+from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
 from engine.words import count, duration, size
 
 SAMPLE = 24  # photos
 PATIENCE = 300.0  # seconds: the first time, the backbone is converted, and every photo is read
+MODULE = "engine.worker.predict"
+TIMED_SECONDS = 2.0  # of a batch size that is tried, as engine/worker/batch_size.py has it
 
 
 def predict(home: LabHome, worker_python: str, spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted:
-    """Seconds of Bottlenecks, disk and memory of such a run; takes seconds, and the backbone must be on this machine.
+    """Seconds of Bottlenecks, and of Training where photos are distorted, disk and memory of such a run.
 
-    Photos whose bottlenecks are kept from earlier count as nothing. Raises EngineError with a sentence.
+    Takes seconds, and the backbone must be on this machine. Photos whose bottlenecks are kept from earlier count as
+    nothing. Raises EngineError with a sentence.
     """
-    files = [photo.file for photo in dataset.photos]
     question: dict[str, Any] = {
         "home": home.path,
-        "backbone": spec.backbone,
-        "device": spec.device,
-        "threads": spec.threads,
-        "use_cache": spec.use_cache,
+        "spec": spec._asdict(),
         "root": dataset.root,
-        "files": files,
-        "sample": [files[at * len(files) // SAMPLE] for at in range(min(SAMPLE, len(files)))]
-        if len(files) > SAMPLE
-        else files,
+        "photos": [(photo.file, photo.split) for photo in dataset.photos],
+        "measure": SAMPLE,
     }
-    said = worker_programs.ask(worker_python, "engine.worker.predict", [], question, PATIENCE)
+    return events.Predicted(t=time.time(), **_asked(worker_python, question))
+
+
+def _asked(worker_python: str, question: dict[str, Any]) -> dict[str, Any]:
+    said = worker_programs.ask(worker_python, MODULE, [], question, PATIENCE)
     if "error" in said:
         raise EngineError(said["error"])
-    return events.Predicted(t=time.time(), **said)
+    return said
 
 
 def in_words(told: events.Predicted, photos: int) -> str:
     """ "About 12 s for bottlenecks, predicted from 24 photos; 3.2 MB of disk, 0.9 GB of memory." """
-    if not told.photos:
+    if told.training_seconds:
+        said = (
+            f"About {duration(told.seconds)} for bottlenecks and {duration(told.training_seconds)} for training on "
+            f"changed photos, predicted from {count(told.measured, 'photo')}"
+        )
+    elif not told.photos:
         said = f"No time for bottlenecks: those of all {count(photos, 'photo')} are kept"
     else:
         said = f"About {duration(told.seconds)} for bottlenecks, predicted from {count(told.measured, 'photo')}"
@@ -57,3 +63,61 @@ def error(told: events.Predicted, seconds: float, computed: int) -> float | None
     if computed != told.photos or not computed or seconds <= 0:
         return None
     return told.seconds / seconds - 1
+
+
+# --- blocks that learn -----------------------------------------------------------------------------------------------
+
+
+def expect_depths(home: LabHome, worker_python: str, spec: specs.FineTuneSpec, dataset: Dataset) -> events.Expected:
+    """What a fine-tuning run takes in all, from a batch of each depth measured now. Raises EngineError."""
+    began = time.monotonic()
+    said = _asked(worker_python, {"home": home.path, "spec": spec._asdict(), "depths": True})
+    # Python, TensorFlow and the weights: each depth is a process of its own, and so is what comes before them.
+    starting = max(0.0, time.monotonic() - began - said["seconds"])
+    photos = {split: sum(photo.split == split for photo in dataset.photos) for split in SPLITS}
+    seconds = sum(starting + of_depth(each, spec, photos) for each in said["depths"])
+    through = said["depths"][0]
+    seconds += starting + len(dataset.photos) * (through["look"] + through["answer"])  # bottlenecks, for the head
+    return events.Expected(time.time(), seconds, f"a batch of {'the depth' if len(spec.blocks) == 1 else 'each depth'}")
+
+
+def of_depth(each: dict[str, float], spec: specs.FineTuneSpec, photos: dict[str, int]) -> float:
+    """Seconds of one depth; `each`: as engine/worker/predict.py measures it, `photos`: by split."""
+    met = photos[TRAINING] + photos[VALIDATION]
+    learned = spec.epochs * photos[TRAINING]
+    answered = (spec.epochs + 1) * photos[VALIDATION] + photos[TESTING]
+    if each["blocks"] == specs.ALL_BLOCKS or each["blocks"] >= each["of_blocks"]:
+        looked = learned + answered
+    else:  # what the frozen blocks make of a photo is computed once for all epochs
+        looked = met * (2 if spec.flip_left_right else 1) + photos[TESTING]
+    return each["once"] + looked * each["look"] + learned * each["learn"] + answered * each["answer"]
+
+
+def expect_sizes(home: LabHome, worker_python: str, spec: specs.BatchSizeSpec) -> events.Expected:
+    """The same of trying batch sizes, where all of them fit. Raises EngineError."""
+    began = time.monotonic()
+    depth = specs.DEFAULT_FINE_TUNE._replace(
+        backbone=spec.backbone, device=spec.device, blocks=(spec.blocks,), batch_size=spec.largest
+    )
+    said = _asked(worker_python, {"home": home.path, "spec": depth._asdict(), "depths": True})
+    starting, each = max(0.0, time.monotonic() - began - said["seconds"]), said["depths"][0]
+    seconds = 0.0
+    for size_tried in sizes(spec.largest):
+        step = size_tried * each["learn"]
+        seconds += starting + each["once"] + step + max(TIMED_SECONDS, step)
+    return events.Expected(time.time(), seconds, f"a batch of {min(spec.largest, 16):,}")
+
+
+def sizes(largest: int) -> list[int]:
+    """The batch sizes that are tried where all fit: 1, 2, 4 … up to the largest."""
+    found = [1]
+    while found[-1] < largest:
+        found.append(min(largest, 2 * found[-1]))
+    return found
+
+
+def off(expected: float, actual: float) -> str:
+    """By how much a figure was off, for people: "9% too much", "right"."""
+    share = expected / actual - 1
+    said = f"{abs(share):.0%}"
+    return "right" if said == "0%" else f"{said} too {'much' if share > 0 else 'little'}"

@@ -44,12 +44,12 @@ class Queue:
         self,
         spec: specs.Spec,
         dataset: datasets.Dataset | None = None,
-        predicted: events.Predicted | None = None,
+        foreseen: events.Predicted | events.Expected | None = None,
     ) -> str:
         """Queue a run and return its id. The run is a process already when this returns.
 
         `dataset` are the photos of a retraining run; a comparison of networks names its pictures in the spec.
-        `predicted` is told of the run before all else.
+        `foreseen` is told of the run before all else.
 
         Raises SpecError (all faults in one text), and nothing is left behind. Raises WorkerStartError, and the run
         stays in the list as failed, with the reason. Raises EngineError where the disk is full or not writable.
@@ -65,7 +65,7 @@ class Queue:
             lock = try_lock(folder.lock)
             ticket = tickets.take(self.home, spec.device, folder.id)
             queued = events.State(time.time(), events.QUEUED, ticket)
-            events.append(folder.events, queued, *([predicted] if predicted else []))
+            events.append(folder.events, queued, *([foreseen] if foreseen else []))
         except OSError as error:
             raise EngineError(
                 f"Cannot write the run to {self.home.runs}: {error.strerror}. Free some disk space and start it again."

@@ -63,6 +63,7 @@ class Story:
     exported: dict[str, events.Exported] = field(default_factory=dict)  # by file, of a retraining run
     result: events.Result | None = None  # of a retraining run
     predicted: events.Predicted | None = None  # before it was started
+    expected: events.Expected | None = None  # likewise
     lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
     lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
     network_results: dict[str, events.NetworkResult] = field(default_factory=dict)
@@ -76,9 +77,9 @@ class Story:
     batches_halved: list[events.BatchHalved] = field(default_factory=list)
     batches_tried: list[events.BatchTried] = field(default_factory=list)
     batch_size_result: events.BatchSizeResult | None = None
-    error: events.Error | None = None
     learning_curve: list[events.LearningCurvePoint] = field(default_factory=list)
     learning_curve_result: events.LearningCurveResult | None = None
+    error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
     @property
@@ -127,6 +128,8 @@ class Story:
                 self.kept, self.result = event.kept, event
             case events.Predicted():
                 self.predicted = event
+            case events.Expected():
+                self.expected = event
             case events.LaneStarted():
                 if event.lane in self.lanes_started:  # once more from the beginning, with a smaller batch
                     for split in ("training", "validation"):
@@ -157,13 +160,13 @@ class Story:
                 self.batches_tried.append(event)
             case events.BatchSizeResult():
                 self.batch_size_result = event
-            case events.Error():
-                self.error = event
-
             case events.LearningCurvePoint():
                 self.learning_curve.append(event)
             case events.LearningCurveResult():
                 self.learning_curve_result = event
+            case events.Error():
+                self.error = event
+
 
 class Run:
     """One run, read from its folder. `refresh` reads what was appended since."""
@@ -228,13 +231,13 @@ class Run:
         return isinstance(self.spec, specs.BatchSizeSpec)
 
     @property
-    def has_dataset(self) -> bool:
-        """Whether it was given photos or pictures, which dataset.json then names."""
-    @property
     def is_learning_curve(self) -> bool:
         """Whether it measures accuracy against the photos that were learned from; it has no lanes."""
         return isinstance(self.spec, specs.LearningCurveSpec)
 
+    @property
+    def has_dataset(self) -> bool:
+        """Whether it was given photos or pictures, which dataset.json then names."""
         return not (self.is_mnist or self.is_imported or self.is_batch_size)
 
     @property
@@ -271,11 +274,11 @@ class Run:
             return f"{photos} · {self.spec.model_title} · {number}"
         if self.is_fine_tune:
             return f"{photos} · {self.backbone_title} · {self.depths}"
+        if self.is_learning_curve:
+            return f"{photos} · {self.backbone_title} · photos per class"
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         if self.spec.group:
-        if self.is_learning_curve:
-            return f"{photos} · {self.backbone_title} · photos per class"
             varied += f" · {specs.machine_title(self.spec)}"
         return f"{photos} · {self.backbone_title} · {varied}"
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine.contract import specs
-from ui import backbone_choice, fine_tuning_form, parts
+from engine.contract import events, specs
+from ui import backbone_choice, fine_tuning_form, foresight, lab, parts
 
 LARGEST = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
@@ -15,6 +15,7 @@ class Form:
     spec: specs.BatchSizeSpec
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
+    expected: events.Expected | None = None  # what it was said to take
 
 
 def show() -> Form:
@@ -38,6 +39,7 @@ def show() -> Form:
         backbone=backbone.name, blocks=blocks, largest=largest, memory_limit=limit, device=parts.device_choice()
     )
     faults = specs.faults(spec)
+    expected: events.Expected | None = None
     start = st.button(
         "Try batch sizes",
         key="start",
@@ -52,7 +54,9 @@ def show() -> Form:
         st.markdown(f":small[:red[{backbone.fault}]]")
     else:
         st.caption("Each size in a process of its own, on pictures of noise: photos are not needed.")
-    return Form(spec, backbone, start)
+        if not faults:
+            expected = foresight.expect_sizes(spec, lab.expected_of_sizes(lab.rows(), spec))
+    return Form(spec, backbone, start, expected)
 
 
 def describe() -> None:
@@ -65,4 +69,4 @@ def describe() -> None:
 
 def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
-    parts.start_run(form.spec)
+    parts.start_run(form.spec, None, form.expected)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine import batch_sizes, fine_tuning_charts, run_settings, run_tables, runs
 from engine.words import count, many, size
-from ui import lab, machine_tab, parts
+from ui import foresight, lab, machine_tab, parts
 
 CONTENTS = CONTENTS_CANCELLED = ""  # there is nothing to download
 LOST = "The sizes that were tried are below."
@@ -76,5 +76,5 @@ def _settings(run: runs.Run) -> None:
             "Parameters": many(result.parameters),
             "Runtime": result.runtime,
         }
-    parts.settings_table(run_settings.rows(run) | rows)
+    parts.settings_table(run_settings.rows(run) | rows | foresight.rows(run))
     parts.time_spent(run)

@@ -27,8 +27,8 @@ def start(form: Form) -> None:
         return
     halves = comparison.halves_to_start(form.spec, found)
     try:
-        for spec in halves:
-            lab.queue().start(spec, form.photos.dataset)
+        for number, spec in enumerate(halves):
+            lab.queue().start(spec, form.photos.dataset, *form.predicted[number : number + 1])
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
     else:

@@ -6,9 +6,9 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import assets, photos
-from engine.contract import specs
+from engine.contract import events, specs
 from engine.words import count
-from ui import backbone_choice, lab, parts, retraining_form
+from ui import backbone_choice, foresight, lab, parts, retraining_form
 
 DEPTHS = (0, 1, 2, 4, 8, specs.ALL_BLOCKS)
 Number = TypeVar("Number", int, float)
@@ -25,6 +25,7 @@ class Form:
     photos: retraining_form.Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
+    expected: events.Expected | None = None  # what it was said to take
 
 
 def show() -> Form:
@@ -62,6 +63,7 @@ def show() -> Form:
     faults = specs.faults(spec)
     if not depths:
         faults = ["Choose one depth at least."]
+    expected: events.Expected | None = None
     start = st.button(
         f"Train {count(len(spec.blocks), 'depth')}",
         key="start",
@@ -78,14 +80,17 @@ def show() -> Form:
         st.markdown(f":small[:red[{backbone.fault}]]")
     else:
         st.caption("One depth after the other, each in a process of its own, so that its memory is known.")
-    return Form(spec, chosen, backbone, start)
+        if chosen.dataset and not faults:
+            known = lab.expected_of_depths(lab.rows(), spec, len(chosen.dataset.photos))
+            expected = foresight.expect_depths(spec, chosen.dataset, known)
+    return Form(spec, chosen, backbone, start, expected)
 
 
 def start(form: Form) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
     if form.photos.dataset is None:
         return  # nothing to learn from: the button was not to be pressed
-    parts.start_run(form.spec, form.photos.dataset)
+    parts.start_run(form.spec, form.photos.dataset, form.expected)
 
 
 def choose_backbone() -> backbone_choice.Choice:

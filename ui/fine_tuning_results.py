@@ -9,7 +9,7 @@ from engine.contract import events
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import lab, machine_tab, parts, tensorboard_panel
+from ui import foresight, lab, machine_tab, parts, tensorboard_panel
 
 CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
 CONTENTS_CANCELLED = "The weights of the depths that were finished, and the labels, as one zip"
@@ -159,5 +159,5 @@ def _settings(run: runs.Run) -> None:
             f"{result.training:,} training, {result.validation:,} validation, {result.testing:,} testing"
         )
         rows["Runtime"] = result.runtime
-    parts.settings_table(run_settings.rows(run) | rows)
+    parts.settings_table(run_settings.rows(run) | rows | foresight.rows(run))
     parts.time_spent(run)

@@ -1,4 +1,7 @@
-"""What a retraining run is going to take, measured on a few photos before it starts; and how right that was."""
+"""What a run is going to take, measured before it starts or known from earlier runs; and how right that was."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import streamlit as st
 
@@ -6,31 +9,89 @@ from engine import prediction, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.errors import EngineError
-from engine.words import count, short_duration, size
+from engine.words import count, duration, short_duration, size
 from ui import lab
 
+Told = TypeVar("Told")
 
-def ask(spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted | None:
-    """The button that measures, or what it found for these settings; None before that."""
-    key = (spec.backbone, spec.device, spec.threads, spec.use_cache, dataset.root, len(dataset.photos))
-    told = st.session_state.get("_predicted", {}).get(key)
+
+def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Predicted, ...]:
+    """The button that measures, or what it found for these runs, in their order; empty before that."""
+    spec = asked[0]
+    distorted = specs.is_distorted(spec)
+    key = (
+        "photos", spec.backbone, spec.use_cache, dataset.root, len(dataset.photos), spec.validation_percentage,
+        spec.testing_percentage, *[(each.device, each.threads) for each in asked],
+        *([getattr(spec, name) for name in (*specs.DISTORTIONS, "steps", "train_batch_size")] if distorted else []),
+    )  # fmt: skip
+    photos = count(min(prediction.SAMPLE, len(dataset.photos)), "photo")
+    found = lab.load_settings()
+    told = _measured(
+        key,
+        f"Measure {photos} first",
+        "Predicts the time of Bottlenecks, disk and memory for this backbone and these photos",
+        lambda: tuple(prediction.predict(found.home, found.worker_python, each, dataset) for each in asked),
+    )
     if told is None:
-        measured = min(prediction.SAMPLE, len(dataset.photos))
-        pressed = st.button(
-            f"Measure {count(measured, 'photo')} first", key="measure", type="tertiary", icon=":material/timer:",
-            help="Predicts the time of Bottlenecks, disk and memory for this backbone and these photos",
-        )  # fmt: skip
-        if not pressed:
+        return ()
+    if len(asked) == 1:
+        st.caption(prediction.in_words(told[0], len(dataset.photos)))
+    else:
+        each_takes = " and ".join(
+            f"{duration(one.seconds + one.training_seconds)} {'with' if its.threads else 'on the'} "
+            f"{specs.machine_title(its)}"
+            for its, one in zip(asked, told, strict=True)
+        )
+        what = "bottlenecks and training on changed photos" if distorted else "bottlenecks"
+        measured = count(told[0].measured, "photo")
+        st.caption(f"About {each_takes} for {what}, predicted from {measured} each time.")
+    return told
+
+
+def expect_depths(spec: specs.FineTuneSpec, dataset: Dataset, known: events.Expected | None) -> events.Expected | None:
+    """What such a run takes, as a caption; `known` from earlier runs, otherwise measured once somebody asks."""
+    found = lab.load_settings()
+    key = ("depths", *spec._replace(seed=0, head_learning_rate=0, body_learning_rate=0), len(dataset.photos))
+    return _expect(
+        spec, key, known, lambda: prediction.expect_depths(found.home, found.worker_python, spec, dataset)
+    )  # fmt: skip
+
+
+def expect_sizes(spec: specs.BatchSizeSpec, known: events.Expected | None) -> events.Expected | None:
+    """The same of trying batch sizes."""
+    found = lab.load_settings()
+    return _expect(
+        spec, ("sizes", *spec), known, lambda: prediction.expect_sizes(found.home, found.worker_python, spec)
+    )  # fmt: skip
+
+
+def _expect(
+    spec: specs.FineTuneSpec | specs.BatchSizeSpec,
+    key: tuple,
+    known: events.Expected | None,
+    measure: Callable[[], events.Expected],
+) -> events.Expected | None:
+    told = known or _measured(key, "Measure a batch first", "Predicts how long this run takes", measure)
+    if told is None:
+        st.caption(f"Nothing like it was run on this {spec.device.upper()} yet, so how long it takes is not known.")
+    else:
+        st.caption(f"About {duration(told.seconds)} on this {spec.device.upper()}, from {told.rests_on}.")
+    return told
+
+
+def _measured(key: tuple, label: str, help_text: str, measure: Callable[[], Told]) -> Told | None:
+    """The button, or what was measured for these settings; None before that."""
+    told = st.session_state.get("_measured", {}).get(key)
+    if told is None:
+        if not st.button(label, key="measure", type="tertiary", icon=":material/timer:", help=help_text):
             return None
-        found = lab.load_settings()
         try:
-            with st.spinner(f"Measuring {count(measured, 'photo')}"):
-                told = prediction.predict(found.home, found.worker_python, spec, dataset)
+            with st.spinner(label.replace("Measure", "Measuring").removesuffix(" first")):
+                told = measure()
         except EngineError as error:
             st.markdown(f":small[:red[{error}]]")
             return None
-        st.session_state["_predicted"] = {key: told}
-    st.caption(prediction.in_words(told, len(dataset.photos)))
+        st.session_state["_measured"] = {key: told}
     if any(row.state == events.RUNNING for row in lab.rows()):
         st.caption("A run works meanwhile, so that time may be too long.")
     return told
@@ -38,28 +99,30 @@ def ask(spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted | None:
 
 def forget() -> None:
     """What was measured no longer holds once a run has kept bottlenecks."""
-    st.session_state.pop("_predicted", None)
+    st.session_state.pop("_measured", None)
 
 
 def rows(run: runs.Run) -> dict[str, str]:
-    """Of a finished run that was measured before: foreseen beside actual, for its table of settings."""
+    """Of a finished run that was foreseen: what was said beside what came, for its table of settings."""
+    if run.state != events.DONE:
+        return {}
+    if (expected := run.story.expected) and run.seconds:
+        said = f"{duration(expected.seconds)}, from {expected.rests_on}; it took {duration(run.seconds)}"
+        return {"Time foreseen": f"{said}, so {prediction.off(expected.seconds, run.seconds)}"}
     told, result = run.story.predicted, run.story.result
     if told is None or result is None:
         return {}
     took = dict(run.stage_seconds).get(events.BOTTLENECKS, 0.0)
-    off = prediction.error(told, took, result.computed)
     said = f"{short_duration(told.seconds)}, from {count(told.measured, 'photo')}; they took {short_duration(took)}"
-    if off is not None:
-        said += f", so {_percent(off)}"
+    if prediction.error(told, took, result.computed) is not None:
+        said += f", so {prediction.off(told.seconds, took)}"
     elif result.computed != told.photos:
         said += f", for {result.computed:,} photos where {told.photos:,} were foreseen"
+    found = {"Bottlenecks foreseen": said}
+    if told.training_seconds and result.race_seconds:
+        said = f"{short_duration(told.training_seconds)}; it took {short_duration(result.race_seconds)}"
+        found["Training foreseen"] = f"{said}, so {prediction.off(told.training_seconds, result.race_seconds)}"
     memory = f"{size(told.memory_bytes)}; it was {size(result.peak_memory_bytes)}"
     if result.peak_memory_bytes:
-        memory += f", so {_percent(told.memory_bytes / result.peak_memory_bytes - 1)}"
-    return {"Bottlenecks foreseen": said, "Memory foreseen": memory}
-
-
-def _percent(off: float) -> str:
-    """ "9% too much" """
-    share = f"{abs(off):.0%}"
-    return "right" if share == "0%" else f"{share} too {'much' if off > 0 else 'little'}"
+        memory += f", so {prediction.off(told.memory_bytes, result.peak_memory_bytes)}"
+    return found | {"Memory foreseen": memory}

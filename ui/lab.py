@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from engine import many_pictures, runs, sampler, settings
+from engine import many_pictures, prediction, runs, sampler, settings
 from engine.classifier import Classifier
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
@@ -134,6 +134,16 @@ class Learned:
 
 
 @dataclass(frozen=True)
+class Depth:
+    """One depth of fine-tuning that was measured."""
+
+    blocks: int  # that learned
+    starting_seconds: float  # of its process
+    epoch_seconds: float
+    around_seconds: float  # of everything else: what is frozen, validation, testing
+
+
+@dataclass(frozen=True)
 class RunRow:
     """A run as tables show it."""
 
@@ -168,6 +178,10 @@ class RunRow:
     distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
     threads: int = 0  # that it was held to; 0 for all
     group: str = ""  # of the comparison that it belongs to
+    # Of fine-tuning, which has photos too, and of batch sizes:
+    depths: tuple[Depth, ...] = ()
+    before_seconds: float = 0.0  # until the first depth begins
+    tried: int = 0  # batch sizes
     # Of an imported run:
     lanes: tuple[str, ...] = ()
     # Of a comparison:
@@ -311,6 +325,9 @@ def _of_its_kind(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float])
             models=(run.backbone_title,),
             contents="the sizes that were tried",
             stays="The backbone stays.",
+            backbone=run.spec.backbone,
+            depths=(Depth(run.spec.blocks, 0.0, 0.0, 0.0),),
+            tried=len(run.story.batches_tried),
         )
     return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
 
@@ -384,7 +401,30 @@ def _of_fine_tuning(row: RunRow, run: runs.Run, lane: str) -> RunRow:
         validation=final.validation_accuracy if final else row.validation,
         contents=f"the weights that {count(len(run.lanes), 'depth')} learned",
         stays="The photos and their bottlenecks stay.",
+        backbone=run.spec.backbone,
+        photos=len(run.dataset.photos),
+        depths=tuple(_depths(run)),
+        before_seconds=_before_training(run),
     )
+
+
+def _before_training(run: runs.Run) -> float:
+    return sum(spent for name, spent in run.stage_seconds if name != events.TRAINING)
+
+
+def _depths(run: runs.Run) -> Iterator[Depth]:
+    """Those that were trained to their end without running out of memory."""
+    story = run.story
+    ended = next((stage.began for stage in story.stages if stage.name == events.TRAINING), 0.0)
+    halved = {event.lane for event in story.batches_halved}
+    for lane, blocks in zip(run.lanes, run.spec.blocks, strict=True):
+        began, tuned = story.lanes_started.get(lane), story.fine_tuned.get(lane)
+        if began is None or tuned is None:
+            continue
+        if lane not in halved:
+            around = tuned.t - began.t - tuned.epochs * tuned.epoch_seconds
+            yield Depth(blocks, max(0.0, began.t - ended), tuned.epoch_seconds, max(0.0, around))
+        ended = tuned.t
 
 
 def _of_pictures(row: RunRow, run: runs.Run) -> RunRow:
@@ -412,8 +452,8 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
 
     The photos are counted as if none of their bottlenecks were kept from earlier.
     """
-    alike = [row for row in known if (row.state, row.backbone) == (events.DONE, spec.backbone) and row.seconds]
-    alike = [row for row in alike if (row.device.lower(), row.threads) == (spec.device, spec.threads)]
+    alike = [row for row in known if row.kind == KINDS[specs.RETRAIN] and _is_like(row, spec) and row.seconds]
+    alike = [row for row in alike if row.threads == spec.threads]
     usual = [row for row in alike if not row.distorted]
     counted = next((row for row in usual if row.computed >= 20), None)
     a_photo = counted.bottleneck_seconds / counted.computed if counted else None  # seconds
@@ -427,6 +467,39 @@ def expected_seconds(known: list[RunRow], spec: specs.RetrainSpec, photos: int) 
         return None
     newest = usual[0]
     return photos * a_photo + spec.steps * newest.race_seconds / newest.steps + _around(newest)
+
+
+def expected_of_depths(known: list[RunRow], spec: specs.FineTuneSpec, photos: int) -> events.Expected | None:
+    """How long such a fine-tuning run takes here, from the newest finished runs of its depths; None without them."""
+    rows = [row for row in known if row.kind == KINDS[specs.FINE_TUNE] and _is_like(row, spec) and row.photos]
+    if not rows:
+        return None
+    seconds = rows[0].before_seconds * photos / rows[0].photos
+    for blocks in spec.blocks:
+        found = next(((row, each) for row in rows for each in row.depths if each.blocks == blocks), None)
+        if found is None:
+            return None
+        row, depth = found
+        seconds += depth.starting_seconds
+        seconds += (depth.around_seconds + spec.epochs * depth.epoch_seconds) * photos / row.photos
+    return events.Expected(
+        time.time(), seconds, "earlier runs of " + ("this depth" if len(spec.blocks) == 1 else "these depths")
+    )
+
+
+def expected_of_sizes(known: list[RunRow], spec: specs.BatchSizeSpec) -> events.Expected | None:
+    """How long trying batch sizes takes here, from the newest finished run of that kind; None without one."""
+    for row in known:
+        if row.kind != KINDS[specs.BATCH_SIZE] or not _is_like(row, spec) or not row.seconds:
+            continue
+        if row.tried and row.depths[0].blocks == spec.blocks:
+            seconds = row.seconds / row.tried * len(prediction.sizes(spec.largest))
+            return events.Expected(time.time(), seconds, "an earlier run of this depth")
+    return None
+
+
+def _is_like(row: RunRow, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.BatchSizeSpec) -> bool:
+    return (row.state, row.backbone, row.device.lower()) == (events.DONE, spec.backbone, spec.device)
 
 
 def _around(row: RunRow) -> float:

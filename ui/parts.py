@@ -104,10 +104,10 @@ def _look_again() -> None:
         st.rerun()
 
 
-def start_run(spec: specs.Spec, dataset: Dataset | None = None) -> None:
+def start_run(spec: specs.Spec, dataset: Dataset | None = None, expected: events.Expected | None = None) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
     try:
-        st.query_params["run"] = lab.queue().start(spec, dataset)
+        st.query_params["run"] = lab.queue().start(spec, dataset, expected)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
     else:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from engine import device_comparison as comparison
 from engine import devices, photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
@@ -63,7 +64,7 @@ class Form:
     photos: Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
-    predicted: events.Predicted | None = None  # what was measured for exactly this
+    predicted: tuple[events.Predicted, ...] = ()  # what was measured for exactly this; of a comparison each half's
 
 
 def retrain(mode: str) -> Form:
@@ -89,7 +90,8 @@ def retrain(mode: str) -> Form:
     if chosen.scan and not chosen.faults:
         dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
         chosen = replace(chosen, dataset=dataset)
-    faults, predicted = specs.faults(spec), None
+    faults = specs.faults(spec)
+    predicted: tuple[events.Predicted, ...] = ()
     start = st.button(
         _button_words(mode, len(rates), compared),
         key="start",
@@ -109,10 +111,11 @@ def retrain(mode: str) -> Form:
         st.markdown(f":small[:red[{backbone.fault}]]")
     elif mode == DEVICES:
         st.caption("One run after the other. Neither reads or keeps bottlenecks, so each computes all of them.")
+        if chosen.dataset and compared and _two(compared):
+            predicted = foresight.ask(comparison.halves_to_start(spec, compared), chosen.dataset)
     elif chosen.dataset:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
-        if not specs.is_distorted(spec):
-            predicted = foresight.ask(spec, chosen.dataset)
+        predicted = foresight.ask([spec], chosen.dataset)
     return Form(spec, chosen, backbone, start, predicted)
 
 
@@ -369,7 +372,7 @@ def start(form: Form) -> None:
     try:
         if form.spec.device == specs.GPU and (found := lab.devices()):
             devices.check(form.spec, found)
-        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset, form.predicted)
+        st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset, *form.predicted)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
     else:

@@ -26,7 +26,7 @@ def carry_out(
     *,
     report: Callable[["Run"], dict[str, Any]],
     last_lines: Callable[["Run"], Iterable[str]],
-    predicted: events.Predicted | None = None,
+    foreseen: events.Predicted | events.Expected | None = None,
     new_lines: Callable[["Run"], Iterable[str]] = lambda run: (),
     finish: Callable[["Run"], None] = lambda run: None,
 ) -> int:
@@ -43,7 +43,7 @@ def carry_out(
         devices.check(spec, devices.probe(lab.worker_python))
     sampler.look(lab.home, lab.tegrastats)  # it stays as long as the run goes
     queue = Queue(lab.home, lab.worker_python, options.worker_module)
-    run = open_run(lab.home, queue.start(spec, dataset, predicted))
+    run = open_run(lab.home, queue.start(spec, dataset, foreseen))
     print(f"Run {run.id} in {run.folder.path}", file=sys.stderr)
     _follow(run, queue, (lambda run: ()) if options.json else new_lines)
     code = EXIT_CODES[run.state]

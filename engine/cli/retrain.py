@@ -113,7 +113,7 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
         lab,
         spec,
         dataset,
-        predicted=_predict(lab, spec, dataset) if options.predict else None,
+        foreseen=_predict(lab, spec, dataset) if options.predict else None,
         report=retrain_lines.report,
         new_lines=lines.new,
         last_lines=lines.last,

@@ -159,6 +159,15 @@ Predicted = NamedTuple(  # what a probe of a few photos said before the run was 
         ("measured", int),  # photos of the probe
         ("disk_bytes", int),  # kept afterwards: bottlenecks and exported files
         ("memory_bytes", int),  # the highest of the worker process
+        ("training_seconds", float),  # wall time of Training, of distorted photos; 0 where it was not foreseen
+    ],
+)
+Expected = NamedTuple(  # what a run was said to take before it was started
+    "Expected",
+    [
+        ("t", float),
+        ("seconds", float),  # wall time from its turn to its end
+        ("rests_on", str),  # what that was derived from, for people: "the newest runs of these depths"
     ],
 )
 LaneStarted = NamedTuple(  # what a network is going to be trained with
@@ -311,15 +320,6 @@ BatchSizeResult = NamedTuple(
         ("runtime", str),  # for people
     ],
 )
-Error = NamedTuple(
-    "Error",
-    [
-        ("t", float),
-        ("code", str),  # for programs: "too_few_photos"
-        ("message", str),  # what happened, for people, a whole sentence
-        ("hint", str),  # what to do, a whole sentence
-    ],
-)
 LearningCurvePoint = NamedTuple(  # one training on some of the photos, tested on the whole testing split
     "LearningCurvePoint",
     [
@@ -346,6 +346,15 @@ LearningCurveResult = NamedTuple(
         ("peak_memory_bytes", int),  # of the worker process, the kernel's own figure
     ],
 )
+Error = NamedTuple(
+    "Error",
+    [
+        ("t", float),
+        ("code", str),  # for programs: "too_few_photos"
+        ("message", str),  # what happened, for people, a whole sentence
+        ("hint", str),  # what to do, a whole sentence
+    ],
+)
 
 _KINDS = {
     "state": State,
@@ -360,6 +369,7 @@ _KINDS = {
     "exported": Exported,
     "result": Result,
     "predicted": Predicted,
+    "expected": Expected,
     "lane_started": LaneStarted,
     "lane_ended": LaneEnded,
     "batch_halved": BatchHalved,
@@ -373,18 +383,21 @@ _KINDS = {
     "fine_tune_result": FineTuneResult,
     "batch_tried": BatchTried,
     "batch_size_result": BatchSizeResult,
+    "learning_curve_point": LearningCurvePoint,
+    "learning_curve_result": LearningCurveResult,
     "error": Error,
 }  # type: Dict[str, Any]
 _NAMES = {record: name for name, record in _KINDS.items()}
 # Fields that runs of earlier versions lack, and what stands for them.
-_ADDED = {"result": {"cache_seconds": None, "import_seconds": None}}  # type: Dict[str, Dict[str, Any]]
+_ADDED = {
+    "result": {"cache_seconds": None, "import_seconds": None},
+    "predicted": {"training_seconds": 0.0},
+}  # type: Dict[str, Dict[str, Any]]
 
 
 def append(path, *new):
     # type: (str, *Any) -> None
     """Add events in one write, so that two writers never tear each other's lines. Raises OSError (disk full)."""
-    "learning_curve_point": LearningCurvePoint,
-    "learning_curve_result": LearningCurveResult,
     text = ""
     for event in new:
         value = {"kind": _NAMES[type(event)]}

@@ -56,7 +56,7 @@ class Photos(object):
         # type: (str, int) -> None
         self.preprocessing = preprocessing
         self._kept = {}  # type: Dict[str, Image.Image]
-        self._room = kept_bytes
+        self._limit = self._room = kept_bytes
         self._lock = threading.Lock()
 
     def __call__(self, path):
@@ -79,6 +79,12 @@ class Photos(object):
                 self._room -= needed
         return image
 
+    @property
+    def kept_bytes(self):
+        # type: () -> int
+        """Memory of the photos that are decoded now."""
+        return self._limit - self._room
+
     def faults(self, paths, threads, progress, stop):
         # type: (List[str], int, Callable[[int], None], Callable[[], bool]) -> List[Optional[str]]
         """For each photo why it cannot be used, None where it can. Raises bottlenecks.Cancelled."""
@@ -99,7 +105,7 @@ class Photos(object):
         # type: () -> None
         """Give the memory back; from now on nothing is kept."""
         with self._lock:
-            self._kept, self._room = {}, 0
+            self._kept, self._limit, self._room = {}, 0, 0
 
 
 def batches(runtime, photos, paths, draws, spec, progress, stop):

@@ -181,7 +181,7 @@ def test_the_command_line_lists_devices_and_refuses_a_gpu_where_there_is_none(tm
 
 
 def test_a_prediction_in_words():
-    told = events.Predicted(1.0, 12.3, 480, 24, 28_900_000, 1_095_000_000)
+    told = events.Predicted(1.0, 12.3, 480, 24, 28_900_000, 1_095_000_000, 0.0)
     assert prediction.in_words(told, 600) == (
         "About 12 s for bottlenecks, predicted from 24 photos: 480 of 600 are still to compute; "
         "28.9 MB of disk, 1.1 GB of memory."
@@ -192,7 +192,7 @@ def test_a_prediction_in_words():
 
 
 def test_a_prediction_is_judged_only_where_it_foresaw_the_same_photos():
-    told = events.Predicted(1.0, 12.0, 60, 24, 0, 0)
+    told = events.Predicted(1.0, 12.0, 60, 24, 0, 0, 0.0)
     assert prediction.error(told, 10.0, 60) == pytest.approx(0.2)
     assert prediction.error(told, 10.0, 59) is None
     assert prediction.error(told._replace(photos=0), 0.0, 0) is None

@@ -127,8 +127,9 @@ def test_what_was_measured_before_is_shown_beside_what_it_took(visit, home):
     assert "The backbone cannot be loaded" in texts(app)  # these weights are pretended
     button(app, "Start training").click().run()
     before = finished(home)
-    foreseen = events.Predicted(time.time(), 2.0, 60, 24, 30_000_000, 100_000_000)
+    foreseen = events.Predicted(time.time(), 2.0, 60, 24, 30_000_000, 100_000_000, 1.5)
     run = finished(home, lab.queue().start(before.spec, before.dataset, foreseen))
     rows = foresight.rows(run)
+    assert re.fullmatch(r"1\.5 s; it took .*, so \d+% too much", rows["Training foreseen"])
     assert re.fullmatch(r"2\.0 s, from 24 photos; they took .*, so \d+% too much", rows["Bottlenecks foreseen"])
     assert rows["Memory foreseen"] == "100.0 MB; it was 200.0 MB, so 50% too little"

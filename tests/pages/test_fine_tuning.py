@@ -1,9 +1,12 @@
+import re
+
 import pytest
 
 from engine.contract import specs
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
+from ui import foresight
 
 
 def train(app, label="Train 2 depths"):
@@ -40,6 +43,12 @@ def test_a_finished_run_says_what_unfreezing_changed_with_its_interval_and_what_
     assert app.session_state["mode"] == "fine_tune"
     listed = visit("runs").dataframe[0].value
     assert list(listed["Run"]) == ["Lamps · MobileNet v2 · frozen against last 2 blocks"]
+    app = choose_lamps(visit("retraining", mode="fine_tune"))
+    assert re.search(r"About \S+ \S+ on this CPU, from earlier runs of these depths\.", texts(app))
+    train(app)
+    second = finished(home, app.query_params["run"])
+    said = foresight.rows(second)["Time foreseen"]
+    assert re.fullmatch(r".* from earlier runs of these depths; it took .*, so .*", said)
 
 
 def test_a_lane_that_ran_out_of_memory_says_so_and_shows_how_many_photos_it_took_at_once(visit, home):
@@ -53,6 +62,9 @@ def test_a_lane_that_ran_out_of_memory_says_so_and_shows_how_many_photos_it_took
 
 def test_no_depth_is_no_run(visit):
     app = choose_lamps(visit("retraining", mode="fine_tune"))
+    button(app, "Measure a batch first").click().run()
+    assert "The backbone cannot be loaded" in texts(app)  # these weights are pretended
+    assert "Nothing like it was run on this CPU yet" in texts(app)
     app.button_group(key="tune_blocks").set_value([]).run()
     assert "Choose one depth at least." in texts(app)
     assert all(each.disabled for each in app.button if each.label.startswith("Train"))

@@ -33,6 +33,7 @@ def row(**fields) -> lab.RunRow:
         "computed": 1000,
         "bottleneck_seconds": 10.0,
         "race_seconds": 4.0,
+        "kind": lab.KINDS[specs.RETRAIN],
     }
     return lab.RunRow(**(usual | fields))
 
@@ -66,3 +67,34 @@ HELD_OUT = 200  # of the photos, 20 %
 def test_a_run_is_expected_to_take_what_its_parts_took_here(known, spec, seconds):
     expected = lab.expected_seconds(known, spec, PHOTOS)
     assert expected == (None if seconds is None else pytest.approx(seconds))
+
+
+# 1,000 photos: 10 s before the depths, then for each 6 s of starting, 2 and 8 s an epoch, 4 and 5 s of the rest.
+TUNED = row(
+    kind=lab.KINDS[specs.FINE_TUNE],
+    before_seconds=10.0,
+    depths=(lab.Depth(0, 6.0, 2.0, 4.0), lab.Depth(specs.ALL_BLOCKS, 6.0, 8.0, 5.0)),
+)
+TRIED = row(kind=lab.KINDS[specs.BATCH_SIZE], depths=(lab.Depth(2, 0, 0, 0),), tried=7, seconds=70.0)
+
+
+@pytest.mark.parametrize(
+    "known, blocks, seconds",
+    [
+        pytest.param([row(), TRIED], (0,), None, id="nothing of this kind"),
+        pytest.param([TUNED], (0, 2), None, id="a depth that was never measured"),
+        pytest.param([TUNED], (0,), 5 + 6 + (3 * 2 + 4) / 2, id="one of its depths"),
+        pytest.param([row(), TUNED], (0, -1), 5 + 6 + (3 * 2 + 4) / 2 + 6 + (3 * 8 + 5) / 2, id="both"),
+    ],
+)
+def test_how_long_fine_tuning_takes_is_known_from_the_same_depths(known, blocks, seconds):
+    spec = specs.DEFAULT_FINE_TUNE._replace(blocks=blocks, epochs=3)
+    found = lab.expected_of_depths(known, spec, 500)
+    assert (found.seconds if found else None) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_how_long_batch_sizes_take_is_known_from_a_run_of_the_same_depth():
+    spec = specs.DEFAULT_BATCH_SIZE._replace(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
+    assert lab.expected_of_sizes([TUNED, TRIED], spec).seconds == pytest.approx(70)
+    assert lab.expected_of_sizes([TUNED, TRIED], spec._replace(blocks=4)) is None
+    assert lab.expected_of_sizes([], spec) is None

@@ -1,5 +1,6 @@
 """What a run is going to take, asked before it starts."""
 
+import itertools
 import os
 import time
 
@@ -10,10 +11,10 @@ from engine.worker import bottlenecks, predict
 from engine.worker.reporter import RunFailed
 
 
-def question(home, photos, **more):
-    files = [photo.file for photo in photos.photos]
-    asked = {"home": home.path, "backbone": "mobilenet_v2", "device": "cpu", "threads": 0, "use_cache": True}
-    return dict(asked, root=photos.root, files=files, sample=files[::3], **more)
+def question(home, photos, **settings):
+    spec = dict({"backbone": "mobilenet_v2", "device": "cpu"}, **settings)
+    files = [[photo.file, photo.split] for photo in photos.photos]
+    return {"home": home.path, "spec": spec, "root": photos.root, "photos": files, "measure": 12}
 
 
 def test_photos_whose_bottlenecks_are_kept_count_as_nothing(home, photos, mobilenet):
@@ -30,18 +31,36 @@ def test_photos_whose_bottlenecks_are_kept_count_as_nothing(home, photos, mobile
     bottlenecks.extract(runtime, dict(zip(prints, paths)), cache, lambda done: None, lambda: False)
     cache.close()
     assert predict.predict(question(home, photos))["photos"] == 6
-    assert predict.predict(dict(question(home, photos), use_cache=False))["photos"] == 36
+    assert predict.predict(question(home, photos, use_cache=False))["photos"] == 36
+
+
+def test_of_photos_to_be_distorted_training_is_foreseen_and_bottlenecks_of_the_others(home, photos):
+    foreseen = predict.predict(question(home, photos, random_scale=10, steps=3, train_batch_size=20))
+    assert (foreseen["photos"], foreseen["measured"]) == (12, 12)
+    one = predict.predict(question(home, photos, random_scale=10, steps=1, train_batch_size=20))
+    assert foreseen["training_seconds"] > one["training_seconds"] > 0
+
+
+def test_the_photos_measured_are_of_all_sizes(tmp_path):
+    paths = []
+    for size in [5000] + 6 * [10] + 5 * [300]:
+        paths.append(str(tmp_path / str(len(paths))))
+        with open(paths[-1], "wb") as file:
+            file.write(b"x" * size)
+    found = [os.path.getsize(path) for path in predict._by_size(paths, 4)]
+    assert found == [10, 10, 300, 300]
+    assert len(predict._by_size(paths, 12)) == 12
 
 
 def test_what_cannot_be_foreseen_is_a_sentence(home, photos, tmp_path):
-    for photo in photos.photos[::3]:
+    for photo in photos.photos:
         open(os.path.join(photos.root, photo.file), "wb").close()
     with pytest.raises(RunFailed, match="None of the photos that were measured can be used: the file is empty"):
         predict.predict(question(home, photos))
     with pytest.raises(RunFailed, match="cannot be loaded"):
         predict.predict(question(LabHome(str(tmp_path / "elsewhere")), photos))
     with pytest.raises(RunFailed, match="cannot be loaded"):
-        predict.predict(dict(question(home, photos), backbone="vgg"))
+        predict.predict(question(home, photos, backbone="vgg"))
 
 
 def test_the_time_of_what_happens_once_is_not_taken_for_the_photos():
@@ -50,6 +69,15 @@ def test_the_time_of_what_happens_once_is_not_taken_for_the_photos():
             time.sleep(0.3 if not number else 0.002)
             yield item, prepare(item), 0.0
 
-    once, a_photo = predict.pace(run, lambda path: 1, ["a", "b"], 8)
-    assert 0.2 < once < 0.6
-    assert 0.002 <= a_photo < 0.02
+    found = predict.pace(run, lambda path: 1, itertools.cycle(["a", "b"]), 2, 8)
+    assert 0.2 < found.once < 0.6
+    assert 0.002 <= found.a_photo < 0.02
+
+
+def test_depths_are_measured_on_noise(home):
+    spec = {"backbone": "mobilenet_v2", "device": "cpu", "blocks": [0, 2], "batch_size": 2}
+    found = predict.depths({"home": home.path, "spec": spec, "depths": True})
+    frozen, two = found["depths"]
+    assert (frozen["blocks"], two["blocks"], two["of_blocks"]) == (0, 2, 19)
+    assert frozen["learn"] < two["learn"]  # through no block and back, and through two
+    assert found["seconds"] > sum(each["once"] for each in found["depths"])
