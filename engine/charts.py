@@ -8,6 +8,7 @@ Every chart is told whether the page is dark and how high it is in pixels; width
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -791,3 +792,30 @@ def race_in_words(rows: Sequence[LaneRow]) -> str:
     return (
         "; ".join(f"lr {row.lane}: {percent(row.test_accuracy)} of {row.test_n:,} testing photos" for row in rows) + "."
     )
+
+
+_LENGTHS = {  # what of a chart is measured in pixels
+    "fontSize", "labelFontSize", "titleFontSize", "labelPadding", "labelLimit", "titlePadding", "strokeWidth",
+    "strokeDash", "tickSize", "height", "dx", "dy", "cornerRadius", "padding",
+}  # fmt: skip
+_AREAS = {"size"}  # likewise, in square pixels
+_FROM_EDGE = re.compile(r"width ([+-]) (\d+)")
+
+
+def enlarged(chart: Spec, factor: float) -> Spec:
+    """The same chart for a large screen: whatever is measured in pixels is so many times larger, its rows are not."""
+    return _enlarge(chart, factor) if factor != 1 else chart
+
+
+def _enlarge(value: Any, factor: float, name: str = "") -> Any:
+    if name in ("values", "datasets"):
+        return value
+    if isinstance(value, dict):
+        return {key: _enlarge(each, factor, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_enlarge(each, factor, name) for each in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value * (factor if name in _LENGTHS else factor**2 if name in _AREAS else 1)
+    if isinstance(value, str) and name == "expr":
+        return _FROM_EDGE.sub(lambda edge: f"width {edge[1]} {int(edge[2]) * factor:g}", value)
+    return value
