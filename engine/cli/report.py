@@ -31,16 +31,15 @@ def _report(options: argparse.Namespace, lab: settings.Settings) -> int:
     for run_id in options.run:
         open_run(lab.home, run_id)  # raises RunNotFound before anything is made
     with progress_bar() as bar:
-        sections = report.of_runs(lab, options.run, lambda done, total: bar.draw("Runs", done, total))
-    title, now = report.title(sections), time.time()
+        made = report.of_runs(lab, options.run, lambda done, total: bar.draw("Runs", done, total))
     if kind == ".html":
-        data = report.html(title, sections, lab, now).encode()
+        data = report.html(made, lab, time.time()).encode()
     else:
-        data = report.markdown_zip(title, sections, now)
+        data = report.markdown_zip(made, time.time())
     try:
         write_bytes(os.path.abspath(options.out), data)
     except OSError as error:
         raise EngineError(f"{options.out} cannot be written: {error.strerror}.") from error
     seconds = time.monotonic() - began
     answer = {"file": os.path.abspath(options.out), "bytes": len(data), "seconds": round(seconds, 2)}
-    return said(options, answer, f"{options.out}: {title}, {len(data) / 1e6:.1f} MB in {seconds:.1f} s.")
+    return said(options, answer, f"{options.out}: {made.title}, {len(data) / 1e6:.1f} MB in {seconds:.1f} s.")

@@ -12,6 +12,7 @@ import secrets
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,13 @@ DIGITS = 6  # significant ones of a number in a chart: a pixel needs fewer
 Progress = Callable[[int, int], object]  # done, of so many
 
 
-def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lambda done, total: None) -> list[Section]:
+@dataclass(frozen=True)
+class Report:
+    title: str  # plain
+    sections: Sequence[Section]
+
+
+def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lambda done, total: None) -> Report:
     """A section for each run, in their order; one that cannot be read says so in its place."""
     sections = []
     for number, run_id in enumerate(dict.fromkeys(run_ids), 1):
@@ -45,11 +52,7 @@ def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lam
         except RunNotFound as error:
             sections.append(Section(run_id, run_id, "", [Text(plain(str(error)))]))
         progress(number, len(run_ids))
-    return sections
-
-
-def title(sections: Sequence[Section]) -> str:
-    return sections[0].title if len(sections) == 1 else f"Report of {count(len(sections), 'run')}"
+    return Report(sections[0].title if len(sections) == 1 else f"Report of {count(len(sections), 'run')}", sections)
 
 
 def made(now: float) -> str:
@@ -60,7 +63,7 @@ def made(now: float) -> str:
 # --- one HTML file ---------------------------------------------------------------------------------------------------
 
 
-def html(name: str, sections: Sequence[Section], settings: Settings, now: float) -> str:
+def html(given: Report, settings: Settings, now: float) -> str:
     """The whole page. Raises EngineError where the charts' script cannot be had. `now`: Unix seconds."""
     charts: list[Spec] = []
     drawn = [
@@ -70,12 +73,12 @@ def html(name: str, sections: Sequence[Section], settings: Settings, now: float)
             "facts": each.facts,
             "blocks": list(_drawn(each.blocks, charts)),
         }
-        for each in sections
+        for each in given.sections
     ]
     loader = jinja2.FileSystemLoader(HERE)
     page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return page.get_template("page.html").render(
-        title=name,
+        title=given.title,
         made=made(now),
         sections=drawn,
         charts=charts,
@@ -155,7 +158,7 @@ def differences(light: Any, dark: Any, place: tuple[str | int, ...] = ()) -> Ite
 # --- Markdown in a zip -----------------------------------------------------------------------------------------------
 
 
-def markdown_zip(name: str, sections: Sequence[Section], now: float) -> bytes:
+def markdown_zip(given: Report, now: float) -> bytes:
     """README.md, a file for each section, charts and photos in images/, and what charts were drawn from in data/.
 
     Raises EngineError where the charts cannot be drawn.
@@ -163,8 +166,8 @@ def markdown_zip(name: str, sections: Sequence[Section], now: float) -> bytes:
     charts: dict[str, Spec] = {}  # by file
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        lines = [f"# {plain(name)}", "", f"{plain(made(now))}.", ""]
-        for section in sections:
+        lines = [f"# {plain(given.title)}", "", f"{plain(made(now))}.", ""]
+        for section in given.sections:
             file = _name(section.name)
             lines.append(f"- [{plain(section.title)}]({file}.md) {plain(section.facts)}".rstrip())
             archive.writestr(f"{file}.md", "\n\n".join(_written(section, file, archive, charts)) + "\n")

@@ -1,0 +1,54 @@
+"""What can be taken away or shown to others: runs as a report, and on a screen of their own."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from engine import report
+from engine.report import Report
+from ui import lab
+
+PRESENT = "pages/present.py"
+
+
+def menu(make: Callable[[], Report], key: str) -> None:
+    """The button whose list holds a report as HTML and as Markdown; `make` is called once one is asked for."""
+    found, day = lab.load_settings(), time.strftime("%Y-%m-%d")
+
+    def html() -> str:
+        return report.html(make(), found, time.time())
+
+    def markdown() -> bytes:
+        return report.markdown_zip(make(), time.time())
+
+    with st.popover("Report", icon=":material/summarize:", key=key):
+        st.caption("Charts, tables and pictures, made when asked for.")
+        st.download_button(
+            "One HTML file",
+            data=html,
+            file_name=f"bottleneck-lab-{day}.html",
+            mime="text/html",
+            key=f"{key}_html",
+            icon=":material/download:",
+            width="stretch",
+            on_click="ignore",
+            help="Charts that answer the pointer; opens without the lab and without a network, and prints as a clean PDF",
+        )
+        st.download_button(
+            "Markdown in a zip",
+            data=markdown,
+            file_name=f"bottleneck-lab-{day}.zip",
+            mime="application/zip",
+            key=f"{key}_markdown",
+            icon=":material/download:",
+            width="stretch",
+            on_click="ignore",
+            help="To write on: text, pictures of the charts, and the numbers behind them as CSV",
+        )
+
+
+def of_runs(ids: Sequence[str], key: str = "report") -> None:
+    """The same for these runs."""
+    found = lab.load_settings()
+    menu(lambda: report.of_runs(found, ids), key)
