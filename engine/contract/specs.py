@@ -196,8 +196,8 @@ LearningCurveSpec = NamedTuple(  # how accuracy grows with the photos that are l
 
 DEFAULT_LEARNING_CURVE = LearningCurveSpec(
     backbone="mobilenet_v2",
-    learning_rate=0.01,
-    steps=1000,
+    learning_rate=0.1,  # with it the layer has learned what it can after a few hundred steps
+    steps=500,
     train_batch_size=100,
     sizes=(5, 10, 20, 50, 100),
     seeds=5,

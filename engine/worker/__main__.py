@@ -58,6 +58,10 @@ def main(folder, lock):
                 from engine.worker.label import label
 
                 label(spec, datasets.read(folder.dataset), folder, report)
+            elif isinstance(spec, specs.LearningCurveSpec):
+                from engine.worker.learning_curve import learning_curve
+
+                learning_curve(spec, datasets.read(folder.dataset), folder, report)
             else:
                 from engine.worker.retrain import retrain
 

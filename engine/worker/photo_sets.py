@@ -1,16 +1,17 @@
 """The photos of a run: those that can be read, their bottlenecks, and the splits that are learned from. Python 3.6."""
 
+import contextlib
 import os
 import time
 from collections import OrderedDict
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from engine.contract import events, specs
+from engine.contract import catalog, events, specs
 from engine.contract.dataset import SPLITS, TRAINING, Dataset, Photo
-from engine.contract.run_folder import RunFolder
-from engine.worker import bottlenecks, distortions, heads
+from engine.contract.run_folder import LabHome, RunFolder
+from engine.worker import backbones, bottlenecks, distortions, heads
 from engine.worker.bottleneck_files import BottleneckFiles
 from engine.worker.machine import cores
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
@@ -25,6 +26,25 @@ Known = NamedTuple(
         ("vector", Any),
     ],
 )
+
+
+@contextlib.contextmanager
+def known_backbone(name, home):
+    # type: (str, LabHome) -> Iterator[backbones.Network]
+    """The backbone of a run. What is wrong with it raises RunFailed, now or where its graph is first needed."""
+    try:
+        row = catalog.backbone(name, home)
+    except KeyError:
+        raise RunFailed(
+            "unknown_backbone",
+            "There is no backbone {!r} on this machine any more.".format(name),
+            "Add the module again, or choose another backbone.",
+        )
+    try:
+        yield backbones.load(home, row)
+    except backbones.MissingWeights as error:
+        fetch = "Run `python -m engine assets {}`.".format(row.asset) if row.asset else "Add the module again."
+        raise RunFailed("missing_weights", str(error), fetch)
 
 
 def scan(dataset, report):
@@ -51,8 +71,8 @@ def scan(dataset, report):
     return known
 
 
-def extract(spec, network, dataset, photos, decoded, folder, report):
-    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter) -> Tuple[List[Known], Any, Any]
+def extract(spec, network, dataset, photos, decoded, folder, report, choose_runtime=bottlenecks.choose_runtime):
+    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter, Callable[..., Any]) -> Tuple[List[Known], Any, Any]
     """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
 
     Of training photos that are to be distorted it is known instead that they can be decoded.
@@ -74,7 +94,7 @@ def extract(spec, network, dataset, photos, decoded, folder, report):
     if spec.use_cache:
         cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
-        runtime = bottlenecks.choose_runtime(network, home, spec.device, cores())
+        runtime = choose_runtime(network, home, spec.device, cores())
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
         faults = decoded.faults(later, cores(), lambda done: report.progress(computed + done), report.stop)
     except bottlenecks.Cancelled:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, bottlenecks, calibration, distortions, export, heads, photo_sets
@@ -42,24 +42,12 @@ Lane = NamedTuple(
 
 def retrain(spec, dataset, folder, report):
     # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
-    try:
-        _tell_the_story(spec, dataset, folder, report)
-    except backbones.MissingWeights as error:
-        row = catalog.backbone(spec.backbone, folder.home)
-        fetch = "Run `python -m engine assets {}`.".format(row.asset) if row.asset else "Add the module again."
-        raise RunFailed("missing_weights", str(error), fetch)
+    with photo_sets.known_backbone(spec.backbone, folder.home) as network:
+        _tell_the_story(spec, network, dataset, folder, report)
 
 
-def _tell_the_story(spec, dataset, folder, report):
-    # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
-    try:
-        network = backbones.load(folder.home, catalog.backbone(spec.backbone, folder.home))
-    except KeyError:
-        raise RunFailed(
-            "unknown_backbone",
-            "There is no backbone {!r} on this machine any more.".format(spec.backbone),
-            "Add the module again, or choose another backbone.",
-        )
+def _tell_the_story(spec, network, dataset, folder, report):
+    # type: (specs.RetrainSpec, backbones.Network, Dataset, RunFolder, Reporter) -> None
     photos = photo_sets.scan(dataset, report)
     decoded = distortions.Photos(network.row.preprocessing)
     photos, runtime, figures = photo_sets.extract(spec, network, dataset, photos, decoded, folder, report)
