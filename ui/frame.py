@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,16 +28,7 @@ def begin(name: str, purpose: str, shown_run: str = "") -> DeltaGenerator:
 
     `shown_run` is the run that the page itself shows, which the sidebar then leaves out.
     """
-    st.set_page_config(
-        page_title=f"{name} · Bottleneck Lab",
-        page_icon=str(IMAGES / "mark.png"),
-        layout="wide",
-        initial_sidebar_state=232,
-    )
-    dark = lab.is_dark()
-    if dark:
-        # On a dark page no colour passes as small text on it and under white text too; the only rule of our own.
-        st.html("<style>button[data-testid='stBaseButton-primary']{color:#0b1220}</style>")
+    dark = _configure(name, initial_sidebar_state=232)
     st.logo(
         str(IMAGES / ("logo-dark.png" if dark else "logo-light.png")),
         size="medium",
@@ -53,6 +45,26 @@ def begin(name: str, purpose: str, shown_run: str = "") -> DeltaGenerator:
             st.title(name, anchor=False)
             st.caption(purpose)
         return st.container(horizontal=True, width="content", vertical_alignment="bottom")
+
+
+def _configure(name: str, **more: Any) -> bool:
+    """What comes before anything else on a page; whether it is dark."""
+    st.set_page_config(
+        page_title=f"{name} · Bottleneck Lab",
+        page_icon=str(IMAGES / "mark.png"),
+        layout="wide",
+        **more,
+    )
+    dark = lab.is_dark()
+    if dark:
+        # On a dark page no colour passes as small text on it and under white text too; the only rule of our own.
+        st.html("<style>button[data-testid='stBaseButton-primary']{color:#0b1220}</style>")
+    return dark
+
+
+def bare(name: str) -> None:
+    """A page without frame: no sidebar, no title."""
+    _configure(name)
 
 
 def _now(shown_run: str) -> None:
