@@ -9,7 +9,7 @@ from engine.contract import events, specs
 from engine.errors import EngineError
 from engine.runs_compared import FEWEST, MOST
 from engine.words import age, count, join, size
-from ui import copied_settings, frame, imported_form, lab, parts, run_filters, runs_compared, tables
+from ui import copied_settings, frame, imported_form, lab, parts, reports, run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
 
@@ -94,6 +94,8 @@ def actions_of_one(row: lab.RunRow) -> None:
         help="Its whole folder as one zip: settings, curves, log and files. Unpacked into another lab's runs folder it "
         "is listed there.",
     )
+    reports.of_runs([row.id])
+    reports.present_link([row.id])
     if st.button("Delete", icon=":material/delete:"):
         delete([row])
 
@@ -109,6 +111,8 @@ def actions_of_several(chosen: list[lab.RunRow]) -> None:
         disabled=len(chosen) > MOST,
         help=f"Their curves, figures, times and settings beside each other; {FEWEST} to {MOST} runs",
     )
+    reports.of_runs(ids)
+    reports.present_link(ids)
     if st.button(f"Delete {len(chosen):,} runs", icon=":material/delete:"):
         delete(chosen)
 

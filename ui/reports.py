@@ -33,7 +33,7 @@ def menu(make: Callable[[], Report], key: str) -> None:
             icon=":material/download:",
             width="stretch",
             on_click="ignore",
-            help="Charts that answer the pointer; opens without the lab and without a network, and prints as a clean PDF",
+            help="Live charts; opens without the lab and without a network, and prints as a clean PDF",
         )
         st.download_button(
             "Markdown in a zip",
@@ -52,3 +52,9 @@ def of_runs(ids: Sequence[str], key: str = "report") -> None:
     """The same for these runs."""
     found = lab.load_settings()
     menu(lambda: report.of_runs(found, ids), key)
+
+
+def present_link(ids: Sequence[str]) -> None:
+    """The way to these runs on a screen of their own."""
+    query = {"run": ids[0]} if len(ids) == 1 else {"runs": ",".join(ids)}
+    st.page_link(PRESENT, label="Present", icon=":material/slideshow:", query_params=query)

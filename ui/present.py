@@ -1,0 +1,108 @@
+"""Questions and runs for others to look at: one a screen, large, without sidebar and forms, by arrow keys."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine import run_blocks, runs
+from engine.blocks import Block, Section, Table, Text
+from engine.errors import RunNotFound
+from engine.words import plain
+from ui import blocks, frame, lab
+
+ENLARGED = 1.5  # of charts
+HEIGHT = 330  # of curves before that, pixels
+# Whatever is measured in rem grows with the screen; on a phone letters are as everywhere.
+LARGE_TYPE = "<style>html{font-size:clamp(16px,1.15vw,30px)!important}</style>"
+
+
+@dataclass(frozen=True)
+class Screen:
+    address: Mapping[str, str]  # the query of the page that shows it
+    section: Callable[[], Section]
+    page: str  # where Escape leads, and its query
+    query: Mapping[str, str]
+
+
+def of_runs(ids: Sequence[str]) -> list[Screen]:
+    """A screen for each run."""
+    if len(ids) == 1:
+        return [_of_run(ids[0], {"run": ids[0]})]
+    return [_of_run(each, {"runs": ",".join(ids), "at": str(at)}) for at, each in enumerate(ids, 1)]
+
+
+def _of_run(run_id: str, address: Mapping[str, str]) -> Screen:
+    if "runs" in address:
+        return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
+    try:
+        page = lab.page_of(runs.open_run(lab.home(), run_id))
+    except RunNotFound:
+        return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
+    return Screen(address, lambda: _section(run_id), page, {"run": run_id})
+
+
+def _section(run_id: str) -> Section:
+    """What is said of a run up to its first table: the conclusion, its curves and figures."""
+    try:
+        whole = run_blocks.section(runs.open_run(lab.home(), run_id), lab.load_settings(), HEIGHT)
+    except RunNotFound as error:
+        return Section(run_id, "This run is not here", "", [Text(plain(str(error)))])
+    ends = next((at for at, block in enumerate(whole.blocks) if isinstance(block, Table)), len(whole.blocks))
+    return Section(whole.name, whole.title, whole.facts, whole.blocks[: ends + 1])
+
+
+def show(screens: Sequence[Screen], at: int) -> None:
+    """The screen at this place, from 0, with the way to its neighbours and back."""
+    shown = screens[at]
+    section = shown.section()
+    frame.bare(section.title)
+    st.html(LARGE_TYPE)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="top"):
+        with st.container(width="content", gap=None):
+            st.title(plain(section.title), anchor=False)
+            if section.facts:
+                st.caption(plain(section.facts))
+        _way(screens, at)
+    texts = [block for block in section.blocks if isinstance(block, Text)]
+    others = [block for block in section.blocks if not isinstance(block, Text)]
+    enlarged = 1.0 if lab.is_phone() else ENLARGED
+    if texts and others:
+        left, right = st.columns([1, 1.5], gap="large")
+        _draw(left, texts, "text", enlarged)
+        _draw(right, others, "shown", enlarged)
+    else:
+        _draw(st.container(), section.blocks, "shown", enlarged)
+
+
+def _draw(place: st.delta_generator.DeltaGenerator, drawn: Sequence[Block], key: str, enlarged: float) -> None:
+    with place:
+        for number, block in enumerate(drawn):
+            blocks.draw(block, f"{key}_{number}", enlarged)
+
+
+def _way(screens: Sequence[Screen], at: int) -> None:
+    shown = screens[at]
+    with st.container(horizontal=True, width="content", vertical_alignment="center"):
+        if len(screens) > 1:
+            st.caption(f"{at + 1} of {len(screens)}", width="content")
+            for label, icon, key, to in (
+                ("Back", ":material/chevron_left:", "Left", at - 1),
+                ("Next", ":material/chevron_right:", "Right", at + 1),
+            ):
+                there = 0 <= to < len(screens)
+                st.button(
+                    label,
+                    key=key.lower(),
+                    icon=icon,
+                    shortcut=key,
+                    disabled=not there,
+                    on_click=_go,
+                    args=(screens[to].address,) if there else (),
+                )
+        if st.button("Leave", key="leave", icon=":material/close:", shortcut="Esc"):
+            st.switch_page(shown.page, query_params=dict(shown.query))
+
+
+def _go(address: Mapping[str, str]) -> None:
+    st.query_params.from_dict(dict(address))
