@@ -12,15 +12,15 @@ A query is the table [runs.NAME] of a question (engine/questions.py). Its keys, 
     pinned           the id of a run: that one, whatever is newer
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from engine import assets, measured, run_blocks
 from engine.blocks import Block, Text
 from engine.contract import catalog, events, specs
-from engine.contract.run_folder import LabHome
+from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.errors import RunNotFound
 from engine.runs import Run
 from engine.settings import Settings
@@ -49,6 +49,15 @@ class Known:
     state: str
     started: float  # Unix seconds
     spec: Any  # of engine/contract/specs.py
+    root: str  # the folder of its photos; "" where it has none, or they cannot be read
+
+
+def known(folder: RunFolder, state: str, started: float) -> Known:
+    """From the files that are written once. Raises OSError, ValueError, KeyError or TypeError for what is no run."""
+    root = ""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        root = str(read_json(folder.dataset)["root"])
+    return Known(folder.id, state, started, specs.read(folder.spec), root)
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def query(values: Mapping[str, Any]) -> Query:
 
 def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
     """Raises ValueError where runs of this query never have such a figure, chart or table."""
-    if field in blocks_of(asked):
+    if field in blocks_of(asked) and not options:
         return
     if field not in measured.FIGURES[asked.kind]:
         raise ValueError(f"runs of kind {asked.kind} have no figure {field}")
@@ -111,7 +120,7 @@ def fits(asked: Query, given: Any) -> bool:
         named = {network.name: network.layers for network in given.networks}
         return whole and all(named.get(name) == catalog.network(name).layers for name in asked.networks)
     if isinstance(given, specs.FineTuneSpec):
-        return set(asked.blocks) <= set(given.blocks)
+        return not given.memory_limit and set(asked.blocks) <= set(given.blocks)
     if isinstance(given, specs.BatchSizeSpec):
         return given.blocks == usual.blocks
     return True
@@ -119,7 +128,9 @@ def fits(asked: Query, given: Any) -> bool:
 
 def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], settings: Settings) -> Evidence:
     """The newest finished run that fits; `opened`: id -> run, raising RunNotFound for one that is gone or damaged."""
-    fitting = sorted((each for each in known if fits(asked, each.spec)), key=lambda each: each.started, reverse=True)
+    built_in = _built_in(settings) if asked.own else ()
+    fitting = [each for each in known if fits(asked, each.spec) and not (asked.own and each.root in built_in)]
+    fitting.sort(key=lambda each: (each.started, each.id), reverse=True)
     pending = tuple(each for each in fitting if each.state in (events.QUEUED, events.RUNNING))
     if asked.pinned:
         finished = _open(opened, [asked.pinned])
@@ -131,8 +142,7 @@ def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], set
         if each.state != events.DONE:
             continue
         for run in _open(opened, [each.id]):
-            if not asked.own or _is_own(run, settings):
-                return Evidence(asked, (run,), pending)
+            return Evidence(asked, (run,), pending)
     failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
     return Evidence(asked, (), pending, None if pending else failed)
 
@@ -159,13 +169,10 @@ def _open(opened: Callable[[str], Run], ids: Sequence[str]) -> list[Run]:
     return found
 
 
-def _is_own(run: Run, settings: Settings) -> bool:
-    try:
-        root = Path(run.dataset.root)
-    except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json
-        return False
-    built_in = [assets.find_asset(settings.home, row) for row in assets.ASSETS if row.kind == assets.PHOTOS]
-    return root not in built_in
+def _built_in(settings: Settings) -> set[str]:
+    """The folders of the sets that nobody has to bring; "" for those that are not here."""
+    found = [assets.find_asset(settings.home, row) for row in assets.ASSETS if row.kind == assets.PHOTOS]
+    return {str(path) if path else "" for path in found} | {""}
 
 
 # --- what would answer it --------------------------------------------------------------------------------------------
@@ -194,6 +201,7 @@ _USUAL: dict[str, Any] = {
     specs.MNIST: specs.DEFAULT_MNIST,
     specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE,
     specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE,
+    specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE,
 }
 
 

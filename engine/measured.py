@@ -4,18 +4,20 @@ A figure is asked with the runs of the evidence, mostly one, and a lane, "" for 
 plain words, or None where the run has no such figure.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 from engine import batch_sizes, charts, comparison, fine_tuning, run_blocks, run_tables
 from engine.blocks import Block, Chart, Table
 from engine.contract import specs
+from engine.contract.events import TRAINING
 from engine.curves import LaneRow, lane_rows, percent, verdict
 from engine.device_comparison import Half, halves
 from engine.device_comparison import verdict as device_verdict
 from engine.runs import Run
 from engine.runs_compared import Tested, in_words
 from engine.settings import Settings
-from engine.words import count, duration, join, many, short_duration
+from engine.words import count, join, many, short_duration
 
 Runs = Sequence[Run]
 Words = Callable[[Runs, str], str | None]
@@ -68,22 +70,20 @@ def _race(part: str) -> Words:
     return words
 
 
-def _stage(name: str) -> Words:
-    return lambda runs, lane: next(
-        (short_duration(seconds) for stage, seconds in runs[0].stage_seconds if stage == name), None
-    )
+def _pace(runs: Runs, lane: str) -> str | None:
+    """ "2.1 s for 4,000 steps of 3 rates at once" """
+    took = dict(runs[0].stage_seconds).get(TRAINING)
+    if took is None:
+        return None
+    rates = len(runs[0].lanes)
+    at_once = f" of {rates} rates at once" if rates > 1 else ""
+    return f"{short_duration(took)} for {runs[0].spec.steps:,} steps{at_once}"
 
 
 def _photos(runs: Runs, lane: str) -> str:
     dataset = runs[0].dataset
     photos, classes = count(len(dataset.photos), "photo"), count(len(dataset.labels), "class")
     return f"{photos} in {classes} of {dataset.title}"
-
-
-def _one_photo(runs: Runs, lane: str) -> str | None:
-    """The exported float TFLite file's median."""
-    exported = runs[0].story.exported.get("model.tflite")
-    return duration(exported.seconds) if exported else None
 
 
 RETRAIN: dict[str, Words] = {
@@ -99,10 +99,7 @@ RETRAIN: dict[str, Words] = {
     "photos": _photos,
     "backbone": lambda runs, lane: runs[0].backbone_title,
     "steps": lambda runs, lane: f"{runs[0].spec.steps:,}",
-    "training": _stage("Training"),
-    "bottlenecks": _stage("Bottlenecks"),
-    "total": lambda runs, lane: None if runs[0].seconds is None else duration(runs[0].seconds),
-    "one_photo": _one_photo,
+    "pace": _pace,
 }
 
 
@@ -113,7 +110,13 @@ def _compared(say: Callable[[Sequence[Half]], str | None]) -> Words:
 def _each(found: Sequence[Half], seconds: Callable[[Half], float | None]) -> str | None:
     """ "40m 20s on CPU and 14m 02s on GPU" """
     known = [(half.name, took) for half in found if (took := seconds(half)) is not None]
-    return join([f"{short_duration(took)} on {name}" for name, took in known]) or None
+    return join([f"{fine_tuning.epoch_in_words(took)} on {name}" for name, took in known]) or None
+
+
+def _one_photo(half: Half) -> float | None:
+    """Seconds: the median of the exported TFLite file."""
+    exported = half.run.story.exported.get(os.path.basename(half.run.folder.tflite))
+    return exported.seconds if exported else None
 
 
 COMPARED: dict[str, Words] = {
@@ -122,6 +125,7 @@ COMPARED: dict[str, Words] = {
     "bottlenecks": _compared(lambda found: _each(found, lambda half: half.bottleneck_seconds)),
     "training": _compared(lambda found: _each(found, lambda half: half.training_seconds)),
     "total": _compared(lambda found: _each(found, lambda half: half.seconds)),
+    "one_photo": _compared(lambda found: _each(found, _one_photo)),
     "photos": _photos,
     "backbone": lambda runs, lane: runs[0].backbone_title,
 }

@@ -66,6 +66,7 @@ FIGURES: dict[str, Figure] = {
     "mobilenet_v2_multiply_adds": Figure("300 million", _MOBILENET_V2),
     "mobilenet_v2_accuracy": Figure("72.0%", _MOBILENET_V2),
     "inception_v3_parameters": Figure("fewer than 25 million", _INCEPTION),
+    "inception_v3_accuracy": Figure("78.8%", _INCEPTION),  # 21.2 % of the first answers wrong
     "inception_v3_multiply_adds": Figure("5 billion", _INCEPTION),
     "one_photo": Figure("7.879 s", _WRITE_UP),
     "short_training": Figure("2 min", _WRITE_UP),
