@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import PATIENCE, wait_until
+
 # state: which lab, address, the run in it, words that are there once the page is whole
 STATES = {
     "home, first visit": ("empty_lab", "/", "", "No runs yet. Three ways to start"),
@@ -76,10 +78,11 @@ def turn_dark(here):
     here.page.emulate_media(color_scheme="dark")
     expect(here.page.get_by_test_id("stApp")).to_have_css("color-scheme", "dark")
     here.page.wait_for_timeout(500)
+    here.page.evaluate("document.activeElement.blur()")  # in a field an r would be a letter
     here.page.keyboard.press("r")  # Streamlit's own key: run the page again
-    here.page.wait_for_function(
-        "[...document.querySelectorAll('style')].some(each => each.textContent.includes('stBaseButton-primary'))"
-    )  # the one rule that pages send in the dark (ui/frame.py)
+    # The one rule that pages send in the dark (ui/frame.py) tells that the server knows.
+    sent = "[...document.querySelectorAll('style')].some(each => each.textContent.includes('stBaseButton-primary'))"
+    wait_until(lambda: here.page.evaluate(sent), PATIENCE / 1000)
     expect(here.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     here.page.wait_for_timeout(700)
 
