@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import run_blocks, runs
-from engine.blocks import Block, Section, Table, Text
+from engine.blocks import Block, Chart, Section, Table, Text
 from engine.errors import RunNotFound
 from engine.words import plain
 from ui import blocks, frame, lab
 
 ENLARGED = 1.5  # of charts
-HEIGHT = 330  # of curves before that, pixels
+HEIGHT = 270  # of curves before that, pixels
 # Whatever is measured in rem grows with the screen; on a phone letters are as everywhere.
-LARGE_TYPE = "<style>html{font-size:clamp(16px,1.15vw,30px)!important}</style>"
+LARGE_TYPE = "<style>html{font-size:clamp(16px,1.25vw,32px)!important}</style>"
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,13 @@ def show(screens: Sequence[Screen], at: int) -> None:
                 st.caption(plain(section.facts))
         _way(screens, at)
     texts = [block for block in section.blocks if isinstance(block, Text)]
-    others = [block for block in section.blocks if not isinstance(block, Text)]
+    shown_charts = [block for block in section.blocks if isinstance(block, Chart)]
+    rest = [block for block in section.blocks if not isinstance(block, Text | Chart)]
+    left, right = st.columns([1, 1.5], gap="large") if texts and shown_charts else [st.container()] * 2
     enlarged = 1.0 if lab.is_phone() else ENLARGED
-    if texts and others:
-        left, right = st.columns([1, 1.5], gap="large")
-        _draw(left, texts, "text", enlarged)
-        _draw(right, others, "shown", enlarged)
-    else:
-        _draw(st.container(), section.blocks, "shown", enlarged)
+    _draw(left, texts, "text", enlarged)
+    _draw(right, shown_charts, "chart", enlarged)
+    _draw(st.container(), rest, "below", enlarged)
 
 
 def _draw(place: st.delta_generator.DeltaGenerator, drawn: Sequence[Block], key: str, enlarged: float) -> None:
