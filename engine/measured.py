@@ -7,7 +7,7 @@ plain words, or None where the run has no such figure.
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from engine import batch_sizes, charts, comparison, fine_tuning, run_blocks, run_tables
+from engine import batch_sizes, charts, comparison, fine_tuning, learning_curve, run_blocks, run_tables
 from engine.blocks import Block, Chart, Table
 from engine.contract import specs
 from engine.contract.events import TRAINING
@@ -146,6 +146,21 @@ FINE_TUNE: dict[str, Words] = {
 }
 
 
+def _curve(part: str) -> Words:
+    def words(runs: Runs, lane: str) -> str | None:
+        rows = learning_curve.rows(runs[0])
+        return getattr(learning_curve.verdict(rows), part) if rows else None
+
+    return words
+
+
+LEARNING_CURVE: dict[str, Words] = {
+    "verdict": _curve("conclusion"),
+    "reasons": _curve("reasons"),
+    "photos": _photos,
+}
+
+
 def _size(part: str) -> Words:
     def words(runs: Runs, lane: str) -> str | None:
         taken = batch_sizes.recommend(runs[0])
@@ -187,6 +202,7 @@ FIGURES: dict[str, dict[str, Words]] = {
     specs.MNIST: MNIST,
     specs.FINE_TUNE: FINE_TUNE,
     specs.BATCH_SIZE: BATCH_SIZE,
+    specs.LEARNING_CURVE: LEARNING_CURVE,
 }
 
 
@@ -223,6 +239,7 @@ BLOCKS: dict[str, dict[str, Blocks]] = {
         "cost": _block(Chart, "Accuracy against training time"),
     },
     specs.FINE_TUNE: {"change": _block(Chart, "Change of accuracy"), "results": _block(Table, "Results")},
+    specs.LEARNING_CURVE: {},
     specs.BATCH_SIZE: {
         "memory": _block(Chart, "Memory"),
         "speed": _block(Chart, "Speed"),

@@ -21,6 +21,7 @@ from engine.words import plain
 # How a figure stands.
 MEASURED_HERE, QUOTED_FROM, NOT_MEASURED = "measured", "quoted", "missing"
 MISSING_WORDS = "not measured yet"
+KEY = "Bold: measured here. Italic: quoted."
 _LEFT_OUT = "*What this machine says is not measured yet.*"  # for the sentences of a paragraph that wait for a run
 _MISSING = "\0"  # its place in a text that is being filled in
 
@@ -39,12 +40,15 @@ Find = Callable[[Query], Evidence]
 
 
 def plain_mark(figure: Figure) -> str:
-    """Bold where it was measured, with a remark in brackets otherwise."""
+    """As KEY says."""
     if figure.state == MEASURED_HERE:
-        return f"**{plain(figure.words)}**"
-    if figure.state == QUOTED_FROM:
-        return f"{plain(figure.words)} (quoted)"
-    return f"*{MISSING_WORDS}*"
+        return plain(figure.words) if is_sentence(figure) else f"**{plain(figure.words)}**"
+    return f"*{plain(figure.words)}*" if figure.state == QUOTED_FROM else f"({MISSING_WORDS})"
+
+
+def is_sentence(figure: Figure) -> bool:
+    """Whether its words are whole sentences, which are neither bold nor a link."""
+    return figure.words.endswith(".")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def answer(question: Question, find: Find, settings: Settings, mark: Mark = plai
     def paragraph(given: Paragraph) -> str:
         text = "".join(piece if isinstance(piece, str) else written(piece) for piece in given.parts)
         if text.startswith("|"):  # a table: its other cells stand
-            return text.replace(_MISSING, mark(Figure(NOT_MEASURED, MISSING_WORDS)))
+            missing = mark(Figure(NOT_MEASURED, MISSING_WORDS))
+            return "|".join(f" {missing} " if _MISSING in cell else cell for cell in text.split("|"))
         lines = text.split("\n")
         known = [line for line in lines if _MISSING not in line]
         return "\n".join(known if len(known) == len(lines) else [*known, _LEFT_OUT])

@@ -154,7 +154,7 @@ def choose_photos() -> Photos:
     source = next(source for source in found if source.key == key)
     if source.root is None:
         return Photos(source.title, source.attribution, to_fetch=source.key)
-    return _looked_at(source.root, source.title, source.attribution)
+    return looked_at(source.root, source.title, source.attribution)
 
 
 def _typed_folder() -> Photos:
@@ -168,7 +168,7 @@ def _typed_folder() -> Photos:
         root = photos.allowed(typed, lab.load_settings().data_roots)
     except PhotosError as error:
         return Photos(typed, faults=(str(error),))
-    return _looked_at(root, root.name, "")
+    return looked_at(root, root.name, "")
 
 
 def _uploaded_zip() -> Photos:
@@ -191,7 +191,8 @@ def _uploaded_zip() -> Photos:
     st.rerun()
 
 
-def _looked_at(root: Path, title: str, attribution: str) -> Photos:
+def looked_at(root: Path, title: str, attribution: str) -> Photos:
+    """The photos of a folder, with a bar while they are read for the first time."""
     try:
         found = _scan(root, title)
     except PhotosError as error:

@@ -1,0 +1,190 @@
+"""The coursework's questions with the evidence that is on this machine, as pages and reports share them."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from engine import device, evidence, questions, runs, write_up
+from engine.contract import events, specs
+from engine.contract.run_folder import LabHome
+from engine.errors import RunNotFound
+from engine.evidence import DEVICES, Evidence, Known, Query
+from engine.questions import Question
+from engine.runs import Run
+from engine.words import plain
+from engine.write_up import Answer, Figure
+from ui import blocks, lab, measuring, own_answers
+
+KEPT_RUNS = 24  # of those that answers were drawn from
+
+
+@st.cache_resource
+def read_all() -> list[Question]:
+    return questions.read_all()
+
+
+class Shelf:
+    """The runs of this moment, looked through once for each query."""
+
+    def __init__(self) -> None:
+        home, kept = lab.home(), _kept()
+        self._settings, self._found = lab.load_settings(), dict[Query, Evidence]()
+        self._known = [kept.known(home, row) for row in lab.rows()]
+
+    def find(self, asked: Query) -> Evidence:
+        if asked not in self._found:
+            known = [each for each in self._known if each is not None]
+            self._found[asked] = evidence.find(asked, known, self._open, self._settings)
+        return self._found[asked]
+
+    def _open(self, run_id: str) -> Run:
+        return _kept().open(self._settings.home, run_id)
+
+    def answer(self, question: Question, mark: write_up.Mark = write_up.plain_mark, height: int = 300) -> Answer:
+        return write_up.answer(question, self.find, self._settings, mark, height)
+
+
+class _Kept:
+    """For all visitors: what never changes about a run, and those finished runs that answers are drawn from.
+
+    Runs are a megabyte each, so that only the ones asked for last are kept.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._specs: dict[tuple[str, str], Known | None] = {}
+        self._runs: dict[str, tuple[float, Run]] = {}  # by path, with the time of its events
+
+    def known(self, home: LabHome, row: lab.RunRow) -> Known | None:
+        """The run of a row; None where its folder can no longer be read."""
+        key = (home.path, row.id)
+        if key not in self._specs:
+            try:
+                self._specs[key] = evidence.known(home.run(row.id), row.state, row.started)
+            except (OSError, ValueError, LookupError, TypeError):
+                return None
+        known = self._specs[key]
+        return None if known is None else Known(row.id, row.state, row.started, known.spec, known.root)
+
+    def open(self, home: LabHome, run_id: str) -> Run:
+        folder = home.run(run_id)
+        try:
+            changed = Path(folder.events).stat().st_mtime
+        except OSError as error:
+            raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.") from error
+        with self._lock:
+            before, run = self._runs.pop(folder.path, (0.0, None))
+            if run is None or before != changed:
+                run = runs.open_run(home, run_id)
+            self._runs[folder.path] = (changed, run)  # the newest last
+            while len(self._runs) > KEPT_RUNS:
+                self._runs.pop(next(iter(self._runs)))
+            return run
+
+
+@st.cache_resource
+def _kept() -> _Kept:
+    return _Kept()
+
+
+# --- draw ------------------------------------------------------------------------------------------------------------
+
+
+def sign(question: Question, shelf: Shelf) -> str:
+    """Beside its name: whether its evidence is here; nothing for those that need none."""
+    if not question.runs:
+        return ""
+    here = all(shelf.find(query).runs for query in question.runs.values())
+    return MEASURED if here else MISSING
+
+
+MEASURED = ":green[:material/monitoring:]"
+MISSING = ":orange[:material/hourglass_empty:]"
+
+
+def missing(asked: list[Question], shelf: Shelf) -> list[Query]:
+    """The queries that no run answers and none is about to, each once."""
+    queries = dict.fromkeys(query for question in asked for query in question.runs.values())
+    return [query for query in queries if not (found := shelf.find(query)).runs and not found.pending]
+
+
+def show(question: Question, shelf: Shelf, height: int = 300) -> None:
+    """One question with everything it has."""
+    st.subheader(plain(question.question), anchor=False)
+    drawn = shelf.answer(question, _mark(shelf, question), height)
+    first = next(iter(drawn.blocks), None)
+    if first:
+        blocks.draw(first, f"answer_{question.number}_0")
+    for name in drawn.missing:
+        measuring.box(name, drawn.evidence[name], f"{question.number}_{name}")
+    for number, block in enumerate(drawn.blocks[1:], 1):
+        blocks.draw(block, f"answer_{question.number}_{number}")
+    for found in drawn.evidence.values():
+        if found.runs:
+            _evidence_line(found)
+    _sources(drawn)
+    if drawn.original:
+        with st.expander("What the original write-up said", type="compact", key=f"original_{question.number}"):
+            for number, block in enumerate(drawn.original):
+                blocks.draw(block, f"original_{question.number}_{number}")
+    own_answers.show(question.number)
+
+
+def _mark(shelf: Shelf, question: Question) -> Callable[[Figure], str]:
+    """Measured figures are links to their runs; what is missing has the colour of its sign."""
+
+    def mark(figure: Figure) -> str:
+        if figure.state == write_up.NOT_MEASURED:
+            return f":orange[{figure.words}]"
+        if figure.state != write_up.MEASURED_HERE or write_up.is_sentence(figure):
+            return write_up.plain_mark(figure)
+        return f"[**{plain(figure.words)}**]({_address(shelf.find(question.runs[figure.query]))})"
+
+    return mark
+
+
+def _address(found: Evidence) -> str:
+    run = found.runs[0]
+    page = Path(lab.page_of(run)).stem
+    return f"{page}?compare={run.spec.group}" if found.query.kind == DEVICES else f"{page}?run={run.id}"
+
+
+def _evidence_line(found: Evidence) -> None:
+    """Which runs, of what, when and where, and the way there."""
+    run = found.runs[0]
+    compared = found.query.kind == DEVICES
+    machines = [specs.machine_title(each.spec) if compared else each.spec.device.upper() for each in found.runs]
+    what = [
+        " and ".join(each.id for each in found.runs),
+        run.backbone_title if hasattr(run.spec, "backbone") else "",
+        f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
+        " and ".join(machines),
+        device.machine(),
+        time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
+    ]
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        said = plain(", ".join(filter(None, what)))
+        st.caption(f"Measured here: {said}." + _others(found), width="stretch")
+        st.page_link(
+            lab.page_of(run),
+            label="Open the comparison" if compared else "Open the run",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"compare": run.spec.group} if compared else {"run": run.id},
+        )
+
+
+def _others(found: Evidence) -> str:
+    newer = [each for each in found.pending if each.state in (events.QUEUED, events.RUNNING)]
+    return " A newer run goes on." if newer else ""
+
+
+def _sources(drawn: Answer) -> None:
+    listed = [f"- {plain(source)}" for source in drawn.question.sources]
+    listed += [f"- *Quoted*: {plain(source)}" for source in drawn.quoted]
+    if listed:
+        with st.expander("Sources", type="compact", key=f"sources_{drawn.question.number}"):
+            st.markdown("\n".join(listed))
