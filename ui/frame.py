@@ -18,6 +18,7 @@ PAGES = (  # file, name, icon: one question of a visitor each
     ("pages/mnist.py", "MNIST comparison", ":material/grid_view:"),
     ("pages/retraining.py", "Retraining", ":material/local_florist:"),
     ("pages/playground.py", "Playground", ":material/image_search:"),
+    ("pages/qa.py", "Q&A", ":material/quiz:"),
     ("pages/runs.py", "Runs", ":material/list_alt:"),
     ("pages/device.py", "Device", ":material/monitor_heart:"),
 )
