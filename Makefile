@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PORT ?= 8501
+ADDRESS ?= 127.0.0.1
 TESTS ?= not thorough
 PY := .venv/bin/python
 # no index address in the result, so that any mirror will do; hashes say what it must send
@@ -12,9 +13,9 @@ COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-ind
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port)
+run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port, ADDRESS=0.0.0.0 for others)
 	@$(PY) -m engine assets
-	@exec $(PY) serve.py --port $(PORT)
+	@exec $(PY) serve.py --port $(PORT) --address $(ADDRESS)
 
 # The old interpreter's tests run beside the others, and their words come behind: much of both is waiting.
 test: chromium lint  ## lint, types and tests

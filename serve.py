@@ -1,9 +1,10 @@
-"""python serve.py [--port 8501] [--address 127.0.0.1] [--no-browser]: the door of the lab.
+"""python serve.py [--port 8501] [--address 127.0.0.1] [--no-browser]: the lab, behind its door.
 
-Starts the pages of streamlit_app.py in this process and decides who may come in: requests that name this machine
-by a loopback name, from pages that this server sent. Everything it answers forbids the browser to reach any other host.
-GET /healthz answers 200 as soon as the pages can be served. /tensorboard/ is the TensorBoard that a page has started
-(engine/tensorboard.py), behind the same door. SIGINT and SIGTERM end it; runs go on.
+Starts the pages of streamlit_app.py in this process. Who may come in is decided in engine/door.py: this machine alone,
+as long as the address is a loopback one; beyond it whoever brings the token of the address that is printed here, or
+LAB_PASSPHRASE (engine/settings.py has all that can be set). Everything that is answered forbids the browser to reach
+any other host. GET /healthz answers 200 as soon as the pages can be served. /tensorboard/ is the TensorBoard that a
+page has started (engine/tensorboard.py), behind the same door. SIGINT and SIGTERM end it; runs go on.
 """
 
 import argparse
@@ -11,8 +12,8 @@ import errno
 import functools
 import gc
 import importlib
-import ipaddress
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -21,20 +22,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import uvicorn
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config as streamlit_config
 from streamlit.starlette import App
 
 from engine import settings, tensorboard
+from engine.door import HEALTH, Door, Lock, Names, is_loopback, own_names
+from engine.errors import SettingError
 
 if TYPE_CHECKING:
     import httpx
@@ -43,41 +45,6 @@ PAGES = Path(__file__).resolve().parent / "streamlit_app.py"
 NEEDED_BY_EVERY_PAGE = ("pandas", "streamlit.elements.vega_charts", "streamlit.elements.arrow")
 PATIENCE_SECONDS = 3.0  # for what still runs when the server is told to end
 
-# Streamlit writes styles into the page and has one small inline script. It hands the script of a component (the field
-# that digits are drawn on) to the browser as a blob: bytes that the page itself has made, which no other host can put
-# there. Everything else comes from this server, so that no picture, font or script can be fetched from elsewhere.
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "frame-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    ]
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-}
-# TensorBoard stands in a frame of our own page.
-TENSORBOARD_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors 'self'"),
-    "X-Frame-Options": "SAMEORIGIN",
-}
-
 # What is handed on to TensorBoard, and what is not handed back: cookies of the lab are none of its, and what HTTP says
 # of one connection holds for that one alone.
 ASKED_WITH = {"accept", "accept-encoding", "accept-language", "content-type", "if-modified-since", "if-none-match"}
@@ -85,63 +52,6 @@ ASKED_WITH |= {"range", "x-xsrf-protected"}
 NOT_HANDED_BACK = {"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"}
 NOT_HANDED_BACK |= {"server", "date", "set-cookie", "location"}
 QUESTION_LIMIT = 1_000_000  # bytes; TensorBoard's own questions are lists of names
-
-
-class Door:
-    """ASGI middleware: turns away whom it does not know, and sends HEADERS with every answer."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-
-        more = TENSORBOARD_HEADERS if is_tensorboards(scope["path"]) else {}
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS | more)
-            await send(message)
-
-        if refusal := why_refused(Headers(scope=scope)):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008, "reason": ""})  # becomes a 403
-            else:
-                await PlainTextResponse(refusal, status_code=403)(scope, receive, send_with_headers)
-            return
-        await self.app(scope, receive, send_with_headers)
-
-
-def why_refused(headers: Headers) -> str:
-    """A sentence for a request that may not come in, "" for one that may.
-
-    A page from elsewhere can make a browser send requests here under a name of its own (DNS rebinding), or under ours
-    with its own Origin. It can forge neither header.
-    """
-    host = headers.get("host", "")
-    if not is_loopback(host_name(host)):
-        return f"The lab answers as 127.0.0.1 or localhost only, and was asked for as {host[:200]!r}.\n"
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
-        return f"The lab takes requests from its own pages only; this one comes from {origin[:200]!r}.\n"
-    return ""
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header, without the port: "[::1]:8501" gives "::1"; "" for nonsense."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 def listen(address: str, port: int) -> socket.socket:
@@ -223,26 +133,64 @@ def _client() -> "httpx.AsyncClient":
     return httpx.AsyncClient(verify=False, trust_env=False, timeout=httpx.Timeout(60, connect=2))
 
 
-def make_app(url: str, open_browser: bool) -> App:
+def make_app(url: str, note: str, names: Names, lock: Lock | None, open_browser: bool) -> App:
     @asynccontextmanager
     async def ready(_app: App) -> AsyncGenerator[None, None]:
+        # For streamlit_app.py started without this door. Here the door has looked at whoever comes.
+        streamlit_config.set_option("server.allowedHosts", [])
+        streamlit_config.set_option("server.address", "127.0.0.1")
         for name in NEEDED_BY_EVERY_PAGE:  # now, and not while the first visitor waits
             importlib.import_module(name)
         # Streamlit collects garbage after every picture it draws, and would go through all that was imported each time:
         # three quarters of what a page costs that is redrawn every second.
         gc.freeze()
-        print(f"Bottleneck Lab is at {url} (Ctrl+C ends it)", flush=True)
+        print(f"Bottleneck Lab is at {url} (Ctrl+C ends it)", *filter(None, [note]), sep="\n", flush=True)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         yield None
 
     routes = [
-        Route("/healthz", health),
+        Route(HEALTH, health),
         Route(tensorboard.PREFIX, lambda _request: RedirectResponse(tensorboard.PREFIX + "/")),
         Route(tensorboard.PREFIX + "/{path:path}", ask_tensorboard, methods=["GET", "POST"]),
         Route("/font-roboto/{name}", ask_tensorboard),  # TensorBoard's page asks for its fonts without the prefix
     ]
-    return App(PAGES, middleware=[Middleware(Door)], routes=routes, lifespan=ready)
+    door = Middleware(Door, names=names, lock=lock, framed=is_tensorboards)
+    return App(PAGES, middleware=[door], routes=routes, lifespan=ready)
+
+
+def make_lock(door: settings.Door, address: str, port: int) -> Lock | None:
+    """None where whoever reaches the lab may come in: on loopback addresses, and where the door was taken off."""
+    is_asked = door.state == settings.ON or bool(door.passphrase or door.hosts) or not is_loopback(address)
+    if door.state == settings.OFF or not is_asked:
+        return None
+    secret = door.passphrase or secrets.token_urlsafe(32)
+    return Lock(secret, is_passphrase=bool(door.passphrase), cookie=f"bottleneck_lab_{port}")
+
+
+def address_of(address: str, port: int, lock: Lock | None) -> str:
+    """What to open on this machine, with the token."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # those two stand for every address
+    name = f"[{reachable}]" if ":" in reachable else reachable
+    token = f"/?token={quote(lock.secret)}" if lock and not lock.is_passphrase else ""
+    return f"http://{name}:{port}{token}"
+
+
+def who_may_come(door: settings.Door, lock: Lock | None) -> str:
+    """What stands in the log under the address; "" where this machine alone can come."""
+    if door.state == settings.OFF:
+        return (
+            "WARNING: LAB_DOOR=off. Whoever reaches this port can use the lab, see the photos that it may read and "
+            "have this machine compute."
+        )
+    if lock is None:
+        return ""
+    if lock.is_passphrase:
+        return "It asks for the passphrase."
+    return (
+        "Whoever has the token may come in. From elsewhere, put this machine's name or address into the place of the "
+        "one above."
+    )
 
 
 def has_display() -> bool:
@@ -253,16 +201,15 @@ def has_display() -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8501, help="default 8501; 0 is any free one")
-    parser.add_argument("--address", default="127.0.0.1", help="a loopback address; default 127.0.0.1")
+    parser.add_argument("--address", default="127.0.0.1", help="default 127.0.0.1; 0.0.0.0 for every network")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     options = parser.parse_args()
-    if not is_loopback(options.address):
-        parser.error(
-            f"--address is {options.address}; the lab listens on this machine only: 127.0.0.1, ::1 or localhost. "
-            f"To use it from elsewhere: ssh -L 8501:127.0.0.1:{options.port} this-machine"
-        )
     if not 0 <= options.port <= 65535:
         parser.error(f"--port is {options.port}; choose 1024 to 65535, or 0 for any free one.")
+    try:
+        door = settings.load_door()
+    except SettingError as error:
+        parser.error(str(error))
     try:
         listener = listen(options.address, options.port)
     except OSError as error:
@@ -272,15 +219,21 @@ def main() -> int:
         else:
             print(f"Cannot listen on {options.address}:{options.port}: {error.strerror}.", file=sys.stderr)
         return 1
-    name = f"[{options.address}]" if ":" in options.address else options.address
-    url = f"http://{name}:{listener.getsockname()[1]}"
+    port = listener.getsockname()[1]
+    lock = make_lock(door, options.address, port)
+    os.environ.pop("LAB_PASSPHRASE", None)  # none of the processes that are started from here needs to know it
+    names = Names(door.hosts)
+    if not is_loopback(options.address):
+        names = Names(door.hosts | own_names(), numbers=True)
+    url = address_of(options.address, port, lock)
     config = uvicorn.Config(
-        make_app(url, open_browser=has_display() and not options.no_browser),
+        make_app(url, who_may_come(door, lock), names, lock, open_browser=has_display() and not options.no_browser),
         ws="websockets-sansio",  # what Streamlit itself chooses
         ws_max_size=200 * 2**20,  # as server.maxMessageSize
         ws_ping_interval=30,
         ws_ping_timeout=30,
-        proxy_headers=False,  # nobody stands between the browser and this door
+        proxy_headers=True,  # of a proxy that is trusted: for whom it asks, and whether they came by TLS
+        forwarded_allow_ips=list(door.proxies),
         server_header=False,
         access_log=False,
         log_level="warning",

@@ -15,6 +15,7 @@ EngineError            may be shown to the visitor word for word
   ImportRefused        a folder without curves that could be imported
   ClassifierError      the resident classifier could not answer
   AddressError         an address on the web that may not be fetched, or gave nothing
+  SettingError         a value in the environment that cannot be, see settings.py
 """
 
 
@@ -75,4 +76,8 @@ class NeedsSize(HubError):
 
 
 class AddressError(EngineError):
+    pass
+
+
+class SettingError(EngineError):
     pass

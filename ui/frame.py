@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine import device
 from engine.contract import events
+from engine.door import is_loopback
 from ui import device_charts, lab, run_panel
 
 IMAGES = Path(__file__).parent / "images"
@@ -56,6 +57,13 @@ def _configure(name: str, **more: Any) -> bool:
         layout="wide",
         **more,
     )
+    if not is_loopback(st.get_option("server.address") or ""):  # serve.py sees to that, wherever it listens itself
+        st.error(
+            "**The lab was started without its door, where others can reach it.** End it and start it with "
+            "`python serve.py --address 0.0.0.0`, which asks visitors for a token.",
+            icon=":material/error:",
+        )
+        st.stop()
     dark = lab.is_dark()
     if dark:
         # On a dark page no colour passes as small text on it and under white text too; the only rule of our own.
