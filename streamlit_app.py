@@ -52,8 +52,17 @@ def first_visit() -> None:
             st.markdown(words)
             st.page_link(page, label=link, icon=":material/arrow_forward:", icon_position="right", query_params=query)
             st.caption(built_in)
+    questions_link()
     st.subheader("This device", anchor=False)
     st.table(readiness(), hide_header=True, hide_index=True, border="horizontal")
+
+
+def questions_link() -> None:
+    st.page_link(
+        "pages/qa.py",
+        label="The coursework's questions, answered with what this machine measures",
+        icon=":material/quiz:",
+    )
 
 
 def readiness() -> list[dict[str, str]]:
@@ -149,6 +158,7 @@ def main() -> None:
         if picked:
             st.switch_page(picked.page, query_params={"run": picked.id})
         st.caption("Select a run to open it.")
+        questions_link()
     with right:
         accuracy_against_time(rows, 250 if working else 400)
 
