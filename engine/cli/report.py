@@ -14,6 +14,7 @@ from engine.errors import EngineError, SpecError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="*", help="ids, as `runs` lists them")
     parser.add_argument("--out", required=True, metavar="FILE", help="report.html, or report.zip for Markdown")
+    parser.add_argument("--questions", action="store_true", help="the coursework's questions, answered by runs")
     add_json(parser)
     parser.set_defaults(command=_report)
 
@@ -26,12 +27,15 @@ def _report(options: argparse.Namespace, lab: settings.Settings) -> int:
     kind = os.path.splitext(options.out)[1].lower()
     if kind not in (".html", ".zip"):
         raise SpecError(f"--out is {options.out}; name a file that ends with .html, or with .zip for Markdown.")
-    if not options.run:
-        raise SpecError("Nothing to report: name runs, as `python -m engine runs` lists them.")
+    if bool(options.run) == options.questions:
+        raise SpecError("Name the runs to report, as `python -m engine runs` lists them, or say --questions.")
     for run_id in options.run:
         open_run(lab.home, run_id)  # raises RunNotFound before anything is made
     with progress_bar() as bar:
-        made = report.of_runs(lab, options.run, lambda done, total: bar.draw("Runs", done, total))
+        if options.questions:
+            made = report.of_questions(lab, progress=lambda done, total: bar.draw("Questions", done, total))
+        else:
+            made = report.of_runs(lab, options.run, lambda done, total: bar.draw("Runs", done, total))
     if kind == ".html":
         data = report.html(made, lab, time.time()).encode()
     else:

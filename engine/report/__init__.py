@@ -1,10 +1,11 @@
 """Runs and questions as one HTML file that needs nothing else, or as Markdown with pictures and tables in a zip.
 
-`of_runs` says what goes in; `html` and `markdown_zip` write it. The HTML asks no host for anything and runs no script
-but its own: names and answers are whatever people wrote, and are shown as they are written.
+`of_runs` and `of_questions` say what goes in; `html` and `markdown_zip` write it. The HTML asks no host for anything and
+runs no script but its own: names and answers are whatever people wrote, and are shown as they are written.
 """
 
 import base64
+import contextlib
 import csv
 import io
 import re
@@ -20,17 +21,21 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from engine import device, run_blocks, vega
+from engine import answers, device, evidence, questions, run_blocks, vega, write_up
 from engine.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.charts import LIGHT, Spec
 from engine.errors import RunNotFound
+from engine.evidence import Evidence
 from engine.many_pictures import harmless
-from engine.runs import open_run
+from engine.runs import list_runs, open_run
 from engine.settings import Settings
-from engine.words import count, plain
+from engine.words import count, join, plain
+from engine.write_up import Answer, Figure
 
 HERE = Path(__file__).parent
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+_TO_SECTION = re.compile(r"\]\(#([A-Za-z0-9._-]+)\)")
+CONFIG = {"background": "transparent", "font": FONT, "view": {"strokeWidth": 0}}  # of every chart
 PICTURE_WIDTH = 720  # of a chart in the zip, pixels on a screen
 DIGITS = 6  # significant ones of a number in a chart: a pixel needs fewer
 
@@ -53,6 +58,66 @@ def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lam
             sections.append(Section(run_id, run_id, "", [Text(plain(str(error)))]))
         progress(number, len(run_ids))
     return Report(sections[0].title if len(sections) == 1 else f"Report of {count(len(sections), 'run')}", sections)
+
+
+def of_questions(
+    settings: Settings, find: write_up.Find | None = None, progress: Progress = lambda done, total: None
+) -> Report:
+    """Every question with its answer, the visitor's own below it, then the runs that the figures come from.
+
+    `find`: query -> what there is for it; by itself it looks through all runs.
+    """
+    asked = questions.read_all()
+    find = find or _finder(settings)
+    sections, evidence_of = [], dict[str, None]()  # run ids, in the order in which they are spoken of
+    for number, question in enumerate(asked, 1):
+        answer = write_up.answer(question, find, settings, _mark)
+        evidence_of |= {run.id: None for found in answer.evidence.values() for run in found.runs}
+        sections.append(_question(answer, settings))
+        progress(number, len(asked))
+    return Report("Questions and answers", sections + list(of_runs(settings, list(evidence_of)).sections))
+
+
+def _finder(settings: Settings) -> write_up.Find:
+    home, known, runs = settings.home, [], {}
+    for run in list_runs(home):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # damaged
+            known.append(evidence.known(run.folder, run.state, run.started))
+            runs[run.id] = run
+    return lambda query: evidence.find(query, known, lambda run_id: runs[run_id], settings)
+
+
+def _mark(figure: Figure) -> str:
+    """As elsewhere, and measured figures lead to the section of their run."""
+    words = write_up.plain_mark(figure)
+    is_link = figure.state == write_up.MEASURED_HERE and not write_up.is_sentence(figure)
+    return f"[{words}](#{_name(figure.run_id)})" if is_link else words
+
+
+def _question(answer: Answer, settings: Settings) -> Section:
+    question = answer.question
+    blocks: list[Block] = list(answer.blocks)
+    told = [_measured(found) for found in answer.evidence.values() if found.runs]
+    told += [f"Not measured yet: {name}." for name in answer.missing]
+    if told:
+        blocks.append(Text("  \n".join(told)))
+    if own := answers.newest(settings.home, question.number):
+        blocks += [Text("### Own answer"), Text(answers.harmless(own.text))]
+    if answer.original:
+        blocks += [Text("### What the original write-up said"), *answer.original]
+    sources = [plain(source) for source in question.sources] + [f"*Quoted*: {plain(each)}" for each in answer.quoted]
+    if sources:
+        blocks.append(Text("\n".join(["### Sources", "", *(f"- {source}" for source in sources)])))
+    return Section(f"question-{question.number}", f"{question.number}. {question.question}", "", blocks)
+
+
+def _measured(found: Evidence) -> str:
+    """Which runs stand behind an answer, of what, on what and when."""
+    run = found.runs[0]
+    when = time.strftime("%-d %b %Y", time.localtime(run.story.last_t))
+    links = join([f"[{plain(each.id)}](#{_name(each.id)})" for each in found.runs])
+    seed = f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else ""
+    return f"Measured here: {', '.join(filter(None, [links, plain(run.title), seed, device.machine(), when]))}."
 
 
 def made(now: float) -> str:
@@ -103,7 +168,7 @@ def _drawn(blocks: Sequence[Block], charts: list[Spec]) -> Iterator[dict[str, An
                 sources = [(_data_url(each.file), each) for each in block.pictures]
                 yield {"kind": "pictures", "block": block, "pictures": sources}
             case Chart():
-                light, dark = (_rounded(block.draw(scheme) | {"config": _config(scheme)}) for scheme in (False, True))
+                light, dark = (_rounded(block.draw(scheme) | {"config": CONFIG}) for scheme in (False, True))
                 yield {"kind": "chart", "block": block, "number": len(charts), "height": light.get("height", 300)}
                 charts.append({"light": light, "dark": list(differences(light, dark))})
 
@@ -128,10 +193,6 @@ def _data_url(file: bytes) -> str:
 
 def _format(picture: bytes) -> str:
     return "png" if picture.startswith(b"\x89PNG") else "jpeg"
-
-
-def _config(dark: bool) -> Spec:
-    return {"background": "transparent", "font": FONT, "view": {"strokeWidth": 0}}
 
 
 def _rounded(value: Any) -> Any:
@@ -187,7 +248,7 @@ def _written(section: Section, name: str, archive: zipfile.ZipFile, charts: dict
             yield f"## {plain(block.title)}"
         match block:
             case Text():
-                yield block.markdown
+                yield _TO_SECTION.sub(r"](\1.md)", block.markdown)
             case Table():
                 yield _pipes(block.rows)
             case Pictures():
@@ -198,9 +259,9 @@ def _written(section: Section, name: str, archive: zipfile.ZipFile, charts: dict
             case Chart():
                 path = f"{name}-{number}{f'-{block.name}' if block.name else ''}"
                 frame = {"width": PICTURE_WIDTH, "autosize": {"type": "fit", "contains": "padding"}}
-                config = {"background": LIGHT.page, "view": {"strokeWidth": 0}}
-                charts[f"images/{path}.png"] = block.draw(False) | frame | {"config": config}
-                yield f"![{plain(block.alt)}](images/{path}.png)"
+                config = {"config": CONFIG | {"background": LIGHT.page}}
+                charts[f"images/{path}.svg"] = _rounded(block.draw(False) | frame | config)
+                yield f"![{plain(block.alt)}](images/{path}.svg)"
                 if block.data:
                     archive.writestr(f"data/{path}.csv", _csv(block.data))
                     yield f"[What it was drawn from](data/{path}.csv), {count(len(block.data), 'row')}."
