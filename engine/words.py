@@ -79,5 +79,8 @@ def join(words: Sequence[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """Titles, folders and addresses as they are written, whatever they mean in Markdown."""
-    return re.sub(r"([\\`*_\[\]<>$~:#|!])", r"\\\1", text)
+    """Titles, folders and addresses as they are written, whatever they mean in Markdown.
+
+    A colon means something before a word alone, as in :red[…] and :smile:, and stays what it is in a sentence.
+    """
+    return re.sub(r"([\\`*_\[\]<>$~#|!]|:(?=[\w+/-]))", r"\\\1", text)

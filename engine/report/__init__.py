@@ -1,7 +1,7 @@
 """Runs and questions as one HTML file that needs nothing else, or as Markdown with pictures and tables in a zip.
 
-`of_runs` and `of_questions` say what goes in; `html` and `markdown_zip` write it. The HTML asks no host for anything and
-runs no script but its own: names and answers are whatever people wrote, and are shown as they are written.
+`of_runs` and `of_questions` say what goes in; `html` and `markdown_zip` write it. The HTML asks no host for anything
+and runs no script but its own: names and answers are whatever people wrote, and are shown as they are written.
 """
 
 import base64
