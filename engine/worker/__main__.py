@@ -6,22 +6,23 @@ appends events.jsonl   what happened, ending with a final state       (engine/co
 writes  artifacts/     what is kept                                   (engine/worker/export.py, network_files.py)
 holds   lock           as long as it lives; the descriptor comes from whoever started it
 
-Waits until its ticket is the lowest living one of its device, and only then loads anything large. Where the memory runs
-out in a comparison, it begins anew in a new process with a smaller batch. Python 3.6.
+Waits until its ticket is the lowest living one of its device. Then processes of its own tell the story and load what is
+large; where the memory runs out, another one begins anew with less of it (engine/worker/children.py). Python 3.6.
 """
 
 import os
 import signal
-import subprocess
 import sys
 import time
+from typing import List
 
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
+from engine.worker import children
 from engine.worker.batches import halve_hungriest
-from engine.worker.machine import IMPORTS, bind_to_cores, choose_device
-from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
+from engine.worker.machine import bind_to_cores, choose_device
+from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
 
 
 def main(folder, lock):
@@ -36,8 +37,7 @@ def main(folder, lock):
     signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
     spec = specs.read(folder.spec)
     if isinstance(spec, specs.RetrainSpec):
-        bind_to_cores(spec.threads)  # before numpy or TensorFlow start threads of their own
-        IMPORTS.start()
+        bind_to_cores(spec.threads)  # all that it starts, too, before numpy or TensorFlow have threads of their own
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
     try:
         turn = _wait_for_turn(folder, spec, ticket, report)
@@ -52,20 +52,14 @@ def main(folder, lock):
             from engine.worker.batch_size import batch_size
 
             batch_size(spec, folder, report)
-        else:
+        elif isinstance(spec, specs.LearningCurveSpec):
+            from engine.worker.learning_curve import learning_curve
+
             choose_device(spec.device)
-            if isinstance(spec, specs.ClassifySpec):
-                from engine.worker.label import label
-
-                label(spec, datasets.read(folder.dataset), folder, report)
-            elif isinstance(spec, specs.LearningCurveSpec):
-                from engine.worker.learning_curve import learning_curve
-
-                learning_curve(spec, datasets.read(folder.dataset), folder, report)
-            else:
-                from engine.worker.retrain import retrain
-
-                retrain(spec, datasets.read(folder.dataset), folder, report)
+            learning_curve(spec, datasets.read(folder.dataset), folder, report)
+        else:
+            name = "label" if isinstance(spec, specs.ClassifySpec) else "retrain"
+            children.run_story("engine.worker." + name, spec, folder, report)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return DONE
@@ -84,22 +78,18 @@ def main(folder, lock):
 
 def _compare(spec, folder, report):
     # type: (specs.MnistSpec, RunFolder, Reporter) -> None
-    """Let a process of its own tell the story, and another one with a smaller batch where the memory ran out.
-
-    TensorFlow says that the memory ran out, or is killed over it, and is not to be trusted afterwards.
-    """
+    """A process of its own tells the story, and where the memory ran out another one with a smaller batch."""
     deaths = 0
-    while True:
-        code = subprocess.call([sys.executable, "-m", "engine.worker.mnist", folder.path])
-        if code == DONE:
-            return
-        if code == CANCELLED:
-            raise RunCancelled()
-        if code < 0 and not report.stop():  # killed by a signal, or crashed over memory that it did not get
+
+    def less(code):
+        # type: (int) -> List[str]
+        nonlocal deaths
+        if code < 0:  # killed by a signal, or crashed over memory that it did not get
             deaths += 1
             halve_hungriest(spec, folder, report, -code, deaths)
-        elif code != AGAIN:
-            raise RunEnded()
+        return [folder.path]  # otherwise it has halved the batch of the network that needed too much itself
+
+    children.run_until_it_fits("engine.worker.mnist", [folder.path], less, report, children.KEEP_SECONDS)
 
 
 def _wait_for_turn(folder, spec, ticket, report):

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import RunFolder, read_json, write_json
-from engine.worker import backbones, children, fine_tune, machine
+from engine.worker import backbones, children, machine
 from engine.worker.reporter import DONE, Reporter, RunFailed
 from engine.worker.tuned import Tuned
 
@@ -103,8 +103,8 @@ def largest_that_fits(fits, most):
     return good, bad is not None
 
 
-def try_size(spec, size, megabytes, folder):
-    # type: (specs.BatchSizeSpec, int, int, RunFolder) -> None
+def try_size(spec, folder, report, size, megabytes):
+    # type: (specs.BatchSizeSpec, RunFolder, Reporter, int, int) -> None
     """Learn from noise in batches of that size for a moment, and write down what it took."""
     import tensorflow as tf
 
@@ -134,20 +134,5 @@ def try_size(spec, size, megabytes, folder):
     write_json(os.path.join(folder.path, "try.json"), found._asdict())
 
 
-def main(arguments):
-    # type: (List[str]) -> int
-    """Returns the exit code, see children.run_module."""
-    size, megabytes = int(arguments[1]), int(arguments[2])
-
-    def story(spec, folder, report):
-        # type: (specs.BatchSizeSpec, RunFolder, Reporter) -> None
-        try:
-            try_size(spec, size, megabytes, folder)
-        except Exception as error:
-            children.end_for_want_of_memory(error)
-
-    return fine_tune.main(RunFolder(arguments[0]), story)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(children.tell(sys.argv[1:], try_size))

@@ -21,6 +21,7 @@ import numpy as np
 from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome, write_bytes
 from engine.worker import backbones, images
+from engine.worker.reporter import RunCancelled
 
 Figures = NamedTuple(
     "Figures",
@@ -35,11 +36,14 @@ Figures = NamedTuple(
 )
 
 
+AHEAD = 4  # photos that each thread has in memory: those that wait for their turn are computed already
+
+
 class NotConvertible(Exception):
     """TFLite has no words for this network."""
 
 
-class Cancelled(Exception):
+class Cancelled(RunCancelled):
     """`stop` said so."""
 
 
@@ -140,27 +144,40 @@ def pixels_of(path, row):
         return "it cannot be read ({})".format(error.strerror)
 
 
-def choose_runtime(network, home, device, threads):
-    # type: (backbones.Network, LabHome, str, int) -> Any
+def choose_runtime(network, home, device, threads, at_once=0):
+    # type: (backbones.Network, LabHome, str, int, int) -> Any
     """What computes bottlenecks best on that device: an object with `run` and `title`.
+
+    `at_once`: of photos in memory at the same time, no more than this; 0: as many as are fastest.
 
     The original graphs run in TensorFlow everywhere: there TFLite is faster, and its rounding twice as far from the
     bottlenecks that their users have from earlier.
     """
     if device == specs.CPU and network.row.preprocessing == catalog.PILLOW:
         try:
-            return TfliteThreads(network, home, threads)
+            return TfliteThreads(network, home, threads, at_once)
         except NotConvertible:  # an old graph with operations that TFLite does not have
             pass
-    return FrozenBatches(network, threads)
+    return FrozenBatches(network, threads, at_once)
 
 
-def ahead(work, items, threads):
-    # type: (Callable[[Any], Any], Iterable[Any], int) -> Iterator[Any]
-    """What `work` makes of each item, in order; threads work on a few ahead, so that memory does not grow with them."""
-    with ThreadPoolExecutor(threads) as pool:
+def in_memory(preprocessing, device, threads):
+    # type: (str, str, int) -> int
+    """How many photos choose_runtime's choice has in memory at the same time where nobody bounds them."""
+    as_tflite = device == specs.CPU and preprocessing == catalog.PILLOW
+    return AHEAD * threads if as_tflite else FrozenBatches.BATCH
+
+
+def ahead(work, items, threads, at_once=0):
+    # type: (Callable[[Any], Any], Iterable[Any], int, int) -> Iterator[Any]
+    """What `work` makes of each item, in order; threads work on a few ahead, so that memory does not grow with them.
+
+    `at_once`: how many at most; 0: AHEAD for each thread.
+    """
+    most = at_once or AHEAD * threads
+    with ThreadPoolExecutor(min(threads, most)) as pool:
         pending = iter(items)
-        window = [pool.submit(work, item) for item in itertools.islice(pending, 4 * threads)]
+        window = [pool.submit(work, item) for item in itertools.islice(pending, most)]
         try:
             while window:
                 done = window.pop(0)
@@ -178,9 +195,10 @@ class TfliteThreads(object):
     nobody waits for anybody.
     """
 
-    def __init__(self, network, home, threads):
-        # type: (backbones.Network, LabHome, int) -> None
-        self.network, self.threads = network, threads
+    def __init__(self, network, home, threads, at_once=0):
+        # type: (backbones.Network, LabHome, int, int) -> None
+        threads = min(threads, at_once or threads)
+        self.network, self.threads, self.at_once = network, threads, at_once
         _, name = tflite_interpreter()
         self.title = "{}, {} thread{}".format(name, threads, "" if threads == 1 else "s")
         self._model = backbone_tflite(network, home)
@@ -202,7 +220,7 @@ class TfliteThreads(object):
             began = time.perf_counter()
             return item, self(pixels), time.perf_counter() - began
 
-        return ahead(vector, items, self.threads)
+        return ahead(vector, items, self.threads, self.at_once)
 
     def __call__(self, pixels):
         # type: (np.ndarray) -> np.ndarray
@@ -217,9 +235,10 @@ class FrozenBatches(object):
 
     BATCH = 32  # photos: 20 MB of input; the largest activations of these backbones then take 0.3 GB
 
-    def __init__(self, network, threads):
-        # type: (backbones.Network, int) -> None
+    def __init__(self, network, threads, at_once=0):
+        # type: (backbones.Network, int, int) -> None
         self.network, self.threads, self.title = network, threads, "TensorFlow"
+        self.batch = min(self.BATCH, at_once or self.BATCH)
 
     def _build(self):
         # type: () -> Tuple[int, Dict[Any, Any]]
@@ -229,7 +248,7 @@ class FrozenBatches(object):
         row = self.network.row
         devices = tf.config.list_physical_devices("GPU")
         self.title = "TensorFlow {} on {}".format(tf.__version__, "GPU" if devices else "CPU")
-        batch = self.BATCH if self.network.body.takes_batches else 1
+        batch = self.batch if self.network.body.takes_batches else 1
         # By what a photo is prepared to: whole levels, or numbers where it was resized or distorted in float32.
         graphs = {
             kind.as_numpy_dtype: tf.function(

@@ -3,18 +3,22 @@
 Python 3.6.
 """
 
+import importlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from typing import Any, List
+from typing import Any, Callable, List, Optional
 
-from engine.contract import specs
+from engine.contract import events, specs
+from engine.contract.run_folder import RunFolder
 from engine.worker import machine
 from engine.worker.reporter import (
     AGAIN,
     CANCELLED,
+    DONE,
     FAILED,
     Reporter,
     RunCancelled,
@@ -23,18 +27,23 @@ from engine.worker.reporter import (
     is_out_of_memory,
 )
 
-OVER = 4  # exit code of a child that took more memory than its limit, though nothing was refused
+# Exit codes of a child: it took more memory than its limit, though nothing was refused; a process of its was killed.
+OVER, KILLED = 4, 5
 
 PARENT = "LAB_RUN_PROCESS"  # environment of a child: the process id of the run's own process
 
-KILL_SECONDS = 5  # for which a child that was asked to stop may still tidy up
+# For which a child that was asked to stop may still tidy up, and one that then keeps what it has learned; the queue
+# kills the whole run after 45.
+KILL_SECONDS, KEEP_SECONDS = 5, 30
 
 
-def run_module(name, arguments, report):
-    # type: (str, List[str], Reporter) -> int
-    """Run `python -m name arguments` to its end: 0 done, AGAIN or OVER out of memory, below 0 killed by that signal.
+def run_module(name, arguments, report, patience=KILL_SECONDS):
+    # type: (str, List[str], Reporter, float) -> int
+    """Run `python -m name arguments` to its end: 0 done, AGAIN, OVER or KILLED out of memory, below 0 killed by that
+    signal.
 
-    Raises RunCancelled, and RunEnded where the child failed and has said why.
+    `patience`: seconds between asking the child to stop and killing it. Raises RunCancelled, and RunEnded where the
+    child failed and has said why.
     """
     # Settled before numpy is imported there: on a busy machine threads of BLAS wait for each other far longer than they
     # work, see machine.choose_device.
@@ -47,7 +56,7 @@ def run_module(name, arguments, report):
             time.sleep(0.05)
             if report.stop():
                 asked = asked or time.time()
-                if time.time() - asked > KILL_SECONDS:
+                if time.time() - asked > patience:
                     child.kill()
     finally:
         if child.poll() is None:
@@ -55,9 +64,85 @@ def run_module(name, arguments, report):
         child.wait()
     if child.returncode == CANCELLED or (report.stop() and child.returncode != 0):
         raise RunCancelled()
-    if child.returncode < 0 or child.returncode in (0, AGAIN, OVER):
+    if child.returncode < 0 or child.returncode in (DONE, AGAIN, OVER, KILLED):
         return child.returncode
     raise RunEnded()
+
+
+def run_until_it_fits(name, arguments, less, report, patience=KILL_SECONDS):
+    # type: (str, List[str], Callable[[int], Optional[List[str]]], Reporter, float) -> bool
+    """Run `python -m name arguments` to its end, in one new process after the other while the memory runs out.
+
+    `less` gets the exit code, says in the run what is made less, and returns the arguments of the next process; None
+    where nothing is left to be made less: then False is returned. Raises as run_module.
+    """
+    following = arguments  # type: Optional[List[str]]
+    while following is not None:
+        code = run_module(name, following, report, patience)
+        if code == DONE:
+            return True
+        following = less(code)
+    return False
+
+
+def run_story(name, spec, folder, report):
+    # type: (str, Any, RunFolder, Reporter) -> None
+    """Run `python -m name RUN_FOLDER AT_ONCE` to its end, with half the photos in memory where that runs out.
+
+    AT_ONCE: photos that may be in memory at the same time, 0: as many as are fastest. The module's `in_memory` says how
+    many a stage takes, 1 where nothing can be made less. Raises RunFailed, RunEnded and RunCancelled.
+    """
+    at_once = 0
+
+    def less(code):
+        # type: (int) -> List[str]
+        nonlocal at_once
+        began = [event.name for event in events.Reader(folder.events).read() if isinstance(event, events.Stage)]
+        stage, why = began[-1] if began else "Starting", why_it_ended(code)
+        # Only now: the module loads more than a process needs that only watches.
+        taken = importlib.import_module(name).in_memory(stage, spec, folder, at_once)
+        if taken <= 1:
+            raise RunFailed(
+                "out_of_memory",
+                "{} ran out of memory, and nothing is left to be made less: {}.".format(stage, why),
+                "Close other programs, or take a smaller backbone or fewer photos, and start again.",
+            )
+        at_once = (taken + 1) // 2
+        how = "with at most {:,} photo{} in memory at a time".format(at_once, "" if at_once == 1 else "s")
+        if stage == events.TRAINING:
+            how += ", and what they teach is added up: a step still learns from its whole batch"
+        elif stage == events.EXPORTING:
+            how = "which writes all files before another one loads them"
+        message = "{} ran out of memory: {}. The run was started again in a new process, {}.".format(stage, why, how)
+        report.tell(events.Warning, message=message)
+        report.tell(events.BatchHalved, lane="", batch_size=at_once)
+        return [folder.path, str(at_once)]
+
+    run_until_it_fits(name, [folder.path, "0"], less, report, KEEP_SECONDS)
+
+
+def tell(arguments, story):
+    # type: (List[str], Callable[..., None]) -> int
+    """In the child: tell a part of a run, story(spec, folder, report, *numbers). Returns the exit code of run_module.
+
+    `arguments`: RUN_FOLDER and the numbers. Where the memory runs out the process ends here and now.
+    """
+    end_with_parent()
+    folder = RunFolder(arguments[0])
+    # Whoever ends the whole group with an ordinary kill cancels the run; it keeps what it has.
+    signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
+    report, spec = Reporter(folder), specs.read(folder.spec)
+    try:
+        machine.choose_device(spec.device)
+        story(spec, folder, report, *[int(each) for each in arguments[1:]])
+        return DONE
+    except RunCancelled:
+        return CANCELLED
+    except Exception as error:
+        if isinstance(error, (OverLimit, OtherKilled)) or is_want_of_memory(error):
+            _end_for_want_of_memory(error)
+        report.fail(error)
+    return FAILED
 
 
 def end_with_parent():
@@ -79,16 +164,15 @@ class OverLimit(Exception):
     """More memory was taken than the limit allows."""
 
 
-def end_for_want_of_memory(error):
-    # type: (BaseException) -> None
-    """End this child, with the code that says why, where that is what the error means; else raise it.
+class OtherKilled(Exception):
+    """A process that this one started was killed."""
 
-    The process is not to be trusted any more, so that nothing of it is tidied up.
-    """
-    if not isinstance(error, OverLimit) and not is_want_of_memory(error):
-        raise error
+
+def _end_for_want_of_memory(error):
+    # type: (Exception) -> None
+    """End this child with the code that says why: it is not to be trusted any more, so nothing is tidied up."""
     print("{}: {}".format(type(error).__name__, (str(error).splitlines() or [""])[0]), file=sys.stderr, flush=True)
-    os._exit(OVER if isinstance(error, OverLimit) else AGAIN)
+    os._exit(OVER if isinstance(error, OverLimit) else KILLED if isinstance(error, OtherKilled) else AGAIN)
 
 
 def is_want_of_memory(error):
@@ -100,12 +184,12 @@ def is_want_of_memory(error):
 
 def why_it_ended(code):
     # type: (int) -> str
-    """Of a child that did not end well for want of memory, for people: AGAIN, OVER or a signal below 0."""
+    """Of a child that did not end well for want of memory, for people: AGAIN, OVER, KILLED or a signal below 0."""
     if code == OVER:
         return "the process took more memory than the limit"
     if code == AGAIN:
         return "TensorFlow was refused the memory (ResourceExhausted)"
-    if code == -9:
+    if code in (-signal.SIGKILL, KILLED):
         return "the system killed the process (signal 9), which it does when memory runs out"
     return "the process crashed (signal {}), most likely over memory that it did not get".format(-code)
 

@@ -19,6 +19,7 @@ and compares their answers with those it reads from stdin. Python 3.6.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ import numpy as np
 
 from engine.contract import catalog
 from engine.contract.run_folder import RunFolder, read_json, write_bytes, write_json
-from engine.worker import backbones, bottlenecks, images
+from engine.worker import backbones, bottlenecks, children, images
 
 # label_image.py's own mean and std, which it takes for every graph unless it is told others.
 LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
@@ -209,33 +210,41 @@ def _triangle(given, wanted):
 class FreshProcess(object):
     """A process that knows nothing of this one and loads the exported files, as a stranger's program would.
 
-    It is started before the files are written, because importing TensorFlow takes most of its time.
+    It is started before the files are written, because importing TensorFlow takes most of its time; not `beside` them
+    where the memory is short.
     """
 
-    def __init__(self, module, folder):
-        # type: (str, RunFolder) -> None
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, folder.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def __init__(self, module, folder, beside=True):
+        # type: (str, RunFolder, bool) -> None
+        self._command = [sys.executable, "-m", module, folder.path]
+        self._process = self._start() if beside else None  # type: Any
+
+    def _start(self):
+        # type: () -> Any
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def ask(self, question):
         # type: (Dict[str, Any]) -> Dict[str, Any]
         """The one answer of the module's main part, JSON to JSON.
 
-        Raises RuntimeError with the process's last words where it could not load the files.
+        Raises RuntimeError with the process's last words where it could not load the files, children.OtherKilled where
+        it was killed, and MemoryError where it was refused the memory.
         """
+        self._process = self._process or self._start()
         answer, complaint = self._process.communicate(json.dumps(question).encode())
         if self._process.returncode:
             last_words = complaint.decode(errors="replace")[-2000:]
+            if self._process.returncode == -signal.SIGKILL:
+                raise children.OtherKilled("The process that loads the exported files was killed")
+            if any(each in last_words for each in ("MemoryError", "ResourceExhausted", "bad_alloc")):
+                raise MemoryError("The process that loads the exported files was refused the memory")
             raise RuntimeError("The exported files could not be loaded again:\n" + last_words)
         return json.loads(answer.decode().splitlines()[-1])
 
     def close(self):
         # type: () -> None
-        if self._process.returncode is None:  # it was not asked, or it failed over the question
+        if self._process and self._process.returncode is None:  # it was not asked, or it failed over the question
             self._process.kill()
             self._process.communicate()
 

@@ -1,8 +1,8 @@
 """The story of a fine-tuning run: photos -> bottlenecks -> a head for all lanes -> each depth in a process of its own.
 
 The run's own process only watches, so that each lane's memory is its own. As a program,
-`python -m engine.worker.fine_tune RUN_FOLDER`, it prepares what all lanes share; engine/worker/fine_tune_lane.py is a
-lane. Python 3.6.
+`python -m engine.worker.fine_tune RUN_FOLDER AT_ONCE`, it prepares what all lanes share, with so many photos in memory
+at a time; engine/worker/fine_tune_lane.py is a lane. Python 3.6.
 """
 
 import os
@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, bottlenecks, children, distortions, export, heads, images, photo_sets
-from engine.worker.machine import choose_device, cores
-from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
+from engine.worker.machine import cores
+from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
 # The head that every lane starts with learns this on bottlenecks: a few passes over the photos, a second of work. A
 # head of zeros would send errors of its own through the blocks, and spoil them before it has learned anything.
 HEAD_STEPS, HEAD_BATCH, HEAD_RATE = 300, 100, 0.05
+DECODED = 64  # photos that wait in memory until they are written
 
 
 class Shared(object):
@@ -71,13 +72,7 @@ def fine_tune(spec, folder, report):
     """In the run's own process, which loads nothing large. Raises RunFailed, RunEnded and RunCancelled."""
     shared = Shared(folder)
     try:
-        code = children.run_module("engine.worker.fine_tune", [folder.path], report)
-        if code != DONE:
-            raise RunFailed(
-                "killed",
-                "Before anything was learned, {}.".format(children.why_it_ended(code)),
-                "Close other programs, or take fewer photos, and start again.",
-            )
+        children.run_story("engine.worker.fine_tune", spec, folder, report)
         with np.load(shared.start) as start:
             splits = start["splits"]  # (photos,) places in SPLITS
             files, truth = start["files"][splits == 2].tolist(), start["labels"][splits == 2].tolist()
@@ -113,18 +108,21 @@ def _learn(spec, blocks, at_once, before, folder, report):
     comparable with the others. `before`: photos that earlier lanes learned from.
     """
     lane, title = specs.depth_name(blocks), specs.depth_title(blocks)
-    while True:
-        arguments = [folder.path, str(blocks), str(at_once), str(before)]
-        code = children.run_module("engine.worker.fine_tune_lane", arguments, report)
-        if code == DONE:
-            return True
+
+    def arguments():
+        # type: () -> List[str]
+        return [folder.path, str(blocks), str(at_once), str(before)]
+
+    def less(code):
+        # type: (int) -> Optional[List[str]]
+        nonlocal at_once
         why = children.why_it_ended(code)
         if at_once == 1:
             report.tell(
                 events.Warning,
                 message="{} is left out: even with one photo at a time, {}.".format(title, why),
             )
-            return False
+            return None
         at_once = (at_once + 1) // 2
         report.tell(
             events.Warning,
@@ -134,13 +132,28 @@ def _learn(spec, blocks, at_once, before, folder, report):
             ).format(title, why, at_once, spec.batch_size),
         )
         report.tell(events.BatchHalved, lane=lane, batch_size=at_once)
+        return arguments()
+
+    return children.run_until_it_fits("engine.worker.fine_tune_lane", arguments(), less, report)
 
 
 # --- what all lanes share --------------------------------------------------------------------------------------------
 
 
-def prepare(spec, folder, report):
-    # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
+def in_memory(stage, spec, folder, at_once):
+    # type: (str, specs.FineTuneSpec, RunFolder, int) -> int
+    """See children.run_story; of the stages before Training, whose lanes are halved each on its own."""
+    row = catalog.backbone(spec.backbone)
+    taken = {
+        events.SCANNING: cores(),
+        events.BOTTLENECKS: bottlenecks.in_memory(row.preprocessing, spec.device, cores()),
+        events.LOADING: DECODED,
+    }.get(stage, 1)
+    return min(taken, at_once or taken)
+
+
+def prepare(spec, folder, report, at_once):
+    # type: (specs.FineTuneSpec, RunFolder, Reporter, int) -> None
     """Scan the photos, compute or look up their bottlenecks, train the head on them, and decode the photos once."""
     dataset, shared = datasets.read(folder.dataset), Shared(folder)
     row = catalog.backbone(spec.backbone)
@@ -148,10 +161,10 @@ def prepare(spec, folder, report):
         network = backbones.load(folder.home, row)
     except backbones.MissingWeights as error:
         raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
-    photos = photo_sets.scan(dataset, report)
+    photos = photo_sets.scan(dataset, report, at_once)
     as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
-    photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report)[0]
+    photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report, at_once=at_once)[0]
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     settings = heads.Settings((HEAD_RATE,), len(dataset.labels), HEAD_STEPS, HEAD_BATCH, -1, HEAD_STEPS, spec.seed)
     trained = heads.race(
@@ -159,7 +172,7 @@ def prepare(spec, folder, report):
     )
     report.stage(events.LOADING, len(photos))
     os.makedirs(shared.path, exist_ok=True)
-    _decode([photo.path for photo in photos], row, shared.pixels, dataset.root, report)
+    _decode([photo.path for photo in photos], row, shared.pixels, dataset.root, at_once, report)
     np.savez(
         shared.start,
         labels=np.array([photo.entry.label for photo in photos], np.int32),
@@ -171,8 +184,8 @@ def prepare(spec, folder, report):
     export.write_labels(folder, dataset.labels)
 
 
-def _decode(paths, row, target, root, report):
-    # type: (List[str], catalog.Backbone, str, str, Reporter) -> None
+def _decode(paths, row, target, root, at_once, report):
+    # type: (List[str], catalog.Backbone, str, str, int, Reporter) -> None
     def prepared(path):
         # type: (str) -> bytes
         try:
@@ -186,31 +199,15 @@ def _decode(paths, row, target, root, report):
             )
         return images.resize(image, row.size, row.preprocessing).tobytes()
 
-    with ThreadPoolExecutor(cores()) as pool, open(target, "wb") as file:
-        # So many at a time: what is decoded waits in memory until it is written.
-        for start in range(0, len(paths), 64):
-            for pixels in pool.map(prepared, paths[start : start + 64]):
+    some = min(DECODED, at_once or DECODED)
+    with ThreadPoolExecutor(min(cores(), some)) as pool, open(target, "wb") as file:
+        for start in range(0, len(paths), some):
+            for pixels in pool.map(prepared, paths[start : start + some]):
                 file.write(pixels)
-            report.progress(min(start + 64, len(paths)))
+            report.progress(min(start + some, len(paths)))
             if report.stop():
                 raise RunCancelled()
 
 
-def main(folder, story):
-    # type: (RunFolder, Any) -> int
-    """Tell a part of a run in this child process. Returns the exit code, see children.run_module."""
-    children.end_with_parent()
-    report, spec = Reporter(folder), specs.read(folder.spec)
-    try:
-        choose_device(spec.device)
-        story(spec, folder, report)
-        return DONE
-    except (RunCancelled, bottlenecks.Cancelled):
-        return CANCELLED
-    except Exception as error:
-        report.fail(error)
-    return FAILED
-
-
 if __name__ == "__main__":
-    sys.exit(main(RunFolder(sys.argv[1]), prepare))
+    sys.exit(children.tell(sys.argv[1:], prepare))

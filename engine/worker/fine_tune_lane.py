@@ -144,8 +144,8 @@ class Lane(object):
         return float(cross_entropy), float((probabilities.argmax(axis=1) == truth).mean())
 
 
-def learn(spec, blocks, at_once, before, folder, report):
-    # type: (specs.FineTuneSpec, int, int, int, RunFolder, Reporter) -> None
+def learn(spec, folder, report, blocks, at_once, before):
+    # type: (specs.FineTuneSpec, RunFolder, Reporter, int, int, int) -> None
     """The lane from its first photo to its final figures."""
     lane = Lane(spec, blocks, at_once, before, folder, report)
     photos, name = len(lane.training), lane.name
@@ -226,20 +226,5 @@ def _end(lane, blocks, seconds, validation, kept, folder):
     )
 
 
-def main(arguments):
-    # type: (List[str]) -> int
-    """Returns the exit code, see children.run_module."""
-    blocks, at_once, before = [int(each) for each in arguments[1:]]
-
-    def story(spec, folder, report):
-        # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
-        try:
-            learn(spec, blocks, at_once, before, folder, report)
-        except Exception as error:
-            children.end_for_want_of_memory(error)
-
-    return fine_tune.main(RunFolder(arguments[0]), story)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(children.tell(sys.argv[1:], learn))

@@ -66,22 +66,46 @@ Heads = NamedTuple(
 )
 
 
-def batches(training, settings):
-    # type: (Split, Settings) -> Iterator[Tuple[np.ndarray, np.ndarray]]
-    """What a race learns from, for ever: (batch, width) and (batch,); a batch is overwritten by the next one."""
+class Drawn(object):
+    """The features of a batch that is larger than what may be in memory at once; a slice of them is gathered anew."""
+
+    def __init__(self, features, photos):
+        # type: (np.ndarray, np.ndarray) -> None
+        self._features, self._photos = features, photos  # (N, width), (batch,)
+
+    def __getitem__(self, part):
+        # type: (slice) -> np.ndarray
+        return self._features[self._photos[part]]
+
+
+def batches(training, settings, at_once=0):
+    # type: (Split, Settings, int) -> Iterator[Tuple[Any, np.ndarray]]
+    """What a race learns from, for ever: (batch, width) and (batch,); a batch is overwritten by the next one.
+
+    Where a batch has more than `at_once` photos (0: any number), Drawn stands for its features.
+    """
     random = np.random.RandomState([settings.seed, 1])
-    return _sampler(training, settings.train_batch_size, settings.classes, random)
+    return _sampler(training, settings.train_batch_size, settings.classes, random, at_once)
 
 
 def race(
-    learned_from, validation, settings, report, stop=lambda: False, clock=time.perf_counter, look=None, store=None
+    learned_from,
+    validation,
+    settings,
+    report,
+    stop=lambda: False,
+    clock=time.perf_counter,
+    look=None,
+    store=None,
+    at_once=0,
 ):
-    # type: (Iterator[Tuple[np.ndarray, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]], Optional[Tuple[int, Callable[[Heads], None]]]) -> Heads
+    # type: (Iterator[Tuple[Any, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]], Optional[Tuple[int, Callable[[Heads], None]]], int) -> Heads
     """Train every lane on the same batches, one for each step, and return the last weights.
 
     `report` gets the evaluations in blocks of at most 0.25 s; `look` is then shown the weights, which go on changing
     afterwards; `store`, (steps, function), gets a copy of them whenever so many more steps are done. `stop` is asked
-    after each block and ends the race early, and so does the end of the batches.
+    after each block and ends the race early, and so does the end of the batches. `at_once`: so many photos of a batch
+    are computed with at a time (0: all), and what they teach is added up: the step is the same but for rounding.
     """
     lanes, classes = len(settings.learning_rates), settings.classes
     width = validation.features.shape[1]
@@ -107,16 +131,22 @@ def race(
     for step, (x, truth) in zip(range(1, settings.steps + 1), learned_from):  # (batch, width), (batch,)
         # A diverged lane's numbers overflow; that is judged below and must not warn at every step.
         with np.errstate(over="ignore", invalid="ignore"):
-            error = weights.dot(x.T)  # (rows, batch), first the logits
-            _softmax(_add_bias(error, bias, lanes))[truth, :, np.arange(len(truth))] -= 1.0
-            error[:used] *= rates / np.float32(len(truth))
-            weights -= error.dot(x)
-            bias -= error[:used].sum(axis=1, keepdims=True)
+            taught = None  # type: Any  # by how much weights and bias change
+            for part, labels in _parts(x, truth, at_once):
+                error = weights.dot(part.T)  # (rows, photos), first the logits
+                _softmax(_add_bias(error, bias, lanes))[labels, :, np.arange(len(labels))] -= 1.0
+                error[:used] *= rates / np.float32(len(truth))
+                more = error.dot(part), error[:used].sum(axis=1, keepdims=True)
+                taught = (taught[0] + more[0], taught[1] + more[1]) if taught else more
+            weights -= taught[0]
+            bias -= taught[1]
         if store and not step % store[0]:
             store[1](Heads(by_lane.copy(), bias_by_lane.copy(), diverged, step))
         if step % settings.eval_step_interval and step != settings.steps:
             continue
-        learned = _measure(x, truth, weights, bias, lanes)
+        learned = _together(
+            [(len(labels), _measure(part, labels, weights, bias, lanes)) for part, labels in _parts(x, truth, at_once)]
+        )
         checked = _measure(*next(checks), weights, bias, lanes)
         evaluation = Evaluation(step, clock() - began, *(learned + checked))
         block.append(evaluation)
@@ -187,8 +217,28 @@ def _measure(x, truth, weights, bias, lanes):
         return right.mean(axis=1), cross_entropy
 
 
-def _sampler(split, batch_size, classes, random):
-    # type: (Split, int, int, np.random.RandomState) -> Iterator[Tuple[np.ndarray, np.ndarray]]
+def _together(measured):
+    # type: (List[Tuple[int, Tuple[np.ndarray, np.ndarray]]]) -> Tuple[np.ndarray, np.ndarray]
+    """The means over a batch of what was measured of its parts, each so many photos."""
+    if len(measured) == 1:
+        return measured[0][1]
+    photos = [count for count, _ in measured]
+    accuracy, cross_entropy = [np.average(each, axis=0, weights=photos) for each in zip(*[f for _, f in measured])]
+    return accuracy, cross_entropy
+
+
+def _parts(x, truth, at_once):
+    # type: (Any, np.ndarray, int) -> Iterator[Tuple[Any, np.ndarray]]
+    """A batch, at most so many photos at a time; 0: all of it."""
+    if not 0 < at_once < len(truth):
+        yield x, truth
+        return
+    for start in range(0, len(truth), at_once):
+        yield x[start : start + at_once], truth[start : start + at_once]
+
+
+def _sampler(split, batch_size, classes, random, at_once=0):
+    # type: (Split, int, int, np.random.RandomState, int) -> Iterator[Tuple[Any, np.ndarray]]
     """Batches for ever: a class uniformly, then a photo of that class uniformly, with replacement; -1: all photos.
 
     A batch is overwritten by the next one.
@@ -200,12 +250,16 @@ def _sampler(split, batch_size, classes, random):
     counts = np.bincount(split.labels, minlength=classes)
     first = np.cumsum(counts) - counts
     present = np.flatnonzero(counts)  # a class may have lost every photo of this split
-    batch = np.empty((batch_size,) + split.features.shape[1:], split.features.dtype)
+    in_parts = 0 < at_once < batch_size
+    batch = np.empty((0 if in_parts else batch_size,) + split.features.shape[1:], split.features.dtype)
     while True:
         # Drawn for 64 steps at once: a call for every step would cost as much as the step.
         truth = present[random.randint(0, len(present), (64, batch_size))]
         chosen = by_class[first[truth] + (random.random_sample((64, batch_size)) * counts[truth]).astype(np.int64)]
         for photos, labels in zip(chosen, truth):
+            if in_parts:
+                yield Drawn(split.features, photos), labels
+                continue
             # Into the same memory each time: fresh pages cost four times as much as the copy. ("clip" spares a second
             # buffer; no index is out of range.)
             yield np.take(split.features, photos, axis=0, out=batch, mode="clip"), labels

@@ -1,19 +1,23 @@
-"""The story of many pictures: a model -> what it says of each picture. Python 3.6.
+"""The story of many pictures: a model -> what it says of each picture.
 
-Whether an answer is right is not judged here: engine/many_pictures.py does, by the names of labels.
+Whether an answer is right is not judged here: engine/many_pictures.py does, by the names of labels. As a program,
+`python -m engine.worker.label RUN_FOLDER AT_ONCE`, it tells the story for the run's own process, with so many pictures
+in memory at a time; see children.run_story. Python 3.6.
 """
 
 import hashlib
 import os
+import sys
 import time
 from typing import Any, List, NamedTuple, Set, Union
 
 import numpy as np
 
+from engine.contract import dataset as datasets
 from engine.contract import events, specs
-from engine.contract.dataset import TRAINING, Dataset
+from engine.contract.dataset import TRAINING
 from engine.contract.run_folder import LabHome, RunFolder, read_json
-from engine.worker import bottlenecks, classify, export, images, models
+from engine.worker import bottlenecks, children, classify, export, images, models
 from engine.worker.machine import cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
@@ -30,8 +34,16 @@ Prepared = NamedTuple(
 )
 
 
-def label(spec, dataset, folder, report):
-    # type: (specs.ClassifySpec, Dataset, RunFolder, Reporter) -> None
+def in_memory(stage, spec, folder, at_once):
+    # type: (str, specs.ClassifySpec, RunFolder, int) -> int
+    """See children.run_story."""
+    taken = bottlenecks.AHEAD * cores() if stage == events.CLASSIFYING else 1
+    return min(taken, at_once or taken)
+
+
+def label(spec, folder, report, at_once):
+    # type: (specs.ClassifySpec, RunFolder, Reporter, int) -> None
+    dataset = datasets.read(folder.dataset)
     report.stage(events.LOADING, 0)
     began = time.perf_counter()
     try:
@@ -56,7 +68,7 @@ def label(spec, dataset, folder, report):
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
     try:
         for place, prepared in enumerate(
-            bottlenecks.ahead(lambda path: _prepared(path, model, learned), paths, cores())
+            bottlenecks.ahead(lambda path: _prepared(path, model, learned), paths, cores(), at_once)
         ):
             if isinstance(prepared, str):
                 told.skip(dataset.photos[place].file, prepared)
@@ -162,3 +174,7 @@ def _learned_from(home, key):
         return {sha256 for sha256, split in zip(photos["sha256"], photos["split_of_file"]) if split == TRAINING}
     except (OSError, ValueError, KeyError, TypeError):
         return set()
+
+
+if __name__ == "__main__":
+    sys.exit(children.tell(sys.argv[1:], label))

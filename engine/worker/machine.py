@@ -10,7 +10,8 @@ from typing import Any, Optional
 from engine.contract import specs
 from engine.worker.reporter import RunFailed
 
-_bound = 0  # cores that this process keeps to where the system cannot bind it to them; 0: it may use every one
+# Environment: cores that this process and those that it starts keep to where the system cannot bind them; 0: all.
+BOUND = "LAB_CORES"
 
 
 def cores():
@@ -19,7 +20,8 @@ def cores():
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
-        return min(_bound, os.cpu_count() or 1) if _bound else os.cpu_count() or 1
+        count = os.cpu_count() or 1
+        return min(int(os.environ.get(BOUND, 0)) or count, count)
 
 
 def bind_to_cores(count):
@@ -28,15 +30,13 @@ def bind_to_cores(count):
 
     Bound by the kernel, TensorFlow and every library make no more threads than that, and none of them runs beside it.
     """
-    global _bound
     if not count:
         return
     try:
         # The last ones: the first often answers the interrupts of the whole machine.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
     except AttributeError:  # macOS, where at least what the lab itself starts is counted
-        _bound = count
-        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(count)
+        os.environ[BOUND] = os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(count)
 
 
 class ImportClock(object):

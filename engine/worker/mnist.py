@@ -6,7 +6,6 @@ As a program, `python -m engine.worker.mnist RUN_FOLDER`, it tells the story for
 
 import os
 import sys
-import threading
 import time
 import zipfile
 from collections import OrderedDict
@@ -16,7 +15,7 @@ import numpy as np
 
 from engine.contract import catalog, events, layers, specs
 from engine.contract.run_folder import RunFolder, write_json
-from engine.worker import batches, export, network_files
+from engine.worker import batches, children, export, network_files
 from engine.worker.fitting import Block, Fitting
 from engine.worker.machine import choose_device, cores, peak_memory
 from engine.worker.reporter import AGAIN, CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunFailed
@@ -306,18 +305,10 @@ def _export(lanes, pictures, probabilities, folder, report):
     report.progress(len(lanes) + 1)
 
 
-def _end_with(parent):
-    # type: (int) -> None
-    """Nobody would hear the rest of the story: the run is lost once its own process is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(FAILED)
-
-
 def main(folder):
     # type: (RunFolder) -> int
     """Returns the exit code: 0 done, 1 failed and said why, 3 to be told again with a smaller batch, 130 cancelled."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    children.end_with_parent()
     report, spec = Reporter(folder), specs.read(folder.spec)
     try:
         choose_device(spec.device)

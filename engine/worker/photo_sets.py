@@ -47,13 +47,13 @@ def known_backbone(name, home):
         raise RunFailed("missing_weights", str(error), fetch)
 
 
-def scan(dataset, report):
-    # type: (Dataset, Reporter) -> List[Known]
-    """The photos that can be read, with the sha256 of their bytes."""
+def scan(dataset, report, at_once=0):
+    # type: (Dataset, Reporter, int) -> List[Known]
+    """The photos that can be read, with the sha256 of their bytes; `at_once` as in extract."""
     report.stage(events.SCANNING, len(dataset.photos))
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
     try:
-        prints = bottlenecks.fingerprints(paths, cores(), report.progress, report.stop)
+        prints = bottlenecks.fingerprints(paths, min(cores(), at_once or cores()), report.progress, report.stop)
     except bottlenecks.Cancelled:
         raise RunCancelled()
     known = []
@@ -71,11 +71,14 @@ def scan(dataset, report):
     return known
 
 
-def extract(spec, network, dataset, photos, decoded, folder, report, choose_runtime=bottlenecks.choose_runtime):
-    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter, Callable[..., Any]) -> Tuple[List[Known], Any, Any]
+def extract(
+    spec, network, dataset, photos, decoded, folder, report, choose_runtime=bottlenecks.choose_runtime, at_once=0
+):
+    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter, Callable[..., Any], int) -> Tuple[List[Known], Any, Any]
     """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
 
-    Of training photos that are to be distorted it is known instead that they can be decoded.
+    Of training photos that are to be distorted it is known instead that they can be decoded. `at_once`: photos in
+    memory at the same time, at most; 0: as many as are fastest.
     """
     home = folder.home
     distorted = specs.is_distorted(spec)
@@ -94,9 +97,11 @@ def extract(spec, network, dataset, photos, decoded, folder, report, choose_runt
     if spec.use_cache:
         cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
-        runtime = choose_runtime(network, home, spec.device, cores())
+        runtime = choose_runtime(network, home, spec.device, cores(), at_once)
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
-        faults = decoded.faults(later, cores(), lambda done: report.progress(computed + done), report.stop)
+        faults = decoded.faults(
+            later, min(cores(), at_once or cores()), lambda done: report.progress(computed + done), report.stop
+        )
     except bottlenecks.Cancelled:
         raise RunCancelled()
     finally:

@@ -1,18 +1,24 @@
-"""The story of a retraining run: photos -> bottlenecks -> a race of last layers -> figures -> files. Python 3.6."""
+"""The story of a retraining run: photos -> bottlenecks -> a race of last layers -> figures -> files.
+
+As a program, `python -m engine.worker.retrain RUN_FOLDER AT_ONCE`, it tells the story for the run's own process, with
+so many photos in memory at a time; see children.run_story. Python 3.6.
+"""
 
 import contextlib
 import os
+import sys
 import time
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import events, specs
+from engine.contract import catalog, events, specs
+from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
 from engine.contract.run_folder import RunFolder, write_json
-from engine.worker import backbones, bottlenecks, calibration, distortions, export, heads, photo_sets
-from engine.worker.machine import IMPORTS, peak_memory
+from engine.worker import backbones, bottlenecks, calibration, children, distortions, export, heads, photo_sets
+from engine.worker.machine import IMPORTS, cores, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 from engine.worker.summaries import Summaries
 
@@ -40,24 +46,41 @@ Lane = NamedTuple(
 )
 
 
-def retrain(spec, dataset, folder, report):
-    # type: (specs.RetrainSpec, Dataset, RunFolder, Reporter) -> None
+def in_memory(stage, spec, folder, at_once):
+    # type: (str, specs.RetrainSpec, RunFolder, int) -> int
+    """See children.run_story."""
+    photos = datasets.read(folder.dataset).photos
+    through_backbone = bottlenecks.in_memory(
+        catalog.backbone(spec.backbone, folder.home).preprocessing, spec.device, cores()
+    )
+    learned = len([photo for photo in photos if photo.split == TRAINING])
+    batch = max(through_backbone, learned if spec.train_batch_size == -1 else spec.train_batch_size)
+    if stage == events.EXPORTING:  # no photos, but two processes at a time, which is over once there is any bound
+        return 1 if at_once else 2 * batch
+    taken = {events.SCANNING: cores(), events.BOTTLENECKS: through_backbone, events.TRAINING: batch}.get(stage, 1)
+    return min(taken, at_once or taken)
+
+
+def retrain(spec, folder, report, at_once):
+    # type: (specs.RetrainSpec, RunFolder, Reporter, int) -> None
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
-        _tell_the_story(spec, network, dataset, folder, report)
+        _tell_the_story(spec, network, datasets.read(folder.dataset), at_once, folder, report)
 
 
-def _tell_the_story(spec, network, dataset, folder, report):
-    # type: (specs.RetrainSpec, backbones.Network, Dataset, RunFolder, Reporter) -> None
-    photos = photo_sets.scan(dataset, report)
-    decoded = distortions.Photos(network.row.preprocessing)
-    photos, runtime, figures = photo_sets.extract(spec, network, dataset, photos, decoded, folder, report)
+def _tell_the_story(spec, network, dataset, at_once, folder, report):
+    # type: (specs.RetrainSpec, backbones.Network, Dataset, int, RunFolder, Reporter) -> None
+    photos = photo_sets.scan(dataset, report, at_once)
+    decoded = distortions.Photos(network.row.preprocessing, 0 if at_once else distortions.KEPT_BYTES)
+    photos, runtime, figures = photo_sets.extract(
+        spec, network, dataset, photos, decoded, folder, report, at_once=at_once
+    )
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
-    trained, race_seconds = _race(spec, dataset, photos, splits, runtime, decoded, folder, report)
+    trained, race_seconds = _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, report)
     lanes = _evaluate(spec, trained, splits, photos, folder, report)
     kept = choose([lane.result for lane in lanes], len(splits[VALIDATION].labels))
     report.tell(events.Kept, lane=kept)
     lane = next(lane for lane in lanes if lane.name == kept)
-    difference, compared = _export(spec, network, dataset, lane, trained.stored, photos, folder, report)
+    difference, compared = _export(spec, network, dataset, lane, trained.stored, photos, at_once, folder, report)
     report.tell(
         events.Result,
         kept=kept,
@@ -101,8 +124,8 @@ def choose(results, photos):
     return min(equals, key=cross_entropy).lane
 
 
-def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
-    # type: (specs.RetrainSpec, Dataset, List[photo_sets.Known], Dict[str, heads.Split], Any, distortions.Photos, RunFolder, Reporter) -> Tuple[Raced, float]
+def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, report):
+    # type: (specs.RetrainSpec, Dataset, List[photo_sets.Known], Dict[str, heads.Split], Any, distortions.Photos, int, RunFolder, Reporter) -> Tuple[Raced, float]
     names = [specs.lane_name(rate) for rate in spec.learning_rates]
     settings = heads.Settings(
         spec.learning_rates,
@@ -113,8 +136,8 @@ def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
         spec.eval_step_interval,
         spec.seed,
     )
-    batches = heads.batches(splits[TRAINING], settings)  # type: Any
     distorted = specs.is_distorted(spec)
+    batches = heads.batches(splits[TRAINING], settings, 0 if distorted else at_once)  # type: Any
     if distorted:  # a step takes seconds, so photos are counted and not steps
         paths = [photo.path for photo in photos if photo.entry.split == TRAINING]
         report.stage(
@@ -162,7 +185,9 @@ def _race(spec, dataset, photos, splits, runtime, decoded, folder, report):
     began = time.perf_counter()
     try:
         with contextlib.closing(batches):
-            trained = heads.race(batches, splits[VALIDATION], settings, tell, report.stop, look=look, store=store)
+            trained = heads.race(
+                batches, splits[VALIDATION], settings, tell, report.stop, look=look, store=store, at_once=at_once
+            )
     except distortions.PhotoGone as error:
         raise RunFailed(
             "photo_gone",
@@ -240,8 +265,8 @@ def _evaluate(spec, raced, splits, photos, folder, report):
     return lanes
 
 
-def _export(spec, network, dataset, lane, stored, photos, folder, report):
-    # type: (specs.RetrainSpec, backbones.Network, Dataset, Lane, List[heads.Heads], List[photo_sets.Known], RunFolder, Reporter) -> Tuple[float, int]
+def _export(spec, network, dataset, lane, stored, photos, at_once, folder, report):
+    # type: (specs.RetrainSpec, backbones.Network, Dataset, Lane, List[heads.Heads], List[photo_sets.Known], int, RunFolder, Reporter) -> Tuple[float, int]
     """Write the kept lane's files, load each in a fresh process and report how it does.
 
     Returns by how much a probability differs at most from what was trained, 8 bits left out, and on how many photos.
@@ -251,7 +276,7 @@ def _export(spec, network, dataset, lane, stored, photos, folder, report):
     calibrating = _spread([photo.path for photo in photos if photo.entry.split == TRAINING], CALIBRATION_PHOTOS)
     expected = heads.probabilities(np.stack([photo.vector for photo in some]), lane.weights, lane.bias)
     head = (network, lane.weights, lane.bias)
-    reader = export.FreshProcess("engine.worker.export", folder)
+    reader = export.FreshProcess("engine.worker.export", folder, beside=not at_once)
     try:
         export.write_saved_model(folder, *head)
         export.write_contract(folder, network, dataset.labels, float(lane.name))
@@ -311,3 +336,8 @@ def _number(value):
     # type: (Any) -> Optional[float]
     """A float that JSON can carry: None where it is no number."""
     return round(float(value), 6) if np.isfinite(value) else None
+
+
+if __name__ == "__main__":
+    IMPORTS.start()
+    sys.exit(children.tell(sys.argv[1:], retrain))
