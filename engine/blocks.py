@@ -56,3 +56,4 @@ class Section:
     title: str  # plain
     facts: str  # one line below it, plain: "Done · CPU · 24 Nov 2026 21:14 · 1m 52s"
     blocks: Sequence[Block]
+    begins_page: bool = True  # on paper

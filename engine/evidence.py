@@ -13,11 +13,12 @@ A query is the table [runs.NAME] of a question (engine/questions.py). Its keys, 
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import assets, measured, run_blocks
+from engine import assets, device, measured, run_blocks
 from engine.blocks import Block, Text
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome, RunFolder, read_json
@@ -231,3 +232,17 @@ def blocks(found: Evidence, field: str, settings: Settings, height: int) -> list
         return list(blocks_of(found.query)[field](found.runs, settings, height))
     except run_blocks.DAMAGED:
         return [Text("A part of this run cannot be read: its folder is damaged.")]
+
+
+def described(found: Evidence) -> str:
+    """Of what, how, on which machine and when: "MobileNet v2, seed 0, CPU, Jetson TX2, 24 Nov 2026". There are runs."""
+    run = found.runs[0]
+    of_device = specs.machine_title if found.query.kind == DEVICES else lambda spec: spec.device.upper()
+    what = [
+        run.backbone_title if hasattr(run.spec, "backbone") else "",
+        f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
+        " and ".join(dict.fromkeys(of_device(each.spec) for each in found.runs)),
+        device.machine(),
+        time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
+    ]
+    return ", ".join(filter(None, what))

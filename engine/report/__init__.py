@@ -46,6 +46,7 @@ Progress = Callable[[int, int], object]  # done, of so many
 class Report:
     title: str  # plain
     sections: Sequence[Section]
+    note: str = ""  # below the title, plain
 
 
 def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lambda done, total: None) -> Report:
@@ -75,7 +76,8 @@ def of_questions(
         evidence_of |= {run.id: None for found in answer.evidence.values() for run in found.runs}
         sections.append(_question(answer, settings))
         progress(number, len(asked))
-    return Report("Questions and answers", sections + list(of_runs(settings, list(evidence_of)).sections))
+    sections += of_runs(settings, list(evidence_of)).sections
+    return Report("Questions and answers", sections, write_up.KEY)
 
 
 def _finder(settings: Settings) -> write_up.Find:
@@ -98,7 +100,8 @@ def _question(answer: Answer, settings: Settings) -> Section:
     question = answer.question
     blocks: list[Block] = list(answer.blocks)
     told = [_measured(found) for found in answer.evidence.values() if found.runs]
-    told += [f"Not measured yet: {name}." for name in answer.missing]
+    if answer.missing:
+        told.append("A run that this answer needs has not been made on this machine yet.")
     if told:
         blocks.append(Text("  \n".join(told)))
     if own := answers.newest(settings.home, question.number):
@@ -108,16 +111,12 @@ def _question(answer: Answer, settings: Settings) -> Section:
     sources = [plain(source) for source in question.sources] + [f"*Quoted*: {plain(each)}" for each in answer.quoted]
     if sources:
         blocks.append(Text("\n".join(["### Sources", "", *(f"- {source}" for source in sources)])))
-    return Section(f"question-{question.number}", f"{question.number}. {question.question}", "", blocks)
+    return Section(f"question-{question.number}", f"{question.number}. {question.question}", "", blocks, False)
 
 
 def _measured(found: Evidence) -> str:
-    """Which runs stand behind an answer, of what, on what and when."""
-    run = found.runs[0]
-    when = time.strftime("%-d %b %Y", time.localtime(run.story.last_t))
     links = join([f"[{plain(each.id)}](#{_name(each.id)})" for each in found.runs])
-    seed = f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else ""
-    return f"Measured here: {', '.join(filter(None, [links, plain(run.title), seed, device.machine(), when]))}."
+    return f"Measured here: {links}, {plain(evidence.described(found))}."
 
 
 def made(now: float) -> str:
@@ -136,6 +135,7 @@ def html(given: Report, settings: Settings, now: float) -> str:
             "name": _name(each.name),
             "title": each.title,
             "facts": each.facts,
+            "begins_page": each.begins_page,
             "blocks": list(_drawn(each.blocks, charts)),
         }
         for each in given.sections
@@ -144,6 +144,7 @@ def html(given: Report, settings: Settings, now: float) -> str:
     page = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return page.get_template("page.html").render(
         title=given.title,
+        note=given.note,
         made=made(now),
         sections=drawn,
         charts=charts,
@@ -227,7 +228,7 @@ def markdown_zip(given: Report, now: float) -> bytes:
     charts: dict[str, Spec] = {}  # by file
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        lines = [f"# {plain(given.title)}", "", f"{plain(made(now))}.", ""]
+        lines = [f"# {plain(given.title)}", "", f"{plain(made(now))}. {given.note}".rstrip(), ""]
         for section in given.sections:
             file = _name(section.name)
             lines.append(f"- [{plain(section.title)}]({file}.md) {plain(section.facts)}".rstrip())
