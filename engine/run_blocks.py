@@ -18,6 +18,8 @@ from engine import (
     explanations,
     fine_tuning,
     fine_tuning_charts,
+    learning_curve,
+    learning_curve_charts,
     many_pictures,
     mnist_charts,
     photos,
@@ -251,6 +253,27 @@ def _batch_size(run: Run, settings: Settings, height: int) -> Iterator[Block]:
     yield Table(run_tables.sizes(tried), "Sizes that were tried")
 
 
+def _learning_curve(run: Run, settings: Settings, height: int) -> Iterator[Block]:
+    rows = learning_curve.rows(run)
+    if not rows:
+        return
+    yield _verdict(learning_curve.verdict(rows))
+    curve = learning_curve_charts.Curve("", 0, rows)
+    yield Chart(
+        lambda dark: learning_curve_charts.accuracy_against_photos([curve], height, dark),
+        learning_curve_charts.chart_in_words([curve]),
+        "Accuracy against photos per class",
+        "The band is one standard deviation over the seeds, faint points are the seeds.",
+        "learning_curve",
+        [
+            {"size": point.size, "seed": point.seed, "photos": point.photos, "correct": point.correct}
+            | {"tested": point.test_n}
+            for point in run.story.learning_curve
+        ],
+    )
+    yield Table(run_tables.photo_counts(rows), "Results", "Gain: against the row before, with its 95 % interval.")
+
+
 def _imported(run: Run, settings: Settings, height: int) -> Iterator[Block]:
     last = max((max(curve.step) for curve in run.story.curves.values() if curve.step), default=1)
     yield from _curves(run, charts.STEPS, last, height)
@@ -432,4 +455,5 @@ KINDS: dict[str, Callable[[Run, Settings, int], Iterator[Block]]] = {
     specs.CLASSIFY: _many_pictures,
     specs.FINE_TUNE: _fine_tuning,
     specs.BATCH_SIZE: _batch_size,
+    specs.LEARNING_CURVE: _learning_curve,
 }

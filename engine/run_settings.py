@@ -140,6 +140,29 @@ def _batch_size(run: Run) -> dict[str, str]:
     }
 
 
+def _learning_curve(run: Run) -> dict[str, str]:
+    spec = run.spec
+    return {
+        "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
+        "Backbone": run.backbone_title,
+        "Photos per class": ", ".join([*(f"{size:,}" for size in sorted(spec.sizes)), "all"]),
+        "Trainings of each": count(spec.seeds, "seed"),
+        "Learning rate": specs.lane_name(spec.learning_rate),
+        "Steps": f"{spec.steps:,}",
+        "Batch": _batch(spec.train_batch_size),
+        "Device": spec.device.upper(),
+        "Seed": str(spec.seed) if spec.seeds == 1 else f"{spec.seed} to {spec.seed + spec.seeds - 1}",
+    }
+
+
+def _more_of_learning_curve(run: Run) -> dict[str, str]:
+    spec = run.spec
+    return {
+        "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
+        "Folder": run.dataset.root,
+    }
+
+
 KINDS: dict[str, Callable[[Run], dict[str, str]]] = {
     specs.RETRAIN: _retraining,
     specs.MNIST: _mnist,
@@ -147,8 +170,10 @@ KINDS: dict[str, Callable[[Run], dict[str, str]]] = {
     specs.CLASSIFY: _many_pictures,
     specs.FINE_TUNE: _fine_tuning,
     specs.BATCH_SIZE: _batch_size,
+    specs.LEARNING_CURVE: _learning_curve,
 }
 MORE: dict[str, Callable[[Run], dict[str, str]]] = {
     specs.RETRAIN: _more_of_retraining,
     specs.MNIST: _more_of_mnist,
+    specs.LEARNING_CURVE: _more_of_learning_curve,
 }

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine import batch_sizes, fine_tuning
+from engine import batch_sizes, fine_tuning, learning_curve
 from engine.comparison import NetworkRow
 from engine.contract import events
 from engine.curves import LaneRow, percent
 from engine.device_comparison import Half
 from engine.fine_tuning import DepthRow
+from engine.learning_curve import SizeRow
 from engine.metrics import per_class
 from engine.words import duration, many, short_duration, size
 
@@ -87,6 +88,21 @@ def sizes(tried: Sequence[events.BatchTried]) -> list[Row]:
             "Why not": each.why or None,
         }
         for each in tried
+    ]
+
+
+def photo_counts(rows: Sequence[SizeRow]) -> list[Row]:
+    """The numbers of photos of a learning curve."""
+    return [
+        {
+            "Photos per class": row.title,
+            "Photos learned from": f"{row.photos:,}",
+            "Test accuracy": percent(row.mean),
+            "Spread of seeds": learning_curve.spread(row) or None,
+            "Lowest and highest": f"{percent(min(row.accuracies))[:-1]}–{percent(max(row.accuracies))}",
+            "Gain": str(row.gain) if row.gain else None,
+        }
+        for row in rows
     ]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from engine import many_pictures
+from engine import learning_curve, many_pictures
+from engine.contract import specs
 from engine.curves import percent
 from engine.metrics import interval
 from engine.runs import Run
@@ -68,6 +69,8 @@ def _side(run: Run, number: int) -> Side:
             found = None
         if found:
             tested = Tested(found.share, found.low, found.high, found.n)
+    elif run.is_learning_curve:
+        title, tested = run.backbone_title, _with_all_photos(run)
     elif run.is_mnist:
         if network := story.network_results.get(lane):
             validation, tested = network.validation_accuracy, _tested(network.test_accuracy, network.test_n)
@@ -77,6 +80,15 @@ def _side(run: Run, number: int) -> Side:
         validation, tested = result.final_validation_accuracy, _tested(result.test_accuracy, result.test_n)
     name = f"{number + 1} · {title}" if title else str(number + 1)
     return Side(run, number, lane, name, _measured_on(run), validation, tested)
+
+
+def _with_all_photos(run: Run) -> Tested | None:
+    try:
+        found = learning_curve.rows(run)
+    except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json
+        return None
+    last = found[-1] if found and found[-1].size == specs.ALL_PHOTOS else None
+    return Tested(last.mean, *last.tested, last.test_n) if last else None
 
 
 def _test_accuracy(side: Side) -> float:

@@ -8,6 +8,7 @@ from ui import (
     device_comparison,
     fine_tuning_form,
     frame,
+    learning_curve_form,
     retraining_form,
     run_panel,
 )
@@ -57,6 +58,7 @@ form_column, result_column = st.columns([1, 3.1], gap="medium")
 form: retraining_form.Form | None = None
 tuning: fine_tuning_form.Form | None = None
 sizes: batch_size_form.Form | None = None
+curve: learning_curve_form.Form | None = None
 with form_column:
     place = device_comparison.form_place(halves) if halves else run_panel.form_place(run)
     if place is not None:
@@ -65,6 +67,8 @@ with form_column:
                 sizes = batch_size_form.show()
             elif mode == retraining_form.FINE_TUNING:
                 tuning = fine_tuning_form.show()
+            elif mode == retraining_form.LEARNING_CURVE:
+                curve = learning_curve_form.show()
             else:
                 form = retraining_form.retrain(mode or retraining_form.RACE)
             if (run_id or compared) and sizes is None:
@@ -77,15 +81,17 @@ with result_column:
         fine_tuning_form.start(tuning)
     if sizes is not None and sizes.start:
         batch_size_form.start(sizes)
+    if curve is not None and curve.start:
+        learning_curve_form.start(curve)
     if missing:
         st.error(missing, icon=":material/error:")
-    if filled := form or tuning or sizes:
+    if filled := form or tuning or curve or sizes:
         backbone_choice.show(filled.backbone)
     if run is not None:
         run_panel.show(run.id)
     elif halves:
         device_comparison.show(compared)
-    elif chosen := form or tuning:
+    elif chosen := form or tuning or curve:
         retraining_form.show_photos(chosen.photos)
     elif sizes is not None:
         batch_size_form.describe()

@@ -11,7 +11,7 @@ from engine import device, digits, network_text, photos, runs
 from engine.contract import catalog, specs
 from engine.errors import SpecError
 from engine.words import join
-from ui import lab, mnist_form, parts, retraining_form
+from ui import lab, learning_curve_form, mnist_form, parts, retraining_form
 
 # Of a retraining run: what widgets of the form are named after.
 WIDGETS = (
@@ -38,6 +38,8 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
         missing = _fill_fine_tuning(run)
     elif run.is_batch_size:
         missing = _fill_batch_size(run.spec)
+    elif run.is_learning_curve:
+        missing = _fill_learning_curve(run)
     else:
         missing = _fill_retraining(run)
     note = f"Filled in with the settings of {run.title}."
@@ -55,9 +57,7 @@ def _fill_retraining(run: runs.Run) -> list[str]:
     """Sentences about what the form has no place for."""
     spec, state = run.spec, st.session_state
     missing = _choose_photos(run)
-    state["backbone"] = spec.backbone
-    if run.backbone is None:
-        missing.append(f"The backbone {spec.backbone} has been deleted since: choose another one.")
+    _choose_backbone(run, missing)
     if len(spec.learning_rates) == 1:
         state["learning_rate"] = spec.learning_rates[0]
     else:
@@ -104,6 +104,25 @@ def _fill_batch_size(spec: specs.BatchSizeSpec) -> list[str]:
 
 
 def _choose_photos(run: runs.Run) -> list[str]:
+def _fill_learning_curve(run: runs.Run) -> list[str]:
+    spec, state = run.spec, st.session_state
+    missing = _choose_photos(run)
+    _choose_backbone(run, missing)
+    asked = {f"sizes_{name}": getattr(spec, name) for name in learning_curve_form.SLIDERS}
+    state["_copied"] = state.get("_copied", {}) | {key: (value,) for key, value in asked.items()}
+    state["_copied"] |= {"sizes_sizes": spec.sizes}
+    asked |= {f"sizes_{name}": getattr(spec, name) for name in learning_curve_form.NUMBERS}
+    for key, value in (asked | {"sizes_sizes": list(spec.sizes)}).items():
+        state[key] = value
+    return missing
+
+
+def _choose_backbone(run: runs.Run, missing: list[str]) -> None:
+    st.session_state["backbone"] = run.spec.backbone
+    if run.backbone is None:
+        missing.append(f"The backbone {run.spec.backbone} has been deleted since: choose another one.")
+
+
     try:
         root = Path(run.dataset.root)
     except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json

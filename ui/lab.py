@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from engine import many_pictures, prediction, runs, sampler, settings
+from engine import learning_curve, many_pictures, prediction, runs, sampler, settings
 from engine.classifier import Classifier
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
@@ -34,6 +34,7 @@ KINDS = {  # of runs, for people
     specs.IMPORTED: "Imported",
     specs.FINE_TUNE: "Fine-tuning",
     specs.BATCH_SIZE: "Batch size",
+    specs.LEARNING_CURVE: "How many photos",
 }
 
 
@@ -329,6 +330,8 @@ def _of_its_kind(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float])
             depths=(Depth(run.spec.blocks, 0.0, 0.0, 0.0),),
             tried=len(run.story.batches_tried),
         )
+    if run.is_learning_curve:
+        return _of_learning_curve(row, run, spent)
     return _of_comparison(row, run, lane, spent) if run.is_mnist else _of_retraining(row, run, lane, spent)
 
 
@@ -405,6 +408,24 @@ def _of_fine_tuning(row: RunRow, run: runs.Run, lane: str) -> RunRow:
         photos=len(run.dataset.photos),
         depths=tuple(_depths(run)),
         before_seconds=_before_training(run),
+    )
+
+
+def _of_learning_curve(row: RunRow, run: runs.Run, spent: dict[str, float]) -> RunRow:
+    found, trainings = learning_curve.rows(run), len(run.story.learning_curve)
+    whole = found and found[-1].size == specs.ALL_PHOTOS
+    return replace(
+        row,
+        short=f"{run.dataset.title} · photos per class",
+        data=run.dataset.title,
+        models=(run.backbone_title,),
+        accuracy=found[-1].mean if whole else None,
+        contents=f"the figures of {count(trainings, 'training')}",
+        stays="The photos and their bottlenecks stay.",
+        backbone=run.spec.backbone,
+        photos=len(run.dataset.photos),
+        steps=run.spec.steps * trainings,
+        race_seconds=spent.get(events.TRAINING, 0.0),
     )
 
 
@@ -498,7 +519,17 @@ def expected_of_sizes(known: list[RunRow], spec: specs.BatchSizeSpec) -> events.
     return None
 
 
-def _is_like(row: RunRow, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.BatchSizeSpec) -> bool:
+def expected_of_trainings(known: list[RunRow], spec: specs.LearningCurveSpec, trainings: int) -> float | None:
+    """How many seconds so many trainings of a learning curve take here, bottlenecks apart; None before the first."""
+    for row in known:
+        if row.kind == KINDS[specs.LEARNING_CURVE] and _is_like(row, spec) and row.steps:
+            return trainings * spec.steps * row.race_seconds / row.steps
+    return None
+
+
+def _is_like(
+    row: RunRow, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.BatchSizeSpec | specs.LearningCurveSpec
+) -> bool:
     return (row.state, row.backbone, row.device.lower()) == (events.DONE, spec.backbone, spec.device)
 
 

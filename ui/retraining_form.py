@@ -18,12 +18,14 @@ from engine.words import count, duration
 from ui import backbone_choice, distortions, foresight, lab, parts, retraining_results
 
 SINGLE, RACE, DEVICES, FINE_TUNING, BATCH_SIZE = "single", "race", "devices", "fine_tune", "batch_size"
+LEARNING_CURVE = "learning_curve"
 MODES = {
     SINGLE: "Single run",
     RACE: "Learning-rate race",
     DEVICES: "CPU vs GPU",
     FINE_TUNING: "Fine-tuning",
     BATCH_SIZE: "Batch size",
+    LEARNING_CURVE: "How many photos",
 }
 
 
@@ -33,6 +35,8 @@ def mode_of(run: runs.Run) -> str:
         return FINE_TUNING
     if run.is_batch_size:
         return BATCH_SIZE
+    if run.is_learning_curve:
+        return LEARNING_CURVE
     return RACE if len(run.lanes) > 1 else SINGLE
 
 

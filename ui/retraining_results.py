@@ -39,7 +39,7 @@ def show(run: runs.Run) -> None:
             icon=":material/compare_arrows:",
             query_params={"compare": run.spec.group},
         )
-    _remarks(run)
+    remarks(run)
     # The figures are there once a lane is chosen: they do not wait for the export, and its failure does not hide them.
     rows = lane_rows(run.story, run.lanes) if run.story.kept and run.state != events.CANCELLED else []
     if len(run.lanes) > 1 and rows:
@@ -69,7 +69,8 @@ def note(run: runs.Run, now: float) -> str:
     return left
 
 
-def _remarks(run: runs.Run) -> None:
+def remarks(run: runs.Run) -> None:
+    """Lanes that diverged, and photos that were left out."""
     for diverged in run.story.diverged.values():
         st.warning(f"**lr {diverged.lane} diverged.** {diverged.why}", icon=":material/trending_down:")
     if skipped := run.story.skipped:

@@ -16,6 +16,7 @@ from ui import (
     fine_tuning_results,
     imported_results,
     lab,
+    learning_curve_results,
     machine_tab,
     many_pictures,
     mnist_results,
@@ -96,6 +97,7 @@ KINDS: dict[str, Kind] = {
     specs.CLASSIFY: many_pictures,
     specs.FINE_TUNE: fine_tuning_results,
     specs.BATCH_SIZE: batch_size_results,
+    specs.LEARNING_CURVE: learning_curve_results,
 }
 
 

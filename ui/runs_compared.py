@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from engine import charts, run_settings, runs, runs_compared
+from engine import charts, learning_curve, learning_curve_charts, run_settings, runs, runs_compared
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
@@ -32,6 +32,7 @@ def show(asked: str) -> None:
     said = runs_compared.verdict(sides)
     st.markdown(f"**{parts.plain(said.conclusion)}** {parts.plain(said.reasons)}")
     _curves(sides)
+    _photo_counts(sides)
     parts.tabs(
         {
             "Results": lambda: _results(sides),
@@ -108,6 +109,20 @@ def _curves(sides: Sequence[Side]) -> None:
         alone = [side.name for side in group if (side.lane, charts.VALIDATION) not in side.run.story.curves]
         if alone and drawn and split == charts.VALIDATION:
             st.caption(f"Training in place of validation, for which they hold nothing out: {parts.plain(join(alone))}.")
+
+
+def _photo_counts(sides: Sequence[Side]) -> None:
+    """Of learning curves, accuracy against photos per class in one chart."""
+    curves = [
+        learning_curve_charts.Curve(side.name, side.number, rows)
+        for side in sides
+        if side.run.is_learning_curve and (rows := learning_curve.rows(side.run))
+    ]
+    if curves:
+        st.markdown("**Test accuracy against photos per class**")
+        chart = learning_curve_charts.accuracy_against_photos(curves, HEIGHT, lab.is_dark())
+        alt = learning_curve_charts.chart_in_words(curves)
+        st.vega_lite_chart(chart, width="stretch", key="compared_photo_counts", alt=alt)
 
 
 def _chart(

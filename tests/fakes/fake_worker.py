@@ -532,12 +532,49 @@ class FakeBatchSize(Fake):
 
 STORIES = {
     specs.MnistSpec: FakeMnist,
+class FakeLearningCurve(Fake):
+    """More photos help until 10 a class; every seed has its own luck. With `diverge` no training learns anything."""
+
+    def _story(self) -> None:
+        photos = datasets.read(self.folder.dataset).photos
+        splits = [photo.split for photo in photos]
+        for stage in (events.SCANNING, events.BOTTLENECKS):
+            self._stage(stage, len(photos))
+        if "skip" in self.behaviour:
+            self.say(events.Skipped(time.time(), photos[0].file, "the file is empty"))
+        counts = np.bincount([photo.label for photo in photos if photo.split == "training"])
+        sizes = [size for size in sorted(self.spec.sizes) if size < counts.max()] + [specs.ALL_PHOTOS]
+        if "warn" in self.behaviour:
+            self.say(events.Warning(time.time(), "100 photos per class is left out."))
+        steps, tested = self.spec.steps, splits.count("testing")
+        self.say(events.Stage(time.time(), events.TRAINING, len(sizes) * self.spec.seeds * steps))
+        for number, size in enumerate(sizes):
+            for seed in range(self.spec.seed, self.spec.seed + self.spec.seeds):
+                self._stop_if_asked()
+                self._rest()
+                if number == len(sizes) // 2:
+                    self._misbehave()
+                used = np.minimum(counts, size or counts.max())
+                right = tested - round(0.4 * tested / min(4, used.min() / 2.5)) + (seed % 3 == 0)
+                diverged = "diverge" in self.behaviour
+                self.say(
+                    events.LearningCurvePoint(
+                        time.time(), size, seed, int(used.sum()), 1 if diverged else min(tested, right), tested,
+                        diverged, 0.1,
+                    )
+                )  # fmt: skip
+            self.say(events.Progress(time.time(), (number + 1) * self.spec.seeds * steps))
+        said = (splits.count("training"), splits.count("validation"), tested, len(photos), 0, "", 90_000_000)
+        self.say(events.LearningCurveResult(time.time(), *said))
+
+
     specs.ClassifySpec: FakeClassify,
     specs.RetrainSpec: FakeRetraining,
     specs.FineTuneSpec: FakeFineTuning,
     specs.BatchSizeSpec: FakeBatchSize,
 }
 
+    specs.LearningCurveSpec: FakeLearningCurve,
 
 def main(folder: RunFolder) -> None:
     STORIES[type(specs.read(folder.spec))](folder).run()
