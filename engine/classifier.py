@@ -21,7 +21,7 @@ from engine import device as machine
 from engine import digits, photos
 from engine.contract import layers, specs, tickets
 from engine.contract import models as keys
-from engine.contract.run_folder import LabHome
+from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError
 from engine.queue import worker_environment
 from engine.settings import APP_ROOT
@@ -29,6 +29,7 @@ from engine.settings import APP_ROOT
 # Seconds for one answer: the first one of a pretrained backbone loads TensorFlow and converts the network.
 PATIENCE = 120.0
 DEATHS = 2  # over one question: the process would die over it again
+TRIES = 6  # of one question, where the process made way for a run each time
 
 SIZE_LIMIT = 2048  # pixels
 
@@ -169,19 +170,27 @@ class Classifier:
 
     Questions are answered on the CPU, next to whatever run works; see engine/worker/classify.py for why that does not
     starve it. Only where somebody asks for the GPU, there is one and no run works or waits on it, another process
-    answers there, and ends by itself as soon as a run wants the GPU. `memory_limit`: bytes for all models of a process
-    together; None: an eighth of the machine's memory, 256 MB at least. `has_gpu`: None where the machine shall tell.
+    answers there, which holds the GPU as a run does, and ends by itself as soon as a run wants it. Where memory is
+    short, the one on the CPU too makes way for a run, and comes back with the next question. `memory_limit`: bytes for
+    all models of a process together; None: an eighth of the machine's memory, 256 MB at least. `room`: bytes that must
+    be left for a run; None: what a usual one takes. `has_gpu`: None where the machine shall tell.
     """
 
-    def __init__(self, home: LabHome, worker_python: str, memory_limit: int | None = None, has_gpu: bool | None = None):
+    def __init__(
+        self,
+        home: LabHome,
+        worker_python: str,
+        memory_limit: int | None = None,
+        has_gpu: bool | None = None,
+        room: int | None = None,
+    ):
         self.home = home
         self._has_gpu = has_gpu
         more = [] if memory_limit is None else ["--memory", str(memory_limit)]
+        more += [] if room is None else ["--room", str(room)]
         command = [worker_python, "-m", "engine.worker.classify", home.path, *more]
         self._turn = threading.Lock()
-        self._processes = {
-            device: _Process([*command, "--device", device], makes_way=device == specs.GPU) for device in specs.DEVICES
-        }
+        self._processes = {device: _Process([*command, "--device", device]) for device in specs.DEVICES}
 
     def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = specs.CPU) -> Answer:
         """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
@@ -316,13 +325,13 @@ class Classifier:
     def _tell(self, question: dict[str, Any], device: str) -> "_Told":
         """Raises ClassifierError."""
         line = json.dumps(question)
-        said, deaths, was_restarted = "", 0, False
+        said, tries, deaths, was_restarted = "", 0, 0, False
         with self._turn:
-            while not said and deaths < DEATHS:
+            while not said and deaths < DEATHS and tries < TRIES:
                 why_not = self._why_no_gpu() if device == specs.GPU else ""
                 process = self._processes[specs.CPU if why_not else device]
                 was_restarted = was_restarted or process.has_died
-                said = process.ask(line)
+                said, tries = process.ask(line), tries + 1
                 deaths += not said and process.has_died  # otherwise it has made way for a run
         if not said:
             raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
@@ -335,7 +344,8 @@ class Classifier:
         """A sentence; "" where the GPU may be used. A process that is still on it then ends by itself."""
         if not (machine.has_gpu() if self._has_gpu is None else self._has_gpu):
             return "On the CPU, because this machine has no GPU."
-        if tickets.line(self.home, specs.GPU):
+        is_held = is_locked(tickets.device_lock(self.home, specs.GPU)) and not self._processes[specs.GPU].lives
+        if is_held or tickets.line(self.home, specs.GPU):
             return "On the CPU, because a run works or waits on the GPU."
         return ""
 
@@ -356,8 +366,8 @@ class _Told:
 class _Process:
     """A process that answers lines with lines, started when it is needed."""
 
-    def __init__(self, command: list[str], makes_way: bool):
-        self._command, self._makes_way = command, makes_way
+    def __init__(self, command: list[str]):
+        self._command = command
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -370,7 +380,7 @@ class _Process:
         """Whether it was ended by somebody else, until it is started again; to make way for a run is no death."""
         if self._process is None or self._process.poll() is None:
             return False
-        return not (self._makes_way and self._process.returncode == 0)
+        return self._process.returncode != tickets.MADE_WAY
 
     def ask(self, question: str) -> str:
         """The answer's line; empty where the process died over it. Raises ClassifierError."""

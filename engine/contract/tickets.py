@@ -14,6 +14,8 @@ from typing import List, Tuple
 
 from engine.contract.run_folder import LabHome, is_locked
 
+MADE_WAY = 75  # exit code of a classifier that ended because a run needs what it held
+
 
 def take(home, device, run_id):
     # type: (LabHome, str, str) -> int

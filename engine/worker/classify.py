@@ -1,8 +1,9 @@
 """WORKER_PYTHON -m engine.worker.classify LAB_HOME: answers pictures until its stdin closes.
 
-    --device gpu     answers through TensorFlow, on the GPU; ends by itself once a run works or waits there
+    --device gpu     answers through TensorFlow, on the GPU, which it holds as a run does
     --tensorflow     the same way on the CPU
     --memory BYTES   how much the models may take together; by default see engine/worker/models.py
+    --room BYTES     how much must be left for a run while one works or waits
 
 One JSON object a line on stdin, one on stdout:
 
@@ -31,7 +32,9 @@ One JSON object a line on stdin, one on stdout:
 
 Which kinds of models there are and how they are loaded: engine/worker/models.py. The process is as nice as the server,
 so a run, which is nicer by 10, gives way for the few milliseconds of an answer and has the cores for the rest of the
-time; an answer takes four threads at most. Python 3.6.
+time; an answer takes four threads at most. It ends by itself, with exit code 75, between two answers: on the GPU as soon
+as a run works or waits there; elsewhere once a run works or waits, memory is short, and nobody has asked for a while.
+The next question starts it again. Python 3.6.
 """
 
 import argparse
@@ -47,13 +50,16 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog, specs, tickets
-from engine.contract.run_folder import LabHome, read_json
+from engine.contract import catalog, memory, specs, tickets
+from engine.contract.run_folder import LabHome, read_json, try_lock
 from engine.worker import bottlenecks, distortions, explain, images
 from engine.worker.models import Model, Models, Refused
 
 # Of a model, not told with an answer.
 INNER = ("changed", "labels", "run", "preprocessing")
+# Seconds without a question, after which a run that needs the memory gets it: somebody who goes from picture to picture
+# need not wait for the models each time.
+QUIET = 5.0
 
 
 class Classifier(object):
@@ -179,14 +185,33 @@ def png(pixels):
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _leave_to_runs(home, turn):
-    # type: (LabHome, Any) -> None
-    """End the process between two answers once a run works or waits on the GPU, which needs its memory."""
+class Turn(object):
+    """Held while a question is answered; `asked`: when the last one was, monotonic seconds."""
+
+    def __init__(self):
+        # type: () -> None
+        self.lock, self.asked = threading.Lock(), time.monotonic()
+
+
+def must_go(home, device, room, quiet):
+    # type: (LabHome, str, int, float) -> bool
+    """Whether a run needs what this process holds; `quiet`: seconds since the last question."""
+    if device == specs.GPU:
+        return bool(tickets.line(home, specs.GPU))
+    if quiet < QUIET or not any(tickets.line(home, each) for each in specs.DEVICES):
+        return False
+    left = memory.available()
+    return left is not None and left < room
+
+
+def _leave_to_runs(home, device, room, turn):
+    # type: (LabHome, str, int, Turn) -> None
+    """End the process between two answers where a run needs what it holds."""
     while True:
         time.sleep(0.5)
-        with turn:
-            if tickets.line(home, specs.GPU):
-                os._exit(0)
+        with turn.lock:
+            if must_go(home, device, room, time.monotonic() - turn.asked):
+                os._exit(tickets.MADE_WAY)
 
 
 def main(options):
@@ -194,16 +219,19 @@ def main(options):
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like an answer
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    home, turn = LabHome(options.home), threading.Lock()
+    home, turn = LabHome(options.home), Turn()
     if options.device == specs.GPU:
+        os.makedirs(home.queue, exist_ok=True)
+        if try_lock(tickets.device_lock(home, specs.GPU)) < 0:  # dropped with the process
+            os._exit(tickets.MADE_WAY)  # a run was quicker
         os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        threading.Thread(target=_leave_to_runs, args=(home, turn), daemon=True).start()
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TFLite answers on the CPU; a run may be using the GPU
+    threading.Thread(target=_leave_to_runs, args=(home, options.device, options.room, turn), daemon=True).start()
     through_tensorflow = options.tensorflow or options.device == specs.GPU
     classifier = Classifier(home, Models(home, through_tensorflow, options.memory))
     for line in sys.stdin:
-        with turn:
+        with turn.lock:
             try:
                 answer = classifier.answer(json.loads(line))
             except Refused as error:
@@ -212,6 +240,7 @@ def main(options):
                 answer = {"error": "The classifier failed: {}: {}".format(type(error).__name__, error)}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
+            turn.asked = time.monotonic()
 
 
 if __name__ == "__main__":
@@ -220,4 +249,5 @@ if __name__ == "__main__":
     parser.add_argument("--device", choices=specs.DEVICES, default=specs.CPU)
     parser.add_argument("--tensorflow", action="store_true")
     parser.add_argument("--memory", type=int)
+    parser.add_argument("--room", type=int, default=memory.RUN)
     main(parser.parse_args())

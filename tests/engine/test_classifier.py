@@ -1,6 +1,9 @@
 """The resident classifier as the pages use it: real process, real weights."""
 
 import io
+import os
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -13,11 +16,13 @@ import pytest
 from PIL import Image
 
 from engine.classifier import Classifier
-from engine.contract import specs
-from engine.contract.run_folder import LabHome, write_json
+from engine.contract import specs, tickets
+from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError
 from tests.assets_home import with_assets
 from tests.tiny_tflite import TINY
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -66,6 +71,70 @@ def test_a_process_that_was_killed_comes_back_with_the_next_question(classifier)
     after = classifier.classify("mobilenet_v2", picture())
     assert (after.top, after.was_restarted) == (before.top, True)
     assert not classifier.classify("mobilenet_v2", picture()).was_restarted
+
+
+def wait_for_end(process: psutil.Process) -> None:
+    """Without taking its exit code away from whoever started it."""
+    deadline = time.monotonic() + 100
+    while process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it has not ended in time"
+        time.sleep(0.05)
+
+
+def in_line(home: LabHome, device: str) -> int:
+    """The lock of a run that waits for the device."""
+    os.makedirs(home.run("asked").path)
+    lock = try_lock(home.run("asked").lock)
+    tickets.take(home, device, "asked")
+    return lock
+
+
+def test_where_memory_is_short_it_makes_way_for_a_run_and_comes_back_with_the_next_question(tmp_path):
+    home = LabHome(str(tmp_path))
+    os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
+    resident = Classifier(home, sys.executable, room=10**18)
+    before = resident.classify("mobilenet_v2", picture())
+    first = only_child()
+    lock = in_line(home, specs.CPU)
+    wait_for_end(first)
+    after = resident.classify("mobilenet_v2", picture())
+    assert (after.top, after.was_restarted) == (before.top, False)
+    assert only_child().pid != first.pid
+    resident.close()
+    os.close(lock)
+
+
+def test_the_gpu_has_one_user_at_a_time(tmp_path):
+    home = LabHome(str(tmp_path))
+    os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
+    os.makedirs(home.queue)
+    resident = Classifier(home, sys.executable, has_gpu=True)
+    held = try_lock(tickets.device_lock(home, specs.GPU))  # as a run that has its turn
+    answer = resident.classify("mobilenet_v2", picture(), device=specs.GPU)
+    assert (answer.device, answer.note) == ("CPU", "On the CPU, because a run works or waits on the GPU.")
+    os.close(held)
+    command = [sys.executable, "-m", "engine.worker.classify", home.path, "--device", "gpu"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write('{"memory": true}\n')
+    process.stdin.flush()
+    assert process.stdout.readline()
+    assert try_lock(tickets.device_lock(home, specs.GPU)) == -1  # so a run waits for it
+    lock = in_line(home, specs.GPU)
+    assert process.wait(timeout=100) == tickets.MADE_WAY
+    os.close(try_lock(tickets.device_lock(home, specs.GPU)))
+    process.stdin.close()
+    process.stdout.close()
+    resident.close()
+    os.close(lock)
+
+
+def test_a_worker_that_ends_without_a_word_is_not_asked_for_ever(tmp_path):
+    resident = Classifier(LabHome(str(tmp_path)), shutil.which("true") or "/bin/true")
+    with pytest.raises(ClassifierError, match="The classifier stopped"):
+        resident.classify("mobilenet_v2", picture())
+    resident.close()
 
 
 def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import catalog, events, specs, tickets
+from engine.contract import catalog, events, memory, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
@@ -382,3 +382,48 @@ def test_a_lock_is_held_until_its_holder_dies_and_probing_does_not_disturb(tmp_p
         time.sleep(0.01)
     assert not is_locked(folder.lock)
     os.close(try_lock(folder.lock))
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+MEMINFO = "MemTotal: 8000000 kB\nMemFree: 100000 kB\nMemAvailable: 3000000 kB\nBuffers: 5 kB\n"
+V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/memory"
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        pytest.param({}, None, id="a system that does not tell"),
+        pytest.param({"proc/meminfo": MEMINFO}, 3_072_000_000, id="a machine"),
+        pytest.param({"proc/meminfo": "MemTotal: 8 kB\nMemAvailable: lots\n"}, None, id="nonsense"),
+        pytest.param(
+            {
+                "proc/meminfo": MEMINFO,
+                f"{V2}/memory.max": "2000000000\n",
+                f"{V2}/memory.current": "1500000000\n",
+                f"{V2}/memory.stat": "anon 9\ninactive_file 300000000\n",
+            },
+            800_000_000,
+            id="a container, whose copies of files count as free",
+        ),
+        pytest.param(
+            {"proc/meminfo": MEMINFO, f"{V2}/memory.max": "max\n", f"{V2}/memory.current": "1\n"},
+            3_072_000_000,
+            id="a container without a limit",
+        ),
+        pytest.param(
+            {
+                "proc/meminfo": MEMINFO,
+                f"{V1}/memory.limit_in_bytes": "1000000000\n",
+                f"{V1}/memory.usage_in_bytes": "1200000000\n",
+            },
+            0,
+            id="an old container that is over its limit",
+        ),
+    ],
+)
+def test_how_much_memory_a_run_may_take(tmp_path: Path, files: dict[str, str], left: int | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory.available(str(tmp_path)) == left
