@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine import run_blocks, runs
+from engine import evidence, run_blocks, runs, write_up
 from engine.blocks import Block, Chart, Section, Table, Text
 from engine.errors import RunNotFound
-from engine.words import plain
-from ui import blocks, frame, lab
+from engine.questions import Question
+from engine.words import join, plain
+from ui import blocks, frame, lab, questions
 
 ENLARGED = 1.5  # of charts
 HEIGHT = 270  # of curves before that, pixels
@@ -30,6 +31,27 @@ def of_runs(ids: Sequence[str]) -> list[Screen]:
     if len(ids) == 1:
         return [_of_run(ids[0], {"run": ids[0]})]
     return [_of_run(each, {"runs": ",".join(ids), "at": str(at)}) for at, each in enumerate(ids, 1)]
+
+
+def of_questions() -> list[Screen]:
+    """A screen for each question of the coursework, by number."""
+    shelf = questions.Shelf()
+    return [_of_question(question, shelf) for question in questions.read_all()]
+
+
+def _of_question(question: Question, shelf: questions.Shelf) -> Screen:
+    def section() -> Section:
+        answer = shelf.answer(question, height=HEIGHT)
+        behind = [
+            f"Measured here: {join([run.id for run in found.runs])}, {evidence.described(found)}"
+            for found in answer.evidence.values()
+            if found.runs
+        ]
+        facts = ". ".join([*dict.fromkeys(behind), write_up.KEY])
+        return Section(question.title, f"{question.number}. {question.question}", facts, answer.blocks)
+
+    address = {"q": str(question.number)}
+    return Screen(address, section, "pages/qa.py", address)
 
 
 def _of_run(run_id: str, address: Mapping[str, str]) -> Screen:

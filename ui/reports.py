@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from engine import report
+from engine import report, write_up
 from engine.report import Report
 from ui import lab
 
@@ -54,7 +54,13 @@ def of_runs(ids: Sequence[str], key: str = "report") -> None:
     menu(lambda: report.of_runs(found, ids), key)
 
 
-def present_link(ids: Sequence[str]) -> None:
-    """The way to these runs on a screen of their own."""
-    query = {"run": ids[0]} if len(ids) == 1 else {"runs": ",".join(ids)}
+def of_questions(find: write_up.Find) -> None:
+    """The same for the whole write-up; `find`: query -> what there is for it."""
+    found = lab.load_settings()
+    menu(lambda: report.of_questions(found, find), "report")
+
+
+def present_link(ids: Sequence[str] = (), question: int = 0) -> None:
+    """The way to these runs, or to a question, on a screen of their own."""
+    query = {"q": str(question)} if question else {"run": ids[0]} if len(ids) == 1 else {"runs": ",".join(ids)}
     st.page_link(PRESENT, label="Present", icon=":material/slideshow:", query_params=query)
