@@ -58,7 +58,6 @@ FIGURES: dict[str, Figure] = {
     "mobilenet_parameters": Figure("4.2 million", _MOBILENET),
     "mobilenet_multiply_adds": Figure("569 million", _MOBILENET),
     "mobilenet_accuracy": Figure("70.6%", _MOBILENET),
-    "mobilenet_half_parameters": Figure("1.3 million", _MOBILENET),
     "googlenet_parameters": Figure("6.8 million", _MOBILENET),
     "googlenet_multiply_adds": Figure("1,550 million", _MOBILENET),
     "googlenet_accuracy": Figure("69.8%", _MOBILENET),

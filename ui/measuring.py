@@ -1,10 +1,10 @@
 """What a question still needs: which run would answer it, what that takes, and the button that queues exactly it."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from engine.contract.dataset import Dataset
 from engine.errors import EngineError, PhotosError, RunNotFound
 from engine.evidence import DEVICES, Evidence, Query
 from engine.photos import Source
-from engine.words import count, duration
+from engine.words import count
 from ui import lab, parts, retraining_form, run_panel
 
 REFRESH_SECONDS = 1.0
@@ -134,10 +134,12 @@ def _guess(asked: Query, spec: specs.Spec, number: int) -> float:
 
 
 def price(found: Sequence[Plan]) -> str:
-    """ "about 1m 20s", rounded as so rough a figure deserves."""
+    """ "about 30 s", "about 14 min", "about 1 h 20 min": as rough as it is known."""
     seconds = sum(each.seconds for each in found)
-    step = 1 if seconds < 10 else 5 if seconds < 60 else 10 if seconds < 600 else 60
-    return f"about {duration(max(1.0, step * round(seconds / step)))}"
+    if seconds < 55:
+        return f"about {max(1, round(seconds)) if seconds < 10 else 5 * round(seconds / 5)} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60:02d} min"
 
 
 # --- start -----------------------------------------------------------------------------------------------------------
@@ -178,29 +180,44 @@ def _devices() -> devices.Devices:
 # --- draw ------------------------------------------------------------------------------------------------------------
 
 
-def box(name: str, found: Evidence, key: str) -> None:
+def box(found: Evidence, key: str) -> None:
     """In the place of evidence that is missing: which run, why, and its button, or how far it is."""
     if found.pending:
         return progress([each.id for each in found.pending])
     planned = plan(found.query)
-    with st.container(gap="small"):
-        st.info(f"**Not measured yet.** {_why(found, planned)}", icon=":material/hourglass_empty:")
-        if planned.own:
-            st.page_link("pages/retraining.py", label="Bring your own photos", icon=":material/upload:")
-        elif planned.fetch:
-            _fetch(planned.fetch, key)
-        else:
-            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-                if st.button(
-                    f"Measure, {price([planned])}", key=f"measure_{key}", type="primary", icon=":material/play_arrow:"
-                ):
-                    _start_all([(planned, found.query)])
-                if found.failed:
-                    page = next(row.page for row in lab.rows() if row.id == found.failed.id)
-                    st.page_link(page, label="Open the failed run", query_params={"run": found.failed.id})
-            if planned.guessed:
-                st.caption("The time is a guess: nothing like it has run on this machine.")
+    st.info(f"**Not measured yet.** {_why(found, planned)}", icon=":material/hourglass_empty:")
+    _way(found, planned, key, "primary")
+    if planned.can_start and planned.guessed:
+        st.caption("The time is a guess: nothing like it has run on this machine.")
     return None
+
+
+def rows(missing: Mapping[str, Evidence], key: str) -> None:
+    """The same for several, a line each."""
+    for name, found in missing.items():
+        if found.pending:
+            progress([each.id for each in found.pending])
+            continue
+        planned = plan(found.query)
+        with st.container(border=True, gap="small"):
+            st.markdown(f":material/hourglass_empty: **Not measured yet.** {_why(found, planned)}")
+            _way(found, planned, f"{key}_{name}", "secondary")
+
+
+def _way(found: Evidence, planned: Plan, key: str, kind: Literal["primary", "secondary"]) -> None:
+    """What there is to press."""
+    if planned.own:
+        st.page_link("pages/retraining.py", label="Bring your own photos", icon=":material/upload:")
+    elif planned.fetch:
+        _fetch(planned.fetch, key)
+    else:
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            words = f"Measure, {price([planned])}"
+            if st.button(words, key=f"measure_{key}", type=kind, icon=":material/play_arrow:"):
+                _start_all([(planned, found.query)])
+            row = next((row for row in lab.rows() if found.failed and row.id == found.failed.id), None)
+            if row:
+                st.page_link(row.page, label="Open the failed run", query_params={"run": row.id})
 
 
 def _why(found: Evidence, planned: Plan) -> str:
@@ -259,6 +276,10 @@ def measure_all(missing: Sequence[Query]) -> None:
     """One button for all that can start; each run once, however many answers want it."""
     plans = [(plan(asked), asked) for asked in dict.fromkeys(missing)]
     ready = [(planned, asked) for planned, asked in plans if planned.can_start]
+    # What another one of them answers too is not run for itself.
+    for planned, asked in list(ready):
+        if any(other is not asked and evidence.fits(asked, its.spec) for its, other in ready):
+            ready.remove((planned, asked))
     if not ready:
         return
     st.button(

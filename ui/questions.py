@@ -113,15 +113,17 @@ def missing(asked: list[Question], shelf: Shelf) -> list[Query]:
 
 def show(question: Question, shelf: Shelf, height: int = 300) -> None:
     """One question with everything it has."""
-    st.subheader(plain(question.question), anchor=False)
+    st.header(plain(question.question), anchor=False)
     drawn = shelf.answer(question, _mark(shelf, question), height)
     first = next(iter(drawn.blocks), None)
     if first:
         blocks.draw(first, f"answer_{question.number}_0")
-    for name in drawn.missing:
-        measuring.box(name, drawn.evidence[name], f"{question.number}_{name}")
+    if len(drawn.missing) == 1:
+        measuring.box(drawn.evidence[drawn.missing[0]], str(question.number))
     for number, block in enumerate(drawn.blocks[1:], 1):
         blocks.draw(block, f"answer_{question.number}_{number}")
+    if len(drawn.missing) > 1:
+        measuring.rows({name: drawn.evidence[name] for name in drawn.missing}, str(question.number))
     for found in drawn.evidence.values():
         if found.runs:
             _evidence_line(found)
