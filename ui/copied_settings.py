@@ -103,7 +103,6 @@ def _fill_batch_size(spec: specs.BatchSizeSpec) -> list[str]:
     return []
 
 
-def _choose_photos(run: runs.Run) -> list[str]:
 def _fill_learning_curve(run: runs.Run) -> list[str]:
     spec, state = run.spec, st.session_state
     missing = _choose_photos(run)
@@ -123,6 +122,7 @@ def _choose_backbone(run: runs.Run, missing: list[str]) -> None:
         missing.append(f"The backbone {run.spec.backbone} has been deleted since: choose another one.")
 
 
+def _choose_photos(run: runs.Run) -> list[str]:
     try:
         root = Path(run.dataset.root)
     except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json

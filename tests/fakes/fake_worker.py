@@ -530,8 +530,6 @@ class FakeBatchSize(Fake):
         )
 
 
-STORIES = {
-    specs.MnistSpec: FakeMnist,
 class FakeLearningCurve(Fake):
     """More photos help until 10 a class; every seed has its own luck. With `diverge` no training learns anything."""
 
@@ -568,13 +566,15 @@ class FakeLearningCurve(Fake):
         self.say(events.LearningCurveResult(time.time(), *said))
 
 
+STORIES = {
+    specs.MnistSpec: FakeMnist,
     specs.ClassifySpec: FakeClassify,
     specs.RetrainSpec: FakeRetraining,
     specs.FineTuneSpec: FakeFineTuning,
     specs.BatchSizeSpec: FakeBatchSize,
+    specs.LearningCurveSpec: FakeLearningCurve,
 }
 
-    specs.LearningCurveSpec: FakeLearningCurve,
 
 def main(folder: RunFolder) -> None:
     STORIES[type(specs.read(folder.spec))](folder).run()
