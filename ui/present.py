@@ -14,6 +14,7 @@ from ui import blocks, frame, lab, questions
 
 ENLARGED = 1.5  # of charts
 HEIGHT = 270  # of curves before that, pixels
+WORDS = 1200  # pixels of a line at most
 # Whatever is measured in rem grows with the screen; on a phone letters are as everywhere.
 LARGE_TYPE = "<style>html{font-size:clamp(16px,1.25vw,32px)!important}</style>"
 
@@ -80,16 +81,19 @@ def show(screens: Sequence[Screen], at: int) -> None:
     section = shown.section()
     frame.bare(section.title)
     st.html(LARGE_TYPE)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="top"):
-        with st.container(width="content", gap=None):
-            st.title(plain(section.title), anchor=False)
-            if section.facts:
-                st.caption(plain(section.facts))
-        _way(screens, at)
+    _way(screens, at)
+    with st.container(gap=None):
+        st.title(plain(section.title), anchor=False)
+        if section.facts:
+            st.caption(plain(section.facts))
     texts = [block for block in section.blocks if isinstance(block, Text)]
     shown_charts = [block for block in section.blocks if isinstance(block, Chart)]
     rest = [block for block in section.blocks if not isinstance(block, Text | Chart)]
-    left, right = st.columns([1, 1.5], gap="large") if texts and shown_charts else [st.container()] * 2
+    left, right = [st.container()] * 2
+    if texts and shown_charts:
+        left, right = st.columns([1, 1.5], gap="large")
+    elif not rest and not lab.is_phone():
+        left = st.container(width=WORDS)
     enlarged = 1.0 if lab.is_phone() else ENLARGED
     _draw(left, texts, "text", enlarged)
     _draw(right, shown_charts, "chart", enlarged)
@@ -104,7 +108,7 @@ def _draw(place: st.delta_generator.DeltaGenerator, drawn: Sequence[Block], key:
 
 def _way(screens: Sequence[Screen], at: int) -> None:
     shown = screens[at]
-    with st.container(horizontal=True, width="content", vertical_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         if len(screens) > 1:
             st.caption(f"{at + 1} of {len(screens)}", width="content")
             for label, icon, key, to in (
