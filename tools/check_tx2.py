@@ -200,9 +200,8 @@ def prove_image() -> str:
     install_builders()
     base = make_base()
     arguments, python = find_standalone_python(base)
-    for variable, setting in (("PIP_INDEX_URL", "index-url"), ("UV_DEFAULT_INDEX", "index-url")):
-        if setting in (told := told_to_pip()):
-            arguments += ["--build-arg", f"{variable}={told[setting]}"]
+    for variable in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
+        arguments += ["--build-arg", f"{variable}={index_url()}"]
     arguments += ["--build-arg", f"BASE_IMAGE={base}", "--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
     command = ["build", "--isolation", "chroot", "--format", "docker", "--no-cache", *arguments]
     buildah("image", *command, "--file", "Dockerfile.tx2", "--tag", IMAGE, ".")
@@ -287,13 +286,14 @@ def make_base() -> str:
     name = f"{BASE}:{hashlib.sha256(what).hexdigest()[:12]}"
     if not buildah("image", "inspect", "--type", "image", name, check=False).returncode:
         return name
+    steps = [f"export PIP_INDEX_URL={index_url()}", *BASE_STEPS]
     container = buildah("image", "from", "scratch").stdout.strip()
     buildah("image", "add", container, str(make_ubuntu()), "/")
     for setting in ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1"):
         buildah("image", "config", "--env", setting, container)
     mounts = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
     mounts += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
-    buildah("image", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(BASE_STEPS))
+    buildah("image", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(steps))
     buildah("image", "commit", "--format", "docker", "--rm", container, name)
     return name
 
@@ -420,11 +420,10 @@ def last_lines(log: Path) -> str:
     return " | ".join(log.read_text(errors="replace").strip().splitlines()[-4:])
 
 
-def told_to_pip() -> dict[str, str]:
-    """pip's settings on this machine."""
-    said = run("pip", [sys.executable, "-m", "pip", "config", "list"]).stdout
-    settings = setup.uv_settings(said, {})
-    return {"index-url": settings["UV_DEFAULT_INDEX"]} if "UV_DEFAULT_INDEX" in settings else {}
+def index_url() -> str:
+    """Where this machine's pip looks for packages."""
+    told = setup.uv_settings(run("pip", [sys.executable, "-m", "pip", "config", "list"]).stdout, {})
+    return told.get("UV_DEFAULT_INDEX", "https://pypi.org/simple")
 
 
 def free_port() -> int:
