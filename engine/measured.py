@@ -239,7 +239,10 @@ BLOCKS: dict[str, dict[str, Blocks]] = {
         "cost": _block(Chart, "Accuracy against training time"),
     },
     specs.FINE_TUNE: {"change": _block(Chart, "Change of accuracy"), "results": _block(Table, "Results")},
-    specs.LEARNING_CURVE: {},
+    specs.LEARNING_CURVE: {
+        "curve": _block(Chart, "Accuracy against photos per class"),
+        "results": _block(Table, "Results"),
+    },
     specs.BATCH_SIZE: {
         "memory": _block(Chart, "Memory"),
         "speed": _block(Chart, "Speed"),

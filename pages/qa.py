@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import frame, lab, measuring, questions
+from ui import frame, lab, measuring, questions, reports
 
 PURPOSE = "The coursework's questions, each answered with evidence from runs measured on this machine."
 ONE, ALL = "One at a time", "All on one page"
@@ -31,11 +31,14 @@ if st.session_state.get("_qa_of") != shown:  # another address: the page follows
     number = shown[0] or ""
     if number.isdecimal() and int(number) in titles:
         st.session_state["question"] = int(number)
+    st.session_state.setdefault("question", asked[0].number)
     st.session_state["qa_view"] = ALL if shown[1] else ONE
 with header:
     view = st.segmented_control(
         "View", [ONE, ALL], required=True, key="qa_view", on_change=switch, label_visibility="collapsed"
     )
+    reports.of_questions(shelf.find)
+    reports.present_link(question=st.session_state["question"])
 
 
 def overview() -> None:

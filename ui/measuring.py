@@ -108,6 +108,8 @@ def _known_seconds(asked: Query, spec: specs.Spec, number: int) -> float | None:
     if isinstance(spec, specs.BatchSizeSpec):
         sizes = lab.expected_of_sizes(rows, spec)
         return sizes.seconds if sizes else None
+    if isinstance(spec, specs.LearningCurveSpec):  # bottlenecks that are not kept yet come on top
+        return lab.expected_of_trainings(rows, spec, (len(spec.sizes) + 1) * spec.seeds)
     return None
 
 
@@ -277,9 +279,11 @@ def measure_all(missing: Sequence[Query]) -> None:
     plans = [(plan(asked), asked) for asked in dict.fromkeys(missing)]
     ready = [(planned, asked) for planned, asked in plans if planned.can_start]
     # What another one of them answers too is not run for itself.
-    for planned, asked in list(ready):
-        if any(other is not asked and evidence.fits(asked, its.spec) for its, other in ready):
-            ready.remove((planned, asked))
+    for each in list(ready):
+        asked = each[1]
+        others = [its for its, other in ready if other is not asked and (other.own or not asked.own)]
+        if any(evidence.fits(asked, its.spec) for its in others):
+            ready.remove(each)
     if not ready:
         return
     st.button(

@@ -1,20 +1,18 @@
 """The coursework's questions with the evidence that is on this machine, as pages and reports share them."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
-from engine import device, evidence, questions, runs, write_up
-from engine.contract import events, specs
+from engine import evidence, questions, runs, write_up
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
 from engine.evidence import DEVICES, Evidence, Known, Query
 from engine.questions import Question
 from engine.runs import Run
-from engine.words import plain
+from engine.words import join, plain
 from engine.write_up import Answer, Figure
 from ui import blocks, lab, measuring, own_answers
 
@@ -158,18 +156,10 @@ def _evidence_line(found: Evidence) -> None:
     """Which runs, of what, when and where, and the way there."""
     run = found.runs[0]
     compared = found.query.kind == DEVICES
-    machines = [specs.machine_title(each.spec) if compared else each.spec.device.upper() for each in found.runs]
-    what = [
-        " and ".join(each.id for each in found.runs),
-        run.backbone_title if hasattr(run.spec, "backbone") else "",
-        f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
-        " and ".join(machines),
-        device.machine(),
-        time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
-    ]
+    ids = join([each.id for each in found.runs])
+    newer = " A newer run goes on." if found.pending else ""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        said = plain(", ".join(filter(None, what)))
-        st.caption(f"Measured here: {said}." + _others(found), width="stretch")
+        st.caption(f"Measured here: {plain(f'{ids}, {evidence.described(found)}')}.{newer}", width="stretch")
         st.page_link(
             lab.page_of(run),
             label="Open the comparison" if compared else "Open the run",
@@ -177,11 +167,6 @@ def _evidence_line(found: Evidence) -> None:
             icon_position="right",
             query_params={"compare": run.spec.group} if compared else {"run": run.id},
         )
-
-
-def _others(found: Evidence) -> str:
-    newer = [each for each in found.pending if each.state in (events.QUEUED, events.RUNNING)]
-    return " A newer run goes on." if newer else ""
 
 
 def _sources(drawn: Answer) -> None:

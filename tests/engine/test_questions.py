@@ -151,8 +151,7 @@ def test_what_would_be_run_for_a_query_answers_it(number, name):
     asked = of(number).runs[name]
     spec = evidence.spec(asked)
     assert specs.faults(spec) == []
-    grouped = spec._replace(group="both") if asked.kind == evidence.DEVICES else spec
-    assert evidence.fits(asked, grouped)
+    assert evidence.fits(asked, spec)
 
 
 # --- with runs -------------------------------------------------------------------------------------------------------
@@ -178,7 +177,7 @@ def measured(tmp_path_factory) -> LabHome:
             if asked.kind == evidence.DEVICES:
                 group = "-".join(asked.backbone)
                 for threads in (1, 2):
-                    queue.start(spec._replace(threads=threads, group=group, use_cache=False), dataset)
+                    queue.start(spec._replace(threads=threads, group=group), dataset)
             else:
                 queue.start(spec, dataset)
         deadline = time.monotonic() + 90
