@@ -67,7 +67,7 @@ def _half(run: Run, lane: str) -> Half:
     if run.state != events.DONE and not run.is_active:
         ended.pop(last, None)
     speed = None
-    through = next((stage for stage in story.stages if stage.name == events.BOTTLENECKS), None)
+    through = next((stage for stage in reversed(story.stages) if stage.name == events.BOTTLENECKS), None)
     if result and ended.get(events.BOTTLENECKS):
         speed = result.computed / ended[events.BOTTLENECKS]
     elif through and through.done:

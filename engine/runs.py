@@ -156,6 +156,12 @@ class Story:
                 self.fine_tune_result = event
             case events.BatchHalved():
                 self.batches_halved.append(event)
+                if not event.lane:  # all that was told of photos and lanes is told again
+                    for told in (self.curves, self.lane_results, self.diverged, self.exported):
+                        told.clear()
+                    self.skipped.clear()
+                    self.classified.clear()
+                    self.kept = ""
             case events.BatchTried():
                 self.batches_tried.append(event)
             case events.BatchSizeResult():

@@ -120,7 +120,7 @@ def _curves(halves: Sequence[Half]) -> None:
     """Validation accuracy of the same lane in each half, over the seconds since the half began."""
     drawn = []
     for number, half in enumerate(halves):
-        training = next((stage for stage in half.run.story.stages if stage.name == events.TRAINING), None)
+        training = next((stage for stage in reversed(half.run.story.stages) if stage.name == events.TRAINING), None)
         began = half.run.story.time_of(events.RUNNING)
         lines = charts.lines(
             half.run.story, {half.lane: half.name}, charts.VALIDATION, charts.ACCURACY, charts.SECONDS, 0.6

@@ -76,7 +76,7 @@ def show_memory(run: runs.Run) -> None:
 
 def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:
     """Validation accuracy in the machine's time; not of networks and depths, whose seconds are their own alone."""
-    training = next((stage for stage in run.story.stages if stage.name == events.TRAINING), None)
+    training = next((stage for stage in reversed(run.story.stages) if stage.name == events.TRAINING), None)
     if run.is_mnist or run.is_fine_tune or training is None:
         return False
     lines = charts.lines(run.story, run.titles, charts.VALIDATION, charts.ACCURACY, charts.SECONDS, 0.9)

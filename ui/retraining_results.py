@@ -92,7 +92,7 @@ def _metrics(run: runs.Run, row: LaneRow) -> None:
     columns[2].metric(
         "Time to 85%", duration(reached) if reached is not None else "–", help="Of training, on validation"
     )
-    training = next(stage for stage in run.story.stages if stage.name == events.TRAINING)
+    training = next(stage for stage in reversed(run.story.stages) if stage.name == events.TRAINING)
     columns[3].metric(
         "Training", duration((training.ended or 0) - training.began), help="Without bottlenecks and export"
     )

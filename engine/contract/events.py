@@ -194,8 +194,8 @@ BatchHalved = NamedTuple(  # the memory ran out; the run begins anew in a new pr
     "BatchHalved",
     [
         ("t", float),
-        ("lane", str),
-        ("batch_size", int),  # from now on
+        ("lane", str),  # "": the whole run, of photos: all that was told of them and of its lanes is told again
+        ("batch_size", int),  # from now on; of a whole run photos in memory at a time
     ],
 )
 NetworkResult = NamedTuple(  # the final figures of one network, measured with its last weights

@@ -49,14 +49,14 @@ Lane = NamedTuple(
 def in_memory(stage, spec, folder, at_once):
     # type: (str, specs.RetrainSpec, RunFolder, int) -> int
     """See children.run_story."""
-    photos = datasets.read(folder.dataset).photos
-    through_backbone = bottlenecks.in_memory(
-        catalog.backbone(spec.backbone, folder.home).preprocessing, spec.device, cores()
-    )
-    learned = len([photo for photo in photos if photo.split == TRAINING])
-    batch = max(through_backbone, learned if spec.train_batch_size == -1 else spec.train_batch_size)
-    if stage == events.EXPORTING:  # no photos, but two processes at a time, which is over once there is any bound
-        return 1 if at_once else 2 * batch
+    row = catalog.backbone(spec.backbone, folder.home)
+    through_backbone = bottlenecks.in_memory(row.preprocessing, spec.device, cores())
+    photos = [photo for photo in datasets.read(folder.dataset).photos if photo.split == TRAINING]
+    batch = len(photos) if spec.train_batch_size == -1 else spec.train_batch_size
+    if stage == events.EXPORTING:  # no photos, but two processes at a time: only one where there is any bound
+        return 1 if at_once else 2 * max(batch, through_backbone)
+    if specs.is_distorted(spec):
+        batch = max(batch, through_backbone)
     taken = {events.SCANNING: cores(), events.BOTTLENECKS: through_backbone, events.TRAINING: batch}.get(stage, 1)
     return min(taken, at_once or taken)
 

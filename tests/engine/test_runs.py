@@ -184,6 +184,24 @@ def test_curves_begin_anew_where_a_comparison_does(home: LabHome) -> None:
     assert story.lanes_started["beginner"].batch_size == 16
 
 
+def test_a_retraining_that_begins_anew_tells_its_photos_and_lanes_again(home: LabHome) -> None:
+    told = [
+        events.Stage(1001.0, events.TRAINING, 100),
+        events.Skipped(1001.5, "red/2.jpg", "it is empty"),
+        events.Metric(1002.0, "0.5", "training", [10], [0.1], [0.7], [0.9]),
+        events.Diverged(1002.5, "0.5", 10, "It diverged."),
+    ]
+    make(home, "a", 1, *told, events.Warning(1003.0, "Training ran out of memory."), *told[:1])
+    run = open_run(home, "a")
+    assert run.story.curves["0.5", "training"].step == [10]
+    events.append(run.folder.events, events.BatchHalved(1003.5, "", 50), *told[:3])
+    story = run.refresh().story
+    assert story.curves["0.5", "training"].step == [10]
+    assert [photo.file for photo in story.skipped] == ["red/2.jpg"]
+    assert story.diverged == {}
+    assert [warning.message for warning in story.warnings] == ["Training ran out of memory."]
+
+
 def test_only_the_end_of_a_long_log_is_read(home: LabHome) -> None:
     folder = make(home, "a", 1)
     run = open_run(home, "a")

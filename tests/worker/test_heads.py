@@ -105,6 +105,21 @@ def test_a_class_is_drawn_as_often_however_few_photos_it_has():
     assert np.abs(np.mean(drawn, axis=0) - 20).max() < 3
 
 
+@pytest.mark.parametrize("batch", [10, -1])
+def test_a_batch_that_goes_through_memory_in_parts_teaches_what_the_whole_teaches(batch):
+    asked = settings([0.05, 0.5], train=batch)
+    whole, expected = race(asked)
+    seen = []
+    parts = heads.race(heads.batches(clusters(), asked, 4), clusters(30, seed=1), asked, seen.extend, at_once=4)
+    assert np.abs(parts.weights - whole.weights).max() <= 1e-5
+    assert np.abs(parts.bias - whole.bias).max() <= 1e-5
+    for one, other in zip(seen, expected):
+        assert np.abs(one.training_cross_entropy - other.training_cross_entropy).max() <= 1e-5
+        assert np.abs(one.training_accuracy - other.training_accuracy).max() <= 1e-6
+    drawn, _ = next(heads.batches(clusters(), asked._replace(train_batch_size=10), 4))
+    assert drawn[0:4].shape == (4, WIDTH)
+
+
 def test_a_lane_that_leaves_the_numbers_is_named_and_the_others_go_on():
     huge = clusters(scale=1e25)
     tiny_rate, high_rate = 1e-30, 10.0

@@ -15,7 +15,7 @@ from engine.contract import catalog, events, layers, specs, tickets
 from engine.contract.run_folder import is_locked, read_json
 from engine.worker import batches, network_files, networks
 from engine.worker.reporter import Reporter, RunFailed
-from tests.worker.test_run import ROOT, Worker, only, read_text, told, wait_for
+from tests.worker.test_run import ROOT, Worker, child_of, only, read_text, told, wait_for
 from tests.worker.test_summaries import read
 
 BEGINNER = catalog.network("beginner")
@@ -184,12 +184,6 @@ def test_a_killed_story_begins_anew_with_half_the_batch_of_the_hungriest_and_a_k
     assert not is_locked(folder.lock)
     assert only(told(folder), events.State)[-1].state == "running"
     wait_for(lambda: not os.path.exists("/proc/{}".format(teller)), 10)
-
-
-def child_of(pid):
-    """The process that tells the story for this one."""
-    with open("/proc/{0}/task/{0}/children".format(pid)) as file:
-        return int(file.read().split()[0])
 
 
 @pytest.mark.timeout(300)

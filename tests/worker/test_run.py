@@ -319,18 +319,40 @@ def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, p
     wait_for(lambda: only(told(folder), events.Metric))
     assert is_locked(folder.lock)
     assert int(read_text(folder.lock)) == process.pid
+    teller = child_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    wait_for(lambda: not os.path.exists("/proc/{}".format(teller)))
     assert not is_locked(folder.lock)
     assert only(told(folder), events.State)[-1].state == "running"
 
 
-def test_an_ordinary_kill_is_a_cancel(worker, photos):
+def test_a_killed_story_begins_anew_with_half_the_batch_at_once_and_an_ordinary_kill_is_a_cancel(worker, photos):
     folder, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(folder), events.Metric))
+    os.kill(child_of(process.pid), signal.SIGKILL)  # as the kernel does where the memory is full
+    wait_for(lambda: only(told(folder), events.BatchHalved))
+    before = len(only(told(folder), events.Metric))
+    wait_for(lambda: len(only(told(folder), events.Metric)) > before)
+    assert [(event.lane, event.batch_size) for event in only(told(folder), events.BatchHalved)] == [("", 10)]
+    message = only(told(folder), events.Warning)[0].message
+    assert "Training ran out of memory: the system killed the process (signal 9)" in message
+    assert "a step still learns from its whole batch" in message
+    stages = [stage.name for stage in only(told(folder), events.Stage)]
+    assert stages == 2 * ["Scanning", "Bottlenecks", "Training"]
+
+    teller = child_of(process.pid)
     process.terminate()
     assert process.wait() == 130
     assert only(told(folder), events.State)[-1].state == "cancelled"
+    assert len(os.listdir(folder.lanes)) == 3
+    assert not os.path.exists("/proc/{}".format(teller))
+
+
+def child_of(pid):
+    """The process that tells the story for this one."""
+    with open("/proc/{0}/task/{0}/children".format(pid)) as file:
+        return int(file.read().split()[0])
 
 
 @pytest.mark.thorough
