@@ -7,7 +7,7 @@ A calibrated score is the model's own, divided by a temperature (Guo et al. 2017
 from dataclasses import dataclass
 from typing import Any
 
-from engine.contract import specs
+from engine.contract import models
 from engine.contract.run_folder import RunFolder, read_json
 from engine.metrics import interval, wilson
 from engine.runs import Run
@@ -64,7 +64,7 @@ def read(run: Run, lane: str) -> Calibration | None:
 def read_lane(folder: RunFolder, lane: str) -> Calibration | None:
     """The same of a run's folder; "" is the lane that was kept."""
     try:
-        lane = lane or specs.lane_name(read_json(folder.contract)["learning_rate"])
+        lane = lane or models.kept_lane(read_json(folder.contract))
         return _parsed(read_json(folder.calibration)["lanes"][lane])
     except (OSError, ValueError, KeyError, TypeError):
         return None

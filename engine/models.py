@@ -174,6 +174,8 @@ def _of_run(settings: Settings, folder: RunFolder, backbones: dict[str, catalog.
                 yield Model(f"{folder.id}:{network['name']}", title, DIGITS, run=folder.id, lane=network["name"])
         elif isinstance(spec, specs.RetrainSpec):
             yield from _lanes(settings, folder, spec, contract, backbones.get(spec.backbone))
+        elif isinstance(spec, specs.FineTuneSpec):
+            yield from _depths(folder, spec, contract, backbones[spec.backbone])
     except (KeyError, TypeError):
         return
 
@@ -192,6 +194,17 @@ def _lanes(
             yield Model(f"{folder.id}:{lane}", f"{words} · lr {lane}", RUNS, needs, folder.id, lane, is_kept=False)
 
 
+def _depths(folder: RunFolder, spec: specs.FineTuneSpec, contract: Any, row: catalog.Backbone) -> Iterator[Model]:
+    """The kept one, then those that have a file of their own: without one it diverged."""
+    kept, titles = keys.kept_lane(contract), dict(zip(specs.lanes(spec), specs.lane_titles(spec), strict=True))
+    words = f"{_remembered(_title_of_photos, folder.dataset) or 'unknown photos'} · {row.title}"
+    yield Model(folder.id, f"{words} · {titles[kept].lower()}", RUNS, run=folder.id, lane=kept)
+    for lane, title in titles.items():
+        if lane != kept and os.path.isfile(keys.lane_tflite(folder, lane)):
+            name = f"{words} · {title.lower()}"
+            yield Model(f"{folder.id}:{lane}", name, RUNS, run=folder.id, lane=lane, is_kept=False)
+
+
 def _backbones(settings: Settings) -> dict[str, catalog.Backbone]:
     rows = catalog.BACKBONES + catalog.ORIGINALS + catalog.added_backbones(settings.home)
     return {row.name: row for row in rows}
@@ -203,7 +216,9 @@ def _card_of_lane(settings: Settings, folder: RunFolder, model: Model) -> ModelC
     row = _backbones(settings).get(contract["backbone"])
     frozen = row.parameters if row else 0
     size = os.path.getsize(folder.tflite if os.path.isfile(folder.tflite) else folder.graph)
-    if not model.is_kept:
+    if not model.is_kept and os.path.isfile(own := keys.lane_tflite(folder, model.lane)):
+        size = os.path.getsize(own)
+    elif not model.is_kept:
         size = os.path.getsize(keys.lane_file(folder, model.lane))
         if row and (weights := assets.find_backbone(settings.home, row)):
             size += weights.stat().st_size

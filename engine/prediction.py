@@ -86,7 +86,8 @@ def of_depth(each: dict[str, float], spec: specs.FineTuneSpec, photos: dict[str,
     met = photos[TRAINING] + photos[VALIDATION]
     learned = spec.epochs * photos[TRAINING]
     answered = (spec.epochs + 1) * photos[VALIDATION] + photos[TESTING]
-    if each["blocks"] == specs.ALL_BLOCKS or each["blocks"] >= each["of_blocks"]:
+    is_kept = each["blocks"] not in (specs.ALL_BLOCKS, each["of_blocks"]) and not specs.is_never_the_same(spec)
+    if not is_kept:
         looked = learned + answered
     else:  # what the frozen blocks make of a photo is computed once for all epochs
         looked = met * (2 if spec.flip_left_right else 1) + photos[TESTING]

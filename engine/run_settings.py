@@ -37,7 +37,7 @@ def _batch(size: int) -> str:
     return "all photos" if size == -1 else f"{size:,}"
 
 
-def _distortions(spec: specs.RetrainSpec) -> str:
+def _distortions(spec: specs.RetrainSpec | specs.FineTuneSpec) -> str:
     """ "flip, crop 10%, brightness ±20%", or "none" """
     words = [
         "flip" if spec.flip_left_right else "",
@@ -122,7 +122,7 @@ def _fine_tuning(run: Run) -> dict[str, str]:
         "Learning rate of the head": f"{spec.head_learning_rate:g}",
         "Epochs": f"{spec.epochs:,}",
         "Batch": f"{spec.batch_size:,}",
-        "Mirrored": "half of the photos" if spec.flip_left_right else "no",
+        "Distortions": _distortions(spec),
         "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "none",
         "Device": spec.device.upper(),
         "Seed": str(spec.seed),

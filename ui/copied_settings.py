@@ -86,7 +86,8 @@ def _fill_fine_tuning(run: runs.Run) -> list[str]:
     }
     state["_copied"] = state.get("_copied", {}) | {key: (value,) for key, value in asked.items()}
     state["_copied"] |= {"tune_blocks": spec.blocks}
-    asked |= {"tune_blocks": list(spec.blocks), "tune_backbone": spec.backbone, "tune_flip": spec.flip_left_right}
+    asked |= {"tune_blocks": list(spec.blocks), "tune_backbone": spec.backbone}
+    asked |= {name: getattr(spec, name) for name in specs.DISTORTIONS}
     asked |= {"tune_memory": spec.memory_limit, "tune_seed": spec.seed}
     asked |= {f"tune_{name}": getattr(spec, name) for name in ("validation_percentage", "testing_percentage")}
     for key, value in asked.items():

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
@@ -16,7 +17,10 @@ SAMPLES = 8
 SAMPLE_WIDTH, SAMPLE_WIDTH_PHONE = 50, 76
 
 
-def choose(usual: specs.RetrainSpec) -> specs.RetrainSpec:
+Distorted = TypeVar("Distorted", specs.RetrainSpec, specs.FineTuneSpec)
+
+
+def choose(usual: Distorted) -> Distorted:
     """The same with the distortions that the visitor wants."""
 
     def percent(label: str, name: str, high: int, help_text: str) -> int:
@@ -42,10 +46,13 @@ def choose(usual: specs.RetrainSpec) -> specs.RetrainSpec:
     )
 
 
-def preview(spec: specs.RetrainSpec, scan: photos.Scan | None) -> None:
+def preview(spec: specs.RetrainSpec | specs.FineTuneSpec, scan: photos.Scan | None) -> None:
     """A row of pictures of what the distortions do to one of the photos; another photo at every press of the button."""
     if not specs.is_distorted(spec):
-        st.caption("All off: every photo goes through the backbone once.")
+        once = (
+            "every photo goes through the backbone once" if isinstance(spec, specs.RetrainSpec) else "nothing changes"
+        )
+        st.caption(f"All off: {once}.")
         return
     classes = [row for row in scan.classes if row.files] if scan else []
     if scan is None or not classes:

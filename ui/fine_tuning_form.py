@@ -8,7 +8,7 @@ import streamlit as st
 from engine import assets, photos
 from engine.contract import events, specs
 from engine.words import count
-from ui import backbone_choice, foresight, lab, parts, retraining_form
+from ui import backbone_choice, distortions, foresight, lab, parts, retraining_form
 
 DEPTHS = (0, 1, 2, 4, 8, specs.ALL_BLOCKS)
 Number = TypeVar("Number", int, float)
@@ -47,9 +47,11 @@ def show() -> Form:
         head_learning_rate=_slider("Learning rate of the head", HEAD_RATES, usual.head_learning_rate, "tune_head"),
         epochs=_slider("Epochs", EPOCHS, usual.epochs, "tune_epochs"),
         batch_size=_slider("Batch size", BATCHES, usual.batch_size, "tune_batch"),
-        flip_left_right=st.toggle("Mirror half of the photos", key="tune_flip", persist_state="session"),
         device=parts.device_choice(),
     )
+    with st.expander("Distortions", type="compact", key="distortions"):
+        spec = distortions.choose(spec)
+        distortions.preview(spec, chosen.scan)
     with st.expander("More settings", type="compact", key="tune_more"):
         spec = spec._replace(
             memory_limit=memory_limit(),

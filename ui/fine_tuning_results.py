@@ -9,9 +9,9 @@ from engine.contract import events
 from engine.fine_tuning import DepthRow
 from engine.metrics import confusion
 from engine.words import count, duration
-from ui import foresight, lab, machine_tab, parts, tensorboard_panel
+from ui import exports, foresight, lab, machine_tab, parts, tensorboard_panel
 
-CONTENTS = "The weights that learned, of every depth, labels and predictions, as one zip"
+CONTENTS = "SavedModel, frozen graph and TFLite of the depth that was kept, TFLite of the others, weights, as one zip"
 CONTENTS_CANCELLED = "The weights of the depths that were finished, and the labels, as one zip"
 LOST = "Bottlenecks are kept; the depths learn from the beginning when it is started again."
 
@@ -31,6 +31,7 @@ def show(run: runs.Run) -> None:
         {
             "Results": lambda: _results(run, rows),
             "Confusion": lambda: _confusion(run, rows),
+            "Files": lambda: _files(run),
             "Machine": lambda: machine_tab.show(run),
             "TensorBoard": lambda: tensorboard_panel.show(run),
             "Settings": lambda: _settings(run),
@@ -142,6 +143,19 @@ def _confusion(run: runs.Run, rows: Sequence[DepthRow]) -> None:
     counts = confusion(predictions["truth"], predictions["lanes"][lane]["predicted"], len(labels))
     parts.confusion_chart(counts, labels, f"testing photos right, {known[lane].lower()}", "photo")
     parts.class_table(counts, labels)
+
+
+def _files(run: runs.Run) -> None:
+    """What was exported of the depth that was kept, and that the others are there too."""
+    kept = run.titles.get(run.story.kept, "")
+    if kept and run.story.exported:
+        others = (
+            "; every other depth is a TFLite file in the zip and a model in the Playground"
+            if len(run.lanes) > 1
+            else ""
+        )
+        st.markdown(f"Of **{kept.lower()}**, kept by its validation split{others}.")
+    exports.show(run)
 
 
 def _settings(run: runs.Run) -> None:

@@ -17,7 +17,7 @@ from engine.errors import EngineError, PhotosError
 from engine.many_pictures import Row
 from engine.settings import Settings
 from engine.words import count, duration, size
-from ui import lab, parts, retraining_results
+from ui import lab, machine_tab, parts, retraining_results
 
 # What run_panel asks of every kind of run; there is a CSV in place of a download.
 CONTENTS = CONTENTS_CANCELLED = ""
@@ -202,6 +202,7 @@ def show(run: runs.Run) -> None:
     draw = {
         "Answers": lambda: _answers(run, rows),
         "Confusion": lambda: _confusion(rows),
+        "Machine": lambda: machine_tab.show(run),
         "Settings": lambda: _settings(run),
         "Log": lambda: parts.log(run),
     }

@@ -16,9 +16,9 @@ Python 3.6, standard library only.
 
 import os
 import re
-from typing import List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
-from engine.contract import catalog
+from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 
 BACKBONE, RUN, UPLOADED = "backbone", "run", "uploaded"  # kinds of places
@@ -126,5 +126,19 @@ def read_labels(path):
 
 def lane_file(run, lane):
     # type: (RunFolder, str) -> str
-    """The weights of one lane of a retraining run, or of one network of a comparison."""
+    """The weights of one lane: of its last layer, and of the blocks that learned; or of one network of a comparison."""
     return os.path.join(run.lanes, lane + ".npz")
+
+
+def lane_tflite(run, lane):
+    # type: (RunFolder, str) -> str
+    """A depth of fine-tuning as a model of its own; the kept lane has more files than that."""
+    return os.path.join(run.lanes, lane + ".tflite")
+
+
+def kept_lane(contract):
+    # type: (Dict[str, Any]) -> str
+    """Of a run that learned from photos, by its contract.json."""
+    if "blocks" in contract:
+        return specs.depth_name(contract["blocks"])
+    return specs.lane_name(contract["learning_rate"])

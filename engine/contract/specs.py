@@ -136,7 +136,11 @@ FineTuneSpec = NamedTuple(  # the last blocks of a backbone learn along with the
         ("batch_size", int),  # photos learned from at once, 1 to 1,024
         ("head_learning_rate", float),  # 0.0001 to 10
         ("body_learning_rate", float),  # of the blocks, 0.000001 to 1
-        ("flip_left_right", bool),  # photos are mirrored half of the time
+        # DISTORTIONS, as in RetrainSpec
+        ("flip_left_right", bool),
+        ("random_crop", int),
+        ("random_scale", int),
+        ("random_brightness", int),
         ("validation_percentage", int),  # of the photos
         ("testing_percentage", int),  # of the photos
         ("seed", int),  # of the head's first weights and of every order
@@ -153,6 +157,9 @@ DEFAULT_FINE_TUNE = FineTuneSpec(
     head_learning_rate=0.01,
     body_learning_rate=0.0001,
     flip_left_right=False,
+    random_crop=0,
+    random_scale=0,
+    random_brightness=0,
     validation_percentage=10,
     testing_percentage=20,  # the difference between lanes is judged on these
     seed=0,
@@ -397,6 +404,7 @@ def _faults_of_fine_tune(spec):
         if not low <= rate <= high:  # False for NaN too
             found.append("{} is {:g}; choose {:g} to {:g}.".format(what, rate, low, high))
     _splits(found, spec)
+    _distortions(found, spec)
     _memory(found, spec)
     return found
 
@@ -498,9 +506,7 @@ def _faults_of_retrain(spec):
             _within(found, name.replace("_", " ").capitalize(), getattr(spec, name), 1, 100000, " or -1 for all photos")
     _within(found, "Evaluation interval", spec.eval_step_interval, 1, 1000000)
     _splits(found, spec)
-    _within(found, "Random crop", spec.random_crop, 0, 90, " percent")
-    _within(found, "Random scale", spec.random_scale, 0, 100, " percent")
-    _within(found, "Random brightness", spec.random_brightness, 0, 100, " percent")
+    _distortions(found, spec)
     _within(found, "Intermediate store frequency", spec.intermediate_store_frequency, 0, 1000000, " steps; 0 for none")
     if not re.match(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$", spec.final_tensor_name):  # TensorFlow's rule for names
         found.append("Final tensor name is {!r}; use letters, digits, _ . / and -.".format(spec.final_tensor_name))
@@ -539,10 +545,23 @@ def _splits(found, spec):
         )
 
 
+def _distortions(found, spec):
+    # type: (List[str], Union[RetrainSpec, FineTuneSpec]) -> None
+    _within(found, "Random crop", spec.random_crop, 0, 90, " percent")
+    _within(found, "Random scale", spec.random_scale, 0, 100, " percent")
+    _within(found, "Random brightness", spec.random_brightness, 0, 100, " percent")
+
+
 def is_distorted(spec):
-    # type: (RetrainSpec) -> bool
+    # type: (Union[RetrainSpec, FineTuneSpec]) -> bool
     """Whether photos are changed at random each time they are learned from."""
     return any(getattr(spec, name) for name in DISTORTIONS)
+
+
+def is_never_the_same(spec):
+    # type: (FineTuneSpec) -> bool
+    """Whether a photo is another picture each time, and not as it is or mirrored, of which both can be kept."""
+    return any(getattr(spec, name) for name in DISTORTIONS if name != "flip_left_right")
 
 
 def _within(found, name, value, low, high, otherwise=""):

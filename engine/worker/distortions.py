@@ -8,7 +8,7 @@ import itertools
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -30,7 +30,7 @@ class PhotoGone(Exception):
 
 
 def distort(image, size, spec, random, preprocessing=catalog.PILLOW):
-    # type: (Image.Image, int, specs.RetrainSpec, np.random.RandomState, str) -> np.ndarray
+    # type: (Image.Image, int, Union[specs.RetrainSpec, specs.FineTuneSpec], np.random.RandomState, str) -> np.ndarray
     """The picture as a backbone gets it this time: (size, size, 3) float32, from 0 up to 255 x the brightness.
 
     Squashed to a square (1 + random_crop %) x U[1, 1 + random_scale %] times as large as the input, of which a square

@@ -28,7 +28,7 @@ from engine.contract import catalog, specs
 from engine.contract import dataset as datasets
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, RunFolder, read_json
-from engine.worker import backbones, bottlenecks, calibration, gradients, graphs, images, models, skew
+from engine.worker import backbones, bottlenecks, calibration, gradients, graphs, images, models, skew, tuned
 from engine.worker.bottleneck_files import BottleneckFiles
 
 TOP = 5
@@ -192,11 +192,12 @@ def _derivable(home, key, size):
     def build():
         # type: () -> gradients.Seen
         head = None
-        if learned:
-            with np.load(keys.lane_file(learned.folder, learned.lane), allow_pickle=False) as file:
-                head = (file["weights"], file["bias"])
         try:
-            return gradients.Seen(gradients.of_network(backbones.load(home, row), head), size)
+            network = backbones.load(home, row)
+            if learned:
+                with np.load(keys.lane_file(learned.folder, learned.lane), allow_pickle=False) as file:
+                    head, network = (file["weights"], file["bias"]), tuned.restored(network, dict(file))
+            return gradients.Seen(gradients.of_network(network, head), size)
         except backbones.MissingWeights as error:
             raise models.Refused(str(error))
 
@@ -347,7 +348,7 @@ def _learned(home, key):
         row = catalog.backbone(contract["backbone"], home)
     except KeyError:
         raise models.Refused("The backbone of this run was deleted. Add the module again.")
-    return Learned(folder, contract, row, place.lane or specs.lane_name(contract["learning_rate"]))
+    return Learned(folder, contract, row, place.lane or keys.kept_lane(contract))
 
 
 def _distances(known, learned, image):
@@ -356,6 +357,11 @@ def _distances(known, learned, image):
 
     Raises models.Refused where none is.
     """
+    if "blocks" in learned.contract:
+        raise models.Refused(
+            "Photos are compared by what the backbone makes of them, and the blocks of this one have learned. Choose a "
+            "retraining run."
+        )
     photos, sha256 = _training_photos(learned)
     backbone = known.backbone(learned.row)
     if models.weights(known.home, learned.row)[0] != learned.contract["weights_sha256"]:

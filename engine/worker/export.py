@@ -27,12 +27,15 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
 
-from engine.contract import catalog
+from engine.contract import catalog, specs
 from engine.contract.run_folder import RunFolder, read_json, write_bytes, write_json
 from engine.worker import backbones, bottlenecks, children, images
 
 # label_image.py's own mean and std, which it takes for every graph unless it is told others.
 LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
+
+# Output of the frozen graph where nobody asked for another name.
+FINAL_TENSOR = specs.DEFAULT_RETRAIN.final_tensor_name
 
 # Largest difference of a probability that is still rounding: TFLite and TensorFlow add in another order.
 TOLERANCE = 1e-3
@@ -124,28 +127,26 @@ def write_tflite(path, network, weights, bias, paths=()):
     )
 
 
-def write_contract(folder, network, labels, learning_rate):
-    # type: (RunFolder, backbones.Network, List[str], float) -> None
+def write_contract(folder, network, labels, lane):
+    # type: (RunFolder, backbones.Network, List[str], Dict[str, Any]) -> None
+    """`lane`: what names the kept one, {"learning_rate": 0.01} or {"blocks": 2}; see contract/models.py."""
     row = network.row
-    write_json(
-        folder.contract,
-        {
-            "input": {"height": row.size, "width": row.size, "channels": "RGB", "range": [0, 255]},
-            "mean": list(row.mean),
-            "std": list(row.std),
-            "normalised_inside_the_model": True,
-            "preprocessing": row.preprocessing,
-            "resize": images.KERNEL[row.preprocessing],
-            "decoder": images.DECODER[row.preprocessing],
-            "exif_orientation": "applied" if row.preprocessing == catalog.PILLOW else "ignored",
-            "labels": list(labels),
-            "backbone": row.name,
-            "backbone_source": row.source,
-            "backbone_licence": row.licence,
-            "weights_sha256": network.digest,
-            "learning_rate": learning_rate,
-        },
-    )
+    contract = {
+        "input": {"height": row.size, "width": row.size, "channels": "RGB", "range": [0, 255]},
+        "mean": list(row.mean),
+        "std": list(row.std),
+        "normalised_inside_the_model": True,
+        "preprocessing": row.preprocessing,
+        "resize": images.KERNEL[row.preprocessing],
+        "decoder": images.DECODER[row.preprocessing],
+        "exif_orientation": "applied" if row.preprocessing == catalog.PILLOW else "ignored",
+        "labels": list(labels),
+        "backbone": row.name,
+        "backbone_source": row.source,
+        "backbone_licence": row.licence,
+        "weights_sha256": network.digest,
+    }  # type: Dict[str, Any]
+    write_json(folder.contract, dict(contract, **lane))
 
 
 def classify(network, weights, bias, rgb):

@@ -18,7 +18,7 @@ from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, read_json, write_json
-from engine.worker import backbones, bottlenecks, children, distortions, export, heads, images, photo_sets
+from engine.worker import backbones, bottlenecks, calibration, children, distortions, export, heads, images, photo_sets
 from engine.worker.machine import cores
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
@@ -44,6 +44,11 @@ class Shared(object):
         """What a lane said of the testing photos: {"predicted": …, "score": …}."""
         return os.path.join(self.path, lane + ".json")
 
+    def probabilities(self, lane):
+        # type: (str) -> str
+        """The same in full: (testing photos, classes) float32."""
+        return os.path.join(self.path, lane + ".npy")
+
 
 class Pixels(object):
     """The photos as the backbone gets them, read from the disk as they are needed: the system keeps them in its own
@@ -52,7 +57,11 @@ class Pixels(object):
     def __init__(self, path, size):
         # type: (str, int) -> None
         self.size, self._bytes = size, size * size * 3
-        self._file = open(path, "rb")  # noqa: SIM115  # until the process ends
+        self._file = open(path, "rb")  # noqa: SIM115
+
+    def close(self):
+        # type: () -> None
+        self._file.close()
 
     def take(self, numbers, mirrored=None):
         # type: (np.ndarray, Any) -> np.ndarray
@@ -89,6 +98,12 @@ def fine_tune(spec, folder, report):
                 "No depth could be trained in the memory that there is, even one photo at a time.",
                 "Raise the memory limit, close other programs, or take fewer blocks.",
             )
+        code = children.run_module("engine.worker.fine_tune_export", [folder.path], report)
+        if code != children.DONE:
+            why = "The depths have learned, but their files could not be written: {}.".format(
+                children.why_it_ended(code)
+            )
+            report.tell(events.Warning, message=why)
         report.tell(
             events.FineTuneResult,
             training=training,
@@ -182,6 +197,17 @@ def prepare(spec, folder, report, at_once):
         bias=trained.bias[0],
     )
     export.write_labels(folder, dataset.labels)
+    calibration.write_photos(folder, photos)  # so that others know which ones it has learned from
+
+
+def gone(path, root, why):
+    # type: (str, str, str) -> RunFailed
+    """A photo that could be read before and no longer can."""
+    return RunFailed(
+        "photo_gone",
+        "{} can no longer be used: {}.".format(os.path.relpath(path, root), why),
+        "Leave the photos at their place until the run has ended, and start again.",
+    )
 
 
 def _decode(paths, row, target, root, at_once, report):
@@ -192,11 +218,7 @@ def _decode(paths, row, target, root, at_once, report):
             with open(path, "rb") as file:
                 image = images.decode(file.read(), row.preprocessing)
         except (OSError, images.ImageError) as error:
-            raise RunFailed(
-                "photo_gone",
-                "{} can no longer be used: {}.".format(os.path.relpath(path, root), str(error).rstrip(".")),
-                "Leave the photos at their place until the run has ended, and start again.",
-            )
+            raise gone(path, root, str(error).rstrip("."))
         return images.resize(image, row.size, row.preprocessing).tobytes()
 
     some = min(DECODED, at_once or DECODED)

@@ -9,14 +9,16 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterator, List, Optional, Tuple
 
 import numpy as np
 
 from engine.contract import catalog, events, specs
+from engine.contract import dataset as datasets
 from engine.contract.dataset import TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, write_bytes
-from engine.worker import backbones, children, fine_tune, machine
+from engine.worker import backbones, children, distortions, fine_tune, machine
 from engine.worker.reporter import Reporter, RunCancelled
 from engine.worker.summaries import Summaries
 from engine.worker.tuned import Tuned
@@ -39,6 +41,10 @@ class Lane(object):
         with np.load(shared.start) as start:
             self.labels, self.splits = start["labels"], start["splits"]
             weights, bias = start["weights"], start["bias"]
+            files = start["files"].tolist()
+        self.row, self.root = row, datasets.read(folder.dataset).root
+        self.paths = [os.path.join(self.root, file) for file in files]
+        self.decoded = distortions.Photos(row.preprocessing)
         network = backbones.load(folder.home, row)
         rates = (spec.head_learning_rate, spec.body_learning_rate)
         self.tuned = Tuned(network.body, blocks, weights, bias, *rates)
@@ -59,6 +65,8 @@ class Lane(object):
         sides = [False, True] if self.spec.flip_left_right else [False]
         needed = len(sides) * len(met) * int(np.prod(self.tuned.feature_shape)) * 4
         free = self.memory.limit - machine.memory() if self.memory.limit else children.free_memory()
+        if specs.is_never_the_same(self.spec):
+            return False
         if self.tuned.blocks == self.tuned.of_blocks or needed > KEPT_SHARE * free:  # all learn: the pixels themselves
             return False
         kept = [np.empty((len(met),) + self.tuned.feature_shape, np.float32) for _ in sides]
@@ -99,7 +107,7 @@ class Lane(object):
         # type: (int, int) -> Tuple[float, float]
         """Learn from every training photo once: mean cross-entropy (nats) and accuracy before each step.
 
-        The order and who is mirrored depend on the seed alone: all lanes meet the same batches. `done`: photos that
+        The order and how each is changed depend on the seed alone: all lanes meet the same batches. `done`: photos that
         the lane learned from before.
         """
         random = np.random.RandomState([self.spec.seed, 20, number])
@@ -109,7 +117,7 @@ class Lane(object):
         for start in range(0, len(order), self.spec.batch_size):
             batch = slice(start, start + self.spec.batch_size)
             numbers = order[batch]
-            loss, correct = self.tuned.learn(self._parts(numbers, mirrored[batch]), len(numbers))
+            loss, correct = self.tuned.learn(self._parts(numbers, mirrored[batch], number, start), len(numbers))
             self.memory.check()
             losses += loss * len(numbers)
             right += correct
@@ -119,12 +127,32 @@ class Lane(object):
                 told = time.time()
         return losses / len(order), right / float(len(order))
 
-    def _parts(self, numbers, mirrored):
-        # type: (np.ndarray, np.ndarray) -> Iterator[Tuple[Any, np.ndarray]]
-        """A batch, at most `at_once` photos at a time."""
+    def _parts(self, numbers, mirrored, epoch, first):
+        # type: (np.ndarray, np.ndarray, int, int) -> Iterator[Tuple[Any, np.ndarray]]
+        """A batch, at most `at_once` photos at a time; `first`: the place of its first one in the epoch."""
         for at in range(0, len(numbers), self.at_once):
             some = numbers[at : at + self.at_once]
-            yield self.features(some, mirrored[at : at + self.at_once]), self.labels[some]
+            if specs.is_never_the_same(self.spec):
+                features = self.tuned.features(self.distorted(some, epoch, first + at))
+            else:
+                features = self.features(some, mirrored[at : at + self.at_once])
+            yield features, self.labels[some]
+
+    def distorted(self, numbers, epoch, first):
+        # type: (np.ndarray, int, int) -> np.ndarray
+        """(n, size, size, 3) float32 of these photos as they are met at these places of an epoch."""
+
+        def one(place):
+            # type: (int) -> np.ndarray
+            path = self.paths[numbers[place]]
+            image = self.decoded(path)
+            if isinstance(image, str):
+                raise fine_tune.gone(path, self.root, image)
+            random = np.random.RandomState([self.spec.seed, 21, epoch, first + place])
+            return distortions.distort(image, self.row.size, self.spec, random, self.row.preprocessing)
+
+        with ThreadPoolExecutor(machine.cores()) as pool:
+            return np.stack(list(pool.map(one, range(len(numbers)))))
 
     def answers(self, numbers):
         # type: (np.ndarray) -> np.ndarray
@@ -204,6 +232,7 @@ def _end(lane, blocks, seconds, validation, kept, folder):
         "score": [round(float(each), 6) if np.isfinite(each) else None for each in score],
     }
     write_bytes(fine_tune.Shared(folder).answers(lane.name), json.dumps(answers).encode())
+    np.save(fine_tune.Shared(folder).probabilities(lane.name), probabilities)
     os.makedirs(folder.lanes, exist_ok=True)
     np.savez(os.path.join(folder.lanes, lane.name + ".npz"), **lane.tuned.arrays())
     lane.report.tell(

@@ -2,6 +2,7 @@
 
     a run                its exported TFLite file; its frozen graph where there is no such file
     another lane of it   the backbone as TFLite, and behind it the lane's own last layer, in numpy
+    a depth of fine-tuning its TFLite file; in TensorFlow the backbone with what its blocks have learned
     a network for digits its exported TFLite file
     a backbone           as TFLite with its own last layer, converted the first time
     an uploaded model    a TFLite file as it is; .pb and .keras as frozen graphs, through TensorFlow
@@ -157,7 +158,7 @@ class Models(object):
         contract = read_json(folder.contract)
         if "networks" in contract:
             return self._network(key, folder, lane, contract)
-        kept = specs.lane_name(contract["learning_rate"])
+        kept = keys.kept_lane(contract)
         if lane and lane != kept:
             return self._lane(key, folder, lane, contract)
         size, how = contract["input"]["height"], contract.get("preprocessing", catalog.PILLOW)
@@ -171,7 +172,7 @@ class Models(object):
             raise Refused("There is no finished model {!r}. It may have been deleted.".format(folder.id))
         given = {
             "input_layer": "input",
-            "output_layer": specs.read(folder.spec).final_tensor_name,
+            "output_layer": getattr(specs.read(folder.spec), "final_tensor_name", export.FINAL_TENSOR),
             "input_height": size,
             "input_width": size,
             "input_mean": export.LABEL_IMAGE_MEAN,
@@ -188,6 +189,11 @@ class Models(object):
         path = keys.lane_file(folder, lane)
         if not os.path.isfile(path):
             raise Refused("Run {} has no lane {!r}.".format(folder.id, lane))
+        tflite, size = keys.lane_tflite(folder, lane), contract["input"]["height"]
+        if os.path.isfile(tflite) and not self.through_tensorflow:
+            return self.keep(key, _changed(tflite), os.path.getsize(tflite), lambda: load_tflite(
+                tflite, contract["labels"], size, contract["preprocessing"]
+            ))  # fmt: skip
         try:
             row = catalog.backbone(contract["backbone"], self.home)
         except KeyError:
@@ -218,8 +224,32 @@ class Models(object):
                 load_seconds=time.perf_counter() - began - below.first_seconds,
             )
 
+        if os.path.isfile(tflite):
+            return self.keep(key, _changed(path), os.path.getsize(path), lambda: self._tuned(row, path, contract))
         self.backbone(row)  # now used, and counted on its own
         return self.keep(key, _changed(path), os.path.getsize(path), load)
+
+    def _tuned(self, row, path, contract):
+        # type: (catalog.Backbone, str, Dict[str, Any]) -> Model
+        """A depth of fine-tuning in TensorFlow."""
+        import tensorflow as tf
+
+        from engine.worker import tuned
+
+        began = time.perf_counter()
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        try:
+            network = tuned.restored(backbones.load(self.home, row), arrays)
+        except backbones.MissingWeights as error:
+            raise Refused(str(error))
+        function = tf.function(
+            lambda rgb: export.classify(network, arrays["weights"], arrays["bias"], rgb),
+            input_signature=[tf.TensorSpec([1, row.size, row.size, 3], tf.float32)],
+            autograph=False,
+        ).get_concrete_function()
+        how = (row.preprocessing, began, row.input_layer, export.FINAL_TENSOR)
+        return _in_tensorflow(function, contract["labels"], row.size, *how)
 
     def _network(self, key, folder, lane, contract):
         # type: (str, RunFolder, str, Dict[str, Any]) -> Model

@@ -279,7 +279,7 @@ def _export(spec, network, dataset, lane, stored, photos, at_once, folder, repor
     reader = export.FreshProcess("engine.worker.export", folder, beside=not at_once)
     try:
         export.write_saved_model(folder, *head)
-        export.write_contract(folder, network, dataset.labels, float(lane.name))
+        export.write_contract(folder, network, dataset.labels, {"learning_rate": float(lane.name)})
         _progress(report, 1)
         export.write_graph(folder.graph, network, lane.weights, lane.bias, spec.final_tensor_name)
         _progress(report, 2)

@@ -10,11 +10,13 @@ thousands of times too fast; so gradients of kernels are multiplied by the squar
 one that the checkpoint's own kernels would have taken. TensorFlow 2.6 to 2.21; Python 3.6.
 """
 
+import copy
 from typing import Any, Iterable, Tuple
 
 import numpy as np
 
 from engine.contract import specs
+from engine.worker import backbones
 from engine.worker.checkpoints import Block, Chain, through
 
 MOMENTUM = 0.9
@@ -43,7 +45,7 @@ class Tuned(object):
 
         def features(rgb):
             # type: (Any) -> Any
-            maps = through(frozen, chain.centred(tf.cast(rgb, tf.float32)))
+            maps = through(frozen, chain.centred(rgb))
             return maps if self.body else chain.pooled(maps)
 
         def logits(x):
@@ -71,16 +73,20 @@ class Tuned(object):
             return tf.function(function, input_signature=[tf.TensorSpec(*each) for each in shapes], autograph=False)
 
         size = chain.size
-        # (n, size, size, 3) uint8 -> what goes into the first block that learns, or into the head
-        self.features = graph(features, ([None, size, size, 3], tf.uint8))
+        self._features = graph(features, ([None, size, size, 3], tf.float32))
         at = (
-            self.features.get_concrete_function().structured_outputs.shape
+            self._features.get_concrete_function().structured_outputs.shape
         )  # (n, rows, columns, channels) or (n, width)
         self.feature_shape = tuple(int(side) for side in at[1:])
         of_features = ([None] + list(self.feature_shape), tf.float32)
         self._gradients = graph(gradients, of_features, ([None], tf.int32), ([], tf.float32))
         self._descend = tf.function(descend, autograph=False)
         self._logits = graph(logits, of_features)
+
+    def features(self, rgb):
+        # type: (np.ndarray) -> Any
+        """(n, size, size, 3), 0..255 -> what goes into the first block that learns, or into the head; a tensor."""
+        return self._features(rgb.astype(np.float32))
 
     @property
     def parameters(self):
@@ -121,6 +127,30 @@ class Tuned(object):
                 found["block {} conv {} kernel".format(number, at)] = conv.kernel.numpy()
                 found["block {} conv {} bias".format(number, at)] = conv.bias.numpy()
         return found
+
+
+def restored(network, arrays):
+    # type: (backbones.Network, Any) -> backbones.Network
+    """The backbone with the blocks that a lane has learned, from what `Tuned.arrays` gave.
+
+    The frozen lane's, and those of a retraining run, which hold a last layer alone, change nothing.
+    """
+    chain = network.body
+    names = [name for name in arrays if name.startswith("block ")]
+    if not names:
+        return network
+    blocks = []
+    for number, block in enumerate(chain.blocks):
+        convs = []
+        for at, conv in enumerate(block.convs):
+            name = "block {} conv {} ".format(number, at)
+            if name + "kernel" in arrays:
+                conv = conv._replace(kernel=arrays[name + "kernel"], bias=arrays[name + "bias"])
+            convs.append(conv)
+        blocks.append(Block(convs, block.residual))
+    learned = copy.copy(chain)
+    learned.blocks = blocks
+    return network._replace(body=learned)
 
 
 def _with_variables(block):

@@ -456,6 +456,8 @@ class FakeFineTuning(Fake):
             value = {"files": [photo.file for photo in tested], "truth": truth, "lanes": said}
             write_json(self.folder.predictions, value)
             self._tell_figures(number, lane, at_once, splits, 1 - wrong / len(tested))
+        self.say(events.Kept(time.time(), self.lanes[-1]))
+        self._stage(events.EXPORTING, 0)
         self.say(events.FineTuneResult(time.time(), training, splits.count("validation"), len(tested), "fake worker"))
 
     def _lane_begins(self, lane: str, training: int, validation: int) -> None:

@@ -19,11 +19,17 @@ def test_what_the_form_says_is_what_the_run_is_asked_to_do(visit, home):
     app.button_group(key="tune_blocks").set_value([0, 1, specs.ALL_BLOCKS]).run()
     app.select_slider(key="tune_body").set_value(0.0005).run()
     app.select_slider(key="tune_epochs").set_value(3).run()
-    app.toggle(key="tune_flip").set_value(True).run()
+    app.toggle(key="flip_left_right").set_value(True).run()
+    app.slider(key="random_crop").set_value(30).run()
     app.number_input(key="tune_memory").set_value(2000).run()
     train(app, "Train 3 depths")
     assert finished(home).spec == specs.DEFAULT_FINE_TUNE._replace(
-        blocks=(0, 1, specs.ALL_BLOCKS), body_learning_rate=0.0005, epochs=3, flip_left_right=True, memory_limit=2000
+        blocks=(0, 1, specs.ALL_BLOCKS),
+        body_learning_rate=0.0005,
+        epochs=3,
+        flip_left_right=True,
+        random_crop=30,
+        memory_limit=2000,
     )
 
 

@@ -97,6 +97,9 @@ def test_a_set_is_classified_judged_by_the_names_of_its_folders_and_told(page, h
     assert len(wrong) == 12
     assert list(wrong["Score"]) == sorted(wrong["Score"], reverse=True)
     assert lab.rows()[0].accuracy == pytest.approx(42 / 54)
+    app.session_state["many_tabs"] = "Machine"
+    app.run()
+    assert "The whole machine over" in texts(app) or "Nobody read the device" in texts(app) or "too short" in texts(app)
 
 
 def test_the_csv_has_every_row(page, home):

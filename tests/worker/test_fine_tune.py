@@ -5,10 +5,20 @@ import os
 import numpy as np
 import pytest
 
+from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.run_folder import read_json
-from engine.worker import batch_size, children
-from engine.worker.reporter import RunFailed
+from engine.worker import (
+    batch_size,
+    bottlenecks,
+    children,
+    classify,
+    fine_tune,
+    fine_tune_export,
+    fine_tune_lane,
+    models,
+)
+from engine.worker.reporter import Reporter, RunFailed
 from tests.worker.test_run import Worker, only, read_text, told
 
 CLASSES = 3
@@ -135,7 +145,89 @@ def test_a_run_whose_memory_ends_is_begun_anew_with_half_the_photos_at_once_and_
     right = np.array(said["lanes"]["all"]["predicted"]) == np.array(said["truth"])
     assert figures.test_accuracy == pytest.approx(right.mean())
     assert os.listdir(folder.lanes) == ["all.npz"]
+    assert max(event.difference for event in only(story, events.Exported)) < 1e-4
     assert not os.path.exists(os.path.join(folder.path, "shared"))
+
+
+def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground(home, mobilenet, photos):
+    folder = home.run("tuned")
+    shared = fine_tune.Shared(folder)
+    for path in (folder.lanes, shared.path):
+        os.makedirs(path)
+    spec = specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 2))
+    specs.write(folder.spec, spec)
+    datasets.write(folder.dataset, photos)
+    row, files = mobilenet.row, [photo.file for photo in photos.photos]
+    pixels = np.stack([bottlenecks.pixels_of(os.path.join(photos.root, file), row) for file in files])
+    truth = np.array([photo.label for photo in photos.photos])
+    testing = np.array([photo.split == "testing" for photo in photos.photos])
+    np.savez(shared.start, labels=truth, splits=2 * testing, files=np.array(files))
+    expected = {}
+    for blocks, accuracy in zip(spec.blocks, (0.5, 0.9)):
+        network, lane = tuned(mobilenet, blocks), specs.depth_name(blocks)
+        for _ in range(2):  # enough to be no longer the checkpoint
+            network.learn([(network.features(pixels[:16]), truth[:16])], 16)
+        np.savez(os.path.join(folder.lanes, lane + ".npz"), **network.arrays())
+        expected[lane] = network.probabilities(network.features(pixels[testing]))
+        np.save(shared.probabilities(lane), expected[lane])
+        figures = dict.fromkeys(events.FineTuned._fields, 1)
+        figures.update(lane=lane, blocks=blocks, validation_accuracy=accuracy, validation_n=40, test_accuracy=0.9)
+        events.append(folder.events, events.FineTuned(**figures))
+    fine_tune_export.export_depths(spec, folder, Reporter(folder))
+
+    story = told(folder)
+    assert only(story, events.Kept)[0].lane == "last_2"
+    exported = {event.file: event.difference for event in only(story, events.Exported)}
+    assert sorted(exported) == ["model.tflite", "retrained_graph.pb", "saved_model"]
+    assert max(exported.values()) < 1e-4
+    assert read_json(folder.contract)["blocks"] == 2
+    assert np.abs(expected["frozen"] - expected["last_2"]).max() > 0.01
+    ways = [models.Models(home), models.Models(home, through_tensorflow=True)]
+    for key, lane in (("tuned", "last_2"), ("tuned:frozen", "frozen")):
+        for way in ways:
+            model = way.get(key)
+            assert model.labels == photos.labels
+            found = np.concatenate([model.run(classify.normalised(each, model)) for each in pixels[testing]])
+            assert np.abs(found - expected[lane]).max() < 1e-4, key
+    os.remove(os.path.join(folder.lanes, "frozen.tflite"))
+    os.remove(os.path.join(folder.lanes, "frozen.npz"))
+    with pytest.raises(models.Refused, match="has no lane 'frozen'"):
+        ways[0].get("tuned:frozen")
+
+
+def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_every_depth(home, mobilenet, photos):
+    folder, row = home.run("distorted"), mobilenet.row
+    shared = fine_tune.Shared(folder)
+    os.makedirs(shared.path)
+    datasets.write(folder.dataset, photos)
+    files = [photo.file for photo in photos.photos]
+    paths = [os.path.join(photos.root, file) for file in files]
+    splits = [("training", "validation", "testing").index(photo.split) for photo in photos.photos]
+    head = {"weights": np.zeros((1280, CLASSES)), "bias": np.zeros(CLASSES)}
+    labels = [photo.label for photo in photos.photos]
+    np.savez(shared.start, labels=labels, splits=splits, files=np.array(files), **head)
+    with open(shared.pixels, "wb") as file:
+        for path in paths:
+            file.write(bottlenecks.pixels_of(path, row).tobytes())
+    spec = specs.DEFAULT_FINE_TUNE._replace(random_brightness=50, flip_left_right=True, epochs=1)
+    lane = fine_tune_lane.Lane(spec, 1, 5, 0, folder, Reporter(folder))
+    assert not lane.keep_features()
+    numbers = np.array([3, 0, 7])
+    first = lane.distorted(numbers, 1, 10)
+    assert (first == lane.distorted(numbers, 1, 10)).all()
+    assert (first[1:] == lane.distorted(numbers[1:], 1, 11)).all()  # whatever is computed at once
+    assert (first != lane.distorted(numbers, 2, 10)).any()
+    lane.spec = spec._replace(random_brightness=0, flip_left_right=False)
+    assert (lane.distorted(numbers, 1, 10) == lane.pixels.take(numbers)).all()
+    lane.spec = spec
+    loss, accuracy = lane.epoch(1, 0)
+    assert 0 < loss < 2
+    assert 0 <= accuracy <= 1
+    lane.pixels.close()
+    os.remove(paths[3])
+    lane.decoded.forget()
+    with pytest.raises(RunFailed, match="can no longer be used"):
+        lane.distorted(numbers, 1, 10)
 
 
 def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
