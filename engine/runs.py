@@ -161,6 +161,7 @@ class Story:
                         told.clear()
                     self.skipped.clear()
                     self.classified.clear()
+                    self.learning_curve.clear()
                     self.kept = ""
             case events.BatchTried():
                 self.batches_tried.append(event)

@@ -16,12 +16,11 @@ import sys
 import time
 from typing import List
 
-from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker import children
 from engine.worker.batches import halve_hungriest
-from engine.worker.machine import bind_to_cores, choose_device
+from engine.worker.machine import bind_to_cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
 
 
@@ -52,14 +51,9 @@ def main(folder, lock):
             from engine.worker.batch_size import batch_size
 
             batch_size(spec, folder, report)
-        elif isinstance(spec, specs.LearningCurveSpec):
-            from engine.worker.learning_curve import learning_curve
-
-            choose_device(spec.device)
-            learning_curve(spec, datasets.read(folder.dataset), folder, report)
         else:
-            name = "label" if isinstance(spec, specs.ClassifySpec) else "retrain"
-            children.run_story("engine.worker." + name, spec, folder, report)
+            names = {specs.ClassifySpec: "label", specs.LearningCurveSpec: "learning_curve"}
+            children.run_story("engine.worker." + names.get(type(spec), "retrain"), spec, folder, report)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return DONE

@@ -158,12 +158,7 @@ def _learn(spec, blocks, at_once, before, folder, report):
 def in_memory(stage, spec, folder, at_once):
     # type: (str, specs.FineTuneSpec, RunFolder, int) -> int
     """See children.run_story; of the stages before Training, whose lanes are halved each on its own."""
-    row = catalog.backbone(spec.backbone)
-    taken = {
-        events.SCANNING: cores(),
-        events.BOTTLENECKS: bottlenecks.in_memory(row.preprocessing, spec.device, cores()),
-        events.LOADING: DECODED,
-    }.get(stage, 1)
+    taken = dict(photo_sets.in_memory(spec, folder.home), **{events.LOADING: DECODED}).get(stage, 1)
     return min(taken, at_once or taken)
 
 

@@ -1,17 +1,21 @@
 """The story of a learning curve: photos -> bottlenecks -> a new last layer for each number of photos and each seed.
 
-Only the training photos grow fewer: every layer is tested on the same testing split. Python 3.6.
+Only the training photos grow fewer: every layer is tested on the same testing split. As a program,
+`python -m engine.worker.learning_curve RUN_FOLDER AT_ONCE`, it tells the story for the run's own process, with so many
+photos in memory at a time; see children.run_story. Python 3.6.
 """
 
+import sys
 import time
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence
 
 import numpy as np
 
+from engine.contract import dataset as datasets
 from engine.contract import events, specs
-from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
+from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder
-from engine.worker import bottlenecks, distortions, heads, photo_sets
+from engine.worker import bottlenecks, children, distortions, heads, photo_sets
 from engine.worker.machine import peak_memory
 from engine.worker.reporter import Reporter, RunCancelled
 
@@ -27,15 +31,25 @@ Plan = NamedTuple(
 )
 
 
-def learning_curve(spec, dataset, folder, report):
-    # type: (specs.LearningCurveSpec, Dataset, RunFolder, Reporter) -> None
+def in_memory(stage, spec, folder, at_once):
+    # type: (str, specs.LearningCurveSpec, RunFolder, int) -> int
+    """See children.run_story."""
+    taken = photo_sets.in_memory(spec, folder.home)
+    taken[events.TRAINING] = spec.train_batch_size  # -1: all are in memory as they are
+    most = taken.get(stage, 1)
+    return min(most, at_once or most)
+
+
+def learning_curve(spec, folder, report, at_once):
+    # type: (specs.LearningCurveSpec, RunFolder, Reporter, int) -> None
     """Tell the story. Raises RunFailed and RunCancelled; what was measured until then is told."""
+    dataset = datasets.read(folder.dataset)
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
-        photos = photo_sets.scan(dataset, report)
+        photos = photo_sets.scan(dataset, report, at_once)
         as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device)
         decoded = distortions.Photos(network.row.preprocessing)
         photos, _, figures = photo_sets.extract(
-            as_retraining, network, dataset, photos, decoded, folder, report, _WhenNeeded
+            as_retraining, network, dataset, photos, decoded, folder, report, _WhenNeeded, at_once
         )
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     training = splits[TRAINING]
@@ -50,7 +64,7 @@ def learning_curve(spec, dataset, folder, report):
         for seed in range(spec.seed, spec.seed + spec.seeds):
             chosen = subset(training.labels, size, seed)
             some = heads.Split(training.features[chosen], training.labels[chosen])
-            point = _measure(spec, len(dataset.labels), seed, some, splits, done * spec.steps, report)
+            point = _measure(spec, len(dataset.labels), seed, some, splits, done * spec.steps, at_once, report)
             report.tell(events.LearningCurvePoint, size=size, seed=seed, **point)
             diverged, done = diverged + point["diverged"], done + 1
     if diverged:
@@ -140,8 +154,8 @@ def subset(labels, size, seed):
     return np.sort(np.concatenate(chosen))
 
 
-def _measure(spec, classes, seed, some, splits, before, report):
-    # type: (specs.LearningCurveSpec, int, int, heads.Split, Dict[str, heads.Split], int, Reporter) -> Dict[str, Any]
+def _measure(spec, classes, seed, some, splits, before, at_once, report):
+    # type: (specs.LearningCurveSpec, int, int, heads.Split, Dict[str, heads.Split], int, int, Reporter) -> Dict[str, Any]
     """Fields of a LearningCurvePoint: a layer that learned from some photos, tested on the whole testing split.
 
     `before`: steps of the trainings that came earlier. Raises RunCancelled.
@@ -158,11 +172,12 @@ def _measure(spec, classes, seed, some, splits, before, report):
     )
     began = time.perf_counter()
     trained = heads.race(
-        heads.batches(some, settings),
+        heads.batches(some, settings, at_once),
         splits[VALIDATION],
         settings,
         lambda block: report.progress(before + block[-1].step),
         report.stop,
+        at_once=at_once,
     )
     if report.stop():
         raise RunCancelled()
@@ -174,3 +189,7 @@ def _measure(spec, classes, seed, some, splits, before, report):
         "diverged": bool(trained.diverged),
         "seconds": round(time.perf_counter() - began, 4),
     }
+
+
+if __name__ == "__main__":
+    sys.exit(children.tell(sys.argv[1:], learning_curve))

@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from collections import OrderedDict
-from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -45,6 +45,13 @@ def known_backbone(name, home):
     except backbones.MissingWeights as error:
         fetch = "Run `python -m engine assets {}`.".format(row.asset) if row.asset else "Add the module again."
         raise RunFailed("missing_weights", str(error), fetch)
+
+
+def in_memory(spec, home):
+    # type: (Any, LabHome) -> Dict[str, int]
+    """How many photos `scan` and `extract` have in memory at a time where nobody bounds them, by stage."""
+    through = bottlenecks.in_memory(catalog.backbone(spec.backbone, home).preprocessing, spec.device, cores())
+    return {events.SCANNING: cores(), events.BOTTLENECKS: through}
 
 
 def scan(dataset, report, at_once=0):

@@ -49,16 +49,17 @@ Lane = NamedTuple(
 def in_memory(stage, spec, folder, at_once):
     # type: (str, specs.RetrainSpec, RunFolder, int) -> int
     """See children.run_story."""
-    row = catalog.backbone(spec.backbone, folder.home)
-    through_backbone = bottlenecks.in_memory(row.preprocessing, spec.device, cores())
+    taken = photo_sets.in_memory(spec, folder.home)
+    through_backbone = taken[events.BOTTLENECKS]
     photos = [photo for photo in datasets.read(folder.dataset).photos if photo.split == TRAINING]
     batch = len(photos) if spec.train_batch_size == -1 else spec.train_batch_size
     if stage == events.EXPORTING:  # no photos, but two processes at a time: only one where there is any bound
         return 1 if at_once else 2 * max(batch, through_backbone)
     if specs.is_distorted(spec):
         batch = max(batch, through_backbone)
-    taken = {events.SCANNING: cores(), events.BOTTLENECKS: through_backbone, events.TRAINING: batch}.get(stage, 1)
-    return min(taken, at_once or taken)
+    taken[events.TRAINING] = batch
+    most = taken.get(stage, 1)
+    return min(most, at_once or most)
 
 
 def retrain(spec, folder, report, at_once):
