@@ -225,16 +225,18 @@ def prove_lab_in_image() -> str:
     container = buildah("lab", "from", IMAGE).stdout.strip()
     config = json.loads(buildah("lab", "inspect", "--type", "image", IMAGE).stdout)["Docker"]["config"]
     port = free_port()
-    mounts = ["--volume", f"{scratch / 'data'}:/data", "--volume", f"{scratch / 'photos'}:/photos:ro"]
-    mounts += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+    given = ["--volume", f"{scratch / 'data'}:/data", "--volume", f"{scratch / 'photos'}:/photos:ro"]
+    given += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+    # The board's processor is not this one: what this one needs is in this environment, if anywhere.
+    given += [f"--env=OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}"]
 
     def inside(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return buildah("lab", "run", "--isolation", "chroot", *mounts, container, "--", *command, check=check)
+        return buildah("lab", "run", "--isolation", "chroot", *given, container, "--", *command, check=check)
 
     def elsewhere(words: list[str]) -> list[str]:
         return [word.replace("8501", str(port)) for word in words]  # the port may be taken on this machine
 
-    started = ["run", "--isolation", "chroot", *mounts, container, "--", *elsewhere(config["Cmd"])]
+    started = ["run", "--isolation", "chroot", *given, container, "--", *elsewhere(config["Cmd"])]
     with open(LOGS / "lab-server.log", "w") as log:
         server = subprocess.Popen(
             buildah_command(*started), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -291,9 +293,9 @@ def make_base() -> str:
     buildah("image", "add", container, str(make_ubuntu()), "/")
     for setting in ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1"):
         buildah("image", "config", "--env", setting, container)
-    mounts = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
-    mounts += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
-    buildah("image", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(steps))
+    given = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
+    given += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+    buildah("image", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", "\n".join(steps))
     buildah("image", "commit", "--format", "docker", "--rm", container, name)
     return name
 
@@ -380,8 +382,8 @@ def build_python(base: str, archive: Path) -> None:
         f"rm -r /python/lib/python3.11/test && tar --create --gzip --file /to/{archive.name}.part --directory / python",
     ]
     container = buildah("python", "from", base).stdout.strip()
-    mounts = ["--volume", f"{source}:/from:ro", "--volume", f"{archive.parent}:/to"]
-    buildah("python", "run", "--isolation", "chroot", *mounts, container, "--", "sh", "-c", "\n".join(steps))
+    given = ["--volume", f"{source}:/from:ro", "--volume", f"{archive.parent}:/to"]
+    buildah("python", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", "\n".join(steps))
     buildah("python", "rm", container)
     archive.with_name(archive.name + ".part").rename(archive)
 
