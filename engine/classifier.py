@@ -22,9 +22,9 @@ from engine import digits, photos
 from engine.contract import layers, specs, tickets
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, is_locked
-from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError
-from engine.queue import worker_environment
+from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError, WorkerStartError
 from engine.settings import APP_ROOT
+from engine.worker_programs import started, worker_environment
 
 # Seconds for one answer: the first one of a pretrained backbone loads TensorFlow and converts the network.
 PATIENCE = 120.0
@@ -405,18 +405,19 @@ class _Process:
         if not self.lives:
             self.stop()
             try:
-                process = subprocess.Popen(
-                    self._command,
-                    cwd=APP_ROOT,
-                    env=worker_environment(os.environ),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,  # a pipe nobody reads would block it
-                    text=True,
-                    encoding="utf-8",
-                )
-            except OSError as error:
-                raise ClassifierError(f"Cannot run WORKER_PYTHON={self._command[0]}: {error.strerror}.") from error
+                with started(self._command[0]):
+                    process = subprocess.Popen(
+                        self._command,
+                        cwd=APP_ROOT,
+                        env=worker_environment(os.environ),
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,  # a pipe nobody reads would block it
+                        text=True,
+                        encoding="utf-8",
+                    )
+            except WorkerStartError as error:
+                raise ClassifierError(str(error)) from error
             answers: queue.SimpleQueue[str] = queue.SimpleQueue()
             threading.Thread(target=_pump, args=(process, answers), daemon=True).start()
             self._process, self._answers = process, answers

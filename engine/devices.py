@@ -6,17 +6,21 @@ interpreter changes or the server starts again.
 """
 
 import os
+import re
 import shutil
 import threading
 from dataclasses import dataclass
 
 from engine import worker_programs
 from engine.contract import specs
-from engine.errors import EngineError, SpecError
+from engine.errors import EngineError, SpecError, WorkerStartError
 
 MODULE = "engine.worker.environment"
 # Seconds: Python, and then TensorFlow, load slowly from a small board's card.
 PATIENCE, PATIENCE_LOADING = 30.0, 180.0
+
+
+OLDEST_PYTHON, OLDEST_TENSORFLOW = (3, 6), (2, 6)
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,44 @@ class WorkerPython:
     tensorflow: str  # "2.21.0", "" where there is none
 
 
-def versions(worker_python: str) -> WorkerPython:
-    """As they are installed. Raises WorkerStartError, and EngineError where no answer came."""
-    said = worker_programs.ask(worker_python, MODULE, [], None, PATIENCE)
+def versions(worker_python: str, patience: float = PATIENCE) -> WorkerPython:
+    """As they are installed. Raises WorkerStartError with what is wrong with an interpreter that does not answer."""
+    try:
+        said = worker_programs.ask(worker_python, MODULE, [], None, patience)
+    except worker_programs.NoAnswer as error:
+        if error.is_late:
+            why = f"does not start: it has said nothing for {patience:.0f} seconds."
+        else:
+            why = f"cannot run the lab's workers: {error.last_words[:300].rstrip('.')}."
+        raise WorkerStartError(f"WORKER_PYTHON={worker_python} {why}") from error
     return WorkerPython(str(said.get("python", "")), str(said.get("tensorflow", "")))
+
+
+def require(worker_python: str) -> None:
+    """Raises WorkerStartError with a sentence for an interpreter that cannot do a run. One that can is asked once."""
+    key = _key(worker_python)
+    if key in _can_do_runs:
+        return
+    if fault := fault_of(worker_python, versions(worker_python)):
+        raise WorkerStartError(fault)
+    _can_do_runs.add(key)
+
+
+_can_do_runs: set[tuple[str, int]] = set()
+
+
+def fault_of(worker_python: str, found: WorkerPython) -> str:
+    """Why such an interpreter cannot do a run, a sentence; "" where it can."""
+    for title, version, oldest in (
+        ("Python", found.python, OLDEST_PYTHON),
+        ("TensorFlow", found.tensorflow, OLDEST_TENSORFLOW),
+    ):
+        if not version:
+            return f"WORKER_PYTHON={worker_python} has no {title}."
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+            needed = ".".join(map(str, oldest))
+            return f"WORKER_PYTHON={worker_python} has {title} {version}; the workers need {needed} or newer."
+    return ""
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,26 @@
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
+from engine import devices, worker_programs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, try_lock
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
 from engine.settings import APP_ROOT
+from engine.worker_programs import worker_environment
 
 # Seconds between asking a run to stop and killing its process group: a worker looks at the flag at least every
 # 0.5 s, except while it converts or saves a model, which takes up to half a minute on a small board.
 GRACE_SECONDS = 45.0
+NEEDED = "Set WORKER_PYTHON to a Python that has TensorFlow."
 
 
 class Queue:
@@ -56,30 +60,37 @@ class Queue:
         """
         if faults := specs.faults(spec):
             raise SpecError(" ".join(faults))
+        with contextlib.ExitStack() as undo:
+            try:
+                folder = self._make_folder()
+                undo.callback(shutil.rmtree, folder.path, ignore_errors=True)
+                specs.write(folder.spec, spec)
+                if dataset is not None:
+                    datasets.write(folder.dataset, dataset)
+                log = undo.enter_context(open(folder.log, "ab"))
+                # Locked before it is in line and before the worker exists, so that no moment looks lost.
+                lock = try_lock(folder.lock)
+                undo.callback(os.close, lock)
+                ticket = tickets.take(self.home, spec.device, folder.id)
+                undo.callback(tickets.leave, self.home, spec.device, ticket)
+                queued = events.State(time.time(), events.QUEUED, ticket)
+                events.append(folder.events, queued, *([foreseen] if foreseen else []))
+            except OSError as error:
+                raise EngineError(
+                    f"Cannot write the run to {self.home.runs}: {error.strerror}. Free some disk space and start it "
+                    "again."
+                ) from error
+            undo.pop_all()  # from here on it is a run
         try:
-            folder = self._make_folder()
-            specs.write(folder.spec, spec)
-            if dataset is not None:
-                datasets.write(folder.dataset, dataset)
-            # Locked before it is in line and before the worker exists, so that no moment looks lost.
-            lock = try_lock(folder.lock)
-            ticket = tickets.take(self.home, spec.device, folder.id)
-            queued = events.State(time.time(), events.QUEUED, ticket)
-            events.append(folder.events, queued, *([foreseen] if foreseen else []))
-        except OSError as error:
-            raise EngineError(
-                f"Cannot write the run to {self.home.runs}: {error.strerror}. Free some disk space and start it again."
-            ) from error
-        try:
-            self._spawn(folder, lock)
-        except OSError as error:
+            devices.require(self.worker_python)
+            self._spawn(folder, log, lock)
+        except WorkerStartError as error:
             tickets.leave(self.home, spec.device, ticket)
-            message = f"Cannot run WORKER_PYTHON={self.worker_python}: {error.strerror}."
-            hint = "Set WORKER_PYTHON to a Python that has TensorFlow."
             failed = events.State(time.time(), events.FAILED, 0)
-            events.append(folder.events, events.Error(time.time(), "worker_start", message, hint), failed)
-            raise WorkerStartError(f"{message} {hint}") from error
+            events.append(folder.events, events.Error(time.time(), "worker_start", str(error), NEEDED), failed)
+            raise WorkerStartError(f"{error} {NEEDED}") from error
         finally:
+            log.close()
             os.close(lock)  # the worker holds its own copy now
         return folder.id
 
@@ -120,8 +131,8 @@ class Queue:
             os.mkdir(folder.artifacts)
             return folder
 
-    def _spawn(self, folder: RunFolder, lock: int) -> None:
-        with open(folder.log, "ab") as log:
+    def _spawn(self, folder: RunFolder, log: BinaryIO, lock: int) -> None:
+        with worker_programs.started(self.worker_python):
             worker = subprocess.Popen(
                 [self.worker_python, "-m", self.module, folder.path, str(lock)],
                 cwd=APP_ROOT,
@@ -133,13 +144,6 @@ class Queue:
                 start_new_session=True,  # survives the server, and can be killed as a group
             )
         threading.Thread(target=worker.wait, daemon=True).start()  # no zombies under a long-lived server
-
-
-def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of another interpreter: without what ours says about itself."""
-    own = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
-    kept = {name: value for name, value in environ.items() if name not in own and not name.startswith("PYTHON")}
-    return kept | {"PYTHONUNBUFFERED": "1"}  # the log's last words must not be lost with the process
 
 
 def judge(reported: list, is_alive: bool) -> str:

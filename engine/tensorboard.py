@@ -26,8 +26,8 @@ from pathlib import Path
 from engine import runs
 from engine.contract.run_folder import LabHome, is_locked, read_json, try_lock, write_json
 from engine.errors import EngineError, RunNotFound
-from engine.queue import worker_environment
 from engine.settings import Settings
+from engine.worker_programs import worker_environment
 
 PREFIX = "/tensorboard"
 PORT = 6006

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 
 def duration(seconds: float) -> str:
-    """21 ms, 38 s, 1m 04s, 48m 10s, 2h 05m"""
+    """21 ms, 38 s, 1m 04s, 48m 10s, 2h 05m; what a clock that was set back makes less than nothing is nothing"""
+    seconds = max(0.0, seconds)
     if seconds < 0.995:
         return f"{seconds * 1000:.0f} ms"
     whole = round(seconds)

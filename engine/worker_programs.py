@@ -8,12 +8,33 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engine.errors import EngineError, WorkerStartError
-from engine.queue import worker_environment
 from engine.settings import APP_ROOT
+
+
+class NoAnswer(EngineError):
+    def __init__(self, sentence: str, last_words: str = "", is_late: bool = False):
+        super().__init__(sentence)
+        self.last_words, self.is_late = last_words, is_late
+
+
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of another interpreter: without what ours says about itself."""
+    own = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    kept = {name: value for name, value in environ.items() if name not in own and not name.startswith("PYTHON")}
+    return kept | {"PYTHONUNBUFFERED": "1"}  # the log's last words must not be lost with the process
+
+
+@contextlib.contextmanager
+def started(worker_python: str) -> Iterator[None]:
+    """Around the start of the workers' interpreter. Raises WorkerStartError where it cannot be run."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkerStartError(f"Cannot run WORKER_PYTHON={worker_python}: {error.strerror}.") from error
 
 
 def ask(
@@ -27,12 +48,12 @@ def ask(
     """The JSON object that `module` prints as its last line; `question` is its stdin.
 
     `heard` gets each line of its stderr, from another thread. After that many seconds it is killed with everything
-    that it started. Raises WorkerStartError, and EngineError with a sentence where no answer came.
+    that it started. Raises WorkerStartError, and NoAnswer with a sentence where no answer came.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:  # a pipe could be full before somebody reads it
         json.dump(question or {}, asked)
         asked.seek(0)
-        try:
+        with started(worker_python):
             process = subprocess.Popen(
                 [worker_python, "-m", module, *arguments],
                 cwd=APP_ROOT,
@@ -45,8 +66,6 @@ def ask(
                 errors="replace",
                 start_new_session=True,  # can be killed as a group
             )
-        except OSError as error:
-            raise WorkerStartError(f"Cannot run WORKER_PYTHON={worker_python}: {error.strerror}.") from error
     late = threading.Event()
 
     def give_up() -> None:
@@ -70,14 +89,17 @@ def ask(
             _kill(process)
             process.wait()
     if late.is_set():
-        raise EngineError(f"No answer came within {seconds:.0f} seconds, so it was given up. Try again later.")
+        raise NoAnswer(
+            f"No answer came within {seconds:.0f} seconds, so it was given up. Try again later.", is_late=True
+        )
     lines = said.splitlines()
     try:
         answer = json.loads(lines[-1])
     except (IndexError, ValueError):
-        raise EngineError(_death(process.returncode, complaint)) from None
+        answer = None
     if not isinstance(answer, dict):
-        raise EngineError(_death(process.returncode, complaint))
+        last_words = complaint[-1] if complaint else "it said nothing"
+        raise NoAnswer(_death(process.returncode, last_words), last_words)
     return answer
 
 
@@ -95,8 +117,9 @@ def _kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _death(code: int, complaint: collections.deque[str]) -> str:
+def _death(code: int, last_words: str) -> str:
     if code == -signal.SIGKILL:
         return "The process was ended from outside, usually because the memory ran out. Use a smaller model."
-    last = complaint[-1] if complaint else "it said nothing"
-    return f"The process that works on the file stopped without an answer ({last[:300]}). The file may be damaged."
+    return (
+        f"The process that works on the file stopped without an answer ({last_words[:300]}). The file may be damaged."
+    )

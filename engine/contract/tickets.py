@@ -27,8 +27,7 @@ def take(home, device, run_id):
         fcntl.flock(counter, fcntl.LOCK_EX)
         ticket = int(counter.read().strip() or "1")
         counter.seek(0)
-        counter.truncate()
-        counter.write(str(ticket + 1))
+        counter.write(str(ticket + 1))  # over the old one, which is no longer; emptied first, a full disk loses count
         counter.flush()
         # Still under the lock: a later ticket must never be visible before an earlier one.
         with open(_place(home, device, ticket), "w") as place:

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from engine import devices
 from engine.contract import events, specs, tickets
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
-from engine.queue import Queue, holder_of, judge, worker_environment
+from engine.queue import Queue, holder_of, judge
 from engine.runs import Run, list_runs, open_run
+from engine.words import age, duration
+from engine.worker_programs import worker_environment
 
 FAKE = "tests.fakes.fake_worker"
 ROOT = Path(__file__).parent.parent.parent
@@ -250,6 +253,112 @@ def test_a_run_that_is_not_there_cannot_be_cancelled(queue: Queue) -> None:
     for run_id in ("nothing", "", ".", "..", "../runs", "/etc", "a/b", "\0"):
         with pytest.raises(RunNotFound):
             queue.cancel(run_id)
+
+
+# --- an interpreter that cannot do a run ------------------------------------------------------------------------------
+
+
+def interpreter(folder: Path, code: str) -> str:
+    """A program in the place of WORKER_PYTHON."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{code}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        pytest.param(
+            """echo '{"python": "3.5.2", "tensorflow": "2.7.0"}'""",
+            "has Python 3.5.2; the workers need 3.6 or newer.",
+            id="too old a Python",
+        ),
+        pytest.param(
+            """echo '{"python": "3.6.9", "tensorflow": ""}'""", "has no TensorFlow.", id="a Python without TensorFlow"
+        ),
+        pytest.param(
+            """echo '{"python": "3.6.9", "tensorflow": "1.15.5"}'""",
+            "has TensorFlow 1.15.5; the workers need 2.6 or newer.",
+            id="too old a TensorFlow",
+        ),
+        pytest.param(
+            "echo 'ImportError: No module named typing' >&2; exit 1",
+            "cannot run the lab's workers: ImportError: No module named typing.",
+            id="one that knows no such Python",
+        ),
+    ],
+)
+def test_an_interpreter_that_cannot_do_a_run_is_named_when_one_is_started(
+    home: LabHome, tmp_path: Path, code: str, sentence: str
+) -> None:
+    python = interpreter(tmp_path, code)
+    said = f"WORKER_PYTHON={python} {sentence}"
+    with pytest.raises(WorkerStartError) as raised:
+        Queue(home, python, FAKE).start(SPEC, DATASET)
+    assert str(raised.value) == f"{said} Set WORKER_PYTHON to a Python that has TensorFlow."
+    (failed,) = list_runs(home)
+    assert failed.state == events.FAILED
+    assert failed.story.error
+    assert failed.story.error.message == said
+    assert tickets.line(home, specs.CPU) == []
+
+
+def test_an_interpreter_that_hangs_is_named(tmp_path: Path) -> None:
+    python = interpreter(tmp_path, "exec sleep 600")
+    with pytest.raises(WorkerStartError) as raised:
+        devices.versions(python, patience=1)
+    assert str(raised.value) == f"WORKER_PYTHON={python} does not start: it has said nothing for 1 seconds."
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+NO_ROOM = """
+import resource, sys
+from engine.contract import specs, tickets
+from engine.contract.run_folder import LabHome
+from engine.errors import EngineError
+from engine.queue import Queue
+home = LabHome(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_MNIST)
+except EngineError as error:
+    print(error)
+try:
+    tickets.take(home, specs.CPU, "without room")
+except OSError as error:
+    print(error)
+"""
+
+
+def test_where_the_disk_is_full_it_is_said_and_nothing_is_left_or_lost(home: LabHome) -> None:
+    first = tickets.take(home, specs.CPU, "before")
+    ran = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, home.path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    said, of_the_line = ran.stdout.splitlines()
+    assert said == (f"Cannot write the run to {home.runs}: File too large. Free some disk space and start it again.")
+    assert of_the_line == "[Errno 27] File too large"
+    assert os.listdir(home.runs) == []
+    assert tickets.take(home, specs.CPU, "after") == first + 1
+
+
+def test_a_clock_that_was_set_back_changes_no_order_and_makes_no_age_negative(home: LabHome) -> None:
+    for number, began in enumerate((2_000_000_000.0, 1_000_000_000.0), 1):
+        folder = home.run(f"run-{number}")
+        os.makedirs(folder.path)
+        specs.write(folder.spec, SPEC)
+        events.append(
+            folder.events,
+            events.State(began, events.QUEUED, number),
+            events.State(began, events.RUNNING, 0),
+            events.State(began - 500, events.DONE, 0),
+        )
+    assert [run.id for run in list_runs(home)] == ["run-2", "run-1"]
+    newest = list_runs(home)[0]
+    assert duration(newest.seconds or 0) == "0 ms"
+    assert age(2_000_000_000.0, newest.started) == "now"
 
 
 # --- the worker's environment ----------------------------------------------------------------------------------------
