@@ -37,7 +37,8 @@ def accuracy_against_photos(curves: Sequence[Curve], height: int, dark: bool) ->
             means.append(
                 common
                 | {"y": row.mean, "low": max(0.0, row.mean - deviation), "high": min(1.0, row.mean + deviation)}
-                | {"value": percent(row.mean), "words": percent(row.mean) + spread(row, " "), "photos": row.in_words}
+                | {"top": max(*row.accuracies, min(1.0, row.mean + deviation)), "value": percent(row.mean)}
+                | {"words": percent(row.mean) + spread(row, " "), "photos": row.in_words}
                 | {"gain": str(row.gain) if row.gain else "–"}
             )
             seeds += [common | {"y": accuracy} for accuracy in row.accuracies]
@@ -78,7 +79,7 @@ def accuracy_against_photos(curves: Sequence[Curve], height: int, dark: bool) ->
         {"field": "gain", "type": "nominal", "title": "Gain"},
     ]
     dot = {"type": "point", "size": 62, "filled": True, "opacity": 1, "stroke": colours.page, "strokeWidth": 2}
-    figure = {"type": "text", "dy": -13, "fontSize": 11, "fontWeight": 600, "color": colours.text}
+    figure = {"type": "text", "dy": -10, "fontSize": 11, "fontWeight": 600, "color": colours.text}
     layers = [
         _layer({"type": "area", "opacity": 0.16}, means, x=x, y=y | {"field": "low"}, y2={"field": "high"},
                color=colour, detail=detail),
@@ -96,7 +97,9 @@ def accuracy_against_photos(curves: Sequence[Curve], height: int, dark: bool) ->
             _layer(name, ends, x=right, y=level, text={"field": "name", "type": "nominal"}),
         ]
     else:
-        layers.append(_layer(figure, _apart(means), x=x, y=y, text={"field": "value", "type": "nominal"}))
+        layers.append(
+            _layer(figure, _apart(means), x=x, y=y | {"field": "top"}, text={"field": "value", "type": "nominal"})
+        )
     return {
         "layer": layers,
         "height": height,
