@@ -52,10 +52,8 @@ def show() -> Form:
         st.error(fault)
     if backbone.fault:
         st.markdown(f":small[:red[{backbone.fault}]]")
-    else:
-        st.caption("Each size in a process of its own, on pictures of noise: photos are not needed.")
-        if not faults:
-            expected = foresight.expect_sizes(spec, lab.expected_of_sizes(lab.rows(), spec))
+    elif not faults:
+        expected = foresight.expect_sizes(spec, lab.expected_of_sizes(lab.rows(), spec))
     return Form(spec, backbone, start, expected)
 
 

@@ -80,11 +80,9 @@ def show() -> Form:
         st.markdown(f":small[:red[{chosen.faults[0]}]]")
     elif backbone.fault:
         st.markdown(f":small[:red[{backbone.fault}]]")
-    else:
-        st.caption("One depth after the other, each in a process of its own, so that its memory is known.")
-        if chosen.dataset and not faults:
-            known = lab.expected_of_depths(lab.rows(), spec, len(chosen.dataset.photos))
-            expected = foresight.expect_depths(spec, chosen.dataset, known)
+    elif chosen.dataset and not faults:
+        known = lab.expected_of_depths(lab.rows(), spec, len(chosen.dataset.photos))
+        expected = foresight.expect_depths(spec, chosen.dataset, known)
     return Form(spec, chosen, backbone, start, expected)
 
 

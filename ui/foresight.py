@@ -52,30 +52,33 @@ def expect_depths(spec: specs.FineTuneSpec, dataset: Dataset, known: events.Expe
     """What such a run takes, as a caption; `known` from earlier runs, otherwise measured once somebody asks."""
     found = lab.load_settings()
     key = ("depths", *spec._replace(seed=0, head_learning_rate=0, body_learning_rate=0), len(dataset.photos))
+    how = "One depth after the other, each in a process of its own, so that its memory is known."
     return _expect(
-        spec, key, known, lambda: prediction.expect_depths(found.home, found.worker_python, spec, dataset)
+        spec.device, how, key, known,
+        lambda: prediction.expect_depths(found.home, found.worker_python, spec, dataset),
     )  # fmt: skip
 
 
 def expect_sizes(spec: specs.BatchSizeSpec, known: events.Expected | None) -> events.Expected | None:
     """The same of trying batch sizes."""
     found = lab.load_settings()
+    how = "Each size in a process of its own, on pictures of noise: photos are not needed."
     return _expect(
-        spec, ("sizes", *spec), known, lambda: prediction.expect_sizes(found.home, found.worker_python, spec)
+        spec.device, how, ("sizes", *spec), known,
+        lambda: prediction.expect_sizes(found.home, found.worker_python, spec),
     )  # fmt: skip
 
 
 def _expect(
-    spec: specs.FineTuneSpec | specs.BatchSizeSpec,
-    key: tuple,
-    known: events.Expected | None,
-    measure: Callable[[], events.Expected],
+    device: str, how: str, key: tuple, known: events.Expected | None, measure: Callable[[], events.Expected]
 ) -> events.Expected | None:
+    caption = st.empty()
     told = known or _measured(key, "Measure a batch first", "Predicts how long this run takes", measure)
+    where = f"on this {device.upper()}"
     if told is None:
-        st.caption(f"Nothing like it was run on this {spec.device.upper()} yet, so how long it takes is not known.")
+        caption.caption(f"{how} Nothing like it was run {where} yet, so how long it takes is not known.")
     else:
-        st.caption(f"About {duration(told.seconds)} on this {spec.device.upper()}, from {told.rests_on}.")
+        caption.caption(f"About {duration(told.seconds)} {where}, from {told.rests_on}. {how}")
     return told
 
 

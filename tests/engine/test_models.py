@@ -14,8 +14,9 @@ from PIL import Image
 
 from engine import models, photos, recipes
 from engine.classifier import Classifier
+from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
-from engine.contract.run_folder import LabHome, read_json, try_lock
+from engine.contract.run_folder import LabHome, read_json, try_lock, write_json
 from engine.errors import ClassifierError, ModelNotFound, ModelRefused
 from engine.models import Model
 from engine.queue import Queue
@@ -134,6 +135,31 @@ def test_a_run_answers_alike_on_the_page_in_a_shell_and_from_its_exported_files(
     )
     for each in json.loads(stranger.stdout.splitlines()[-1]):
         assert each == pytest.approx(said[kept], abs=1e-4)
+
+
+def test_every_depth_of_fine_tuning_is_a_model_but_those_that_diverged(tmp_path, lamps):
+    home = LabHome(str(tmp_path / "home"))
+    settings, folder = Settings(home, (), sys.executable), home.run("20261125-101010-abcdef")
+    os.makedirs(folder.lanes)
+    specs.write(folder.spec, specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 1, 2)))
+    datasets.write(folder.dataset, photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20))
+    contract = {
+        "input": {"height": 224, "width": 224}, "mean": [0, 0, 0], "std": [1, 1, 1], "decoder": "", "resize": "",
+        "labels": ["green", "red", "yellow"], "backbone": "mobilenet_v2", "backbone_source": "", "backbone_licence": "",
+        "blocks": 1,
+    }  # fmt: skip
+    write_json(folder.contract, contract)
+    Path(folder.tflite).write_bytes(b"kept!")
+    Path(folder.lanes, "frozen.tflite").write_bytes(b"frozen")
+    found = [model for model in models.list_models(settings) if model.group == models.RUNS]
+    assert [(model.key, model.title) for model in found] == [
+        (folder.id, "Lamps · MobileNet v2 · last block"),
+        (f"{folder.id}:frozen", "Lamps · MobileNet v2 · frozen"),
+    ]
+    assert [models.card(settings, model.key).bytes for model in found] == [5, 6]
+    assert models.find(settings, f"{folder.id}:last_1").is_kept
+    with pytest.raises(ModelNotFound, match="has no lane 'last_2'"):
+        models.find(settings, f"{folder.id}:last_2")
 
 
 def test_what_the_playground_shows_to_copy_says_the_same(lab, run, classifier, photo):
