@@ -20,6 +20,7 @@ STATES = {
     "threads compared": ("lab", "/retraining?compare=pair", "", "Neither run reads or keeps bottlenecks"),
     "depths compared": ("lab", "/retraining?run=", "tuned", "All depths began with the same head"),
     "batch sizes tried": ("lab", "/retraining?run=", "sizes", "Take batches of 4"),
+    "learning curve": ("lab", "/retraining?run=", "learning curve", "Each figure is the mean of 5 seeds"),
     "failed": ("lab", "/retraining?run=", "failed", "Out of memory while computing bottlenecks."),
     "diverged": ("lab", "/retraining?run=", "diverged", "lr 1.0 diverged."),
     "photos left out": ("lab", "/retraining?run=", "skipped", "2 photos left out"),
@@ -37,6 +38,8 @@ STATES = {
     "device": ("lab", "/device", "", "Processes of the lab"),
     "runs beside each other": ("lab", "/runs?compare=", "race and single", "Each run by the lane that it kept"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
+    "question answered": ("lab", "/qa?q=8", "", "Measured here"),
+    "all questions, nothing measured": ("empty_lab", "/qa?all=1", "", "What did the coursework measure"),
 }
 
 
