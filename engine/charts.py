@@ -9,6 +9,7 @@ Every chart is told whether the page is dark and how high it is in pixels; width
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from engine.words import duration
 
 SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes are listed in the table
 POINTS = 400  # of a line, at most
+NAME_LIMIT = 40  # letters of a class
 CROSSHAIR_POINTS = 120
 LABEL_DISTANCE = 17  # pixels between two labels at the right edge
 AROUND = 66  # pixels of a chart's height that the x axis, its title and the padding take
@@ -492,7 +494,7 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str =
 
     `what`: the title of the counts.
     """
-    colours = palette(dark)
+    colours, labels = palette(dark), short_names(labels)
     totals = counts.sum(axis=1)
     rows = [
         {
@@ -529,6 +531,16 @@ def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str =
         {"type": "text", "fontSize": 12, "fontWeight": 600}, rows, x=x, y=y, text=_text("words"), color=ink
     )
     return _chart([cells, numbers], 48 * len(labels) + 60 if few else 26 * len(labels) + 90)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names of at most 40 letters that stay apart: whoever draws thousands of letters measures each of them."""
+    short, seen = [], Counter[str]()
+    for name in names:
+        cut = name if len(name) <= NAME_LIMIT else f"{name[: NAME_LIMIT - 1]}…"
+        seen[cut] += 1
+        short.append(cut if seen[cut] == 1 else f"{cut} · {seen[cut]}")
+    return short
 
 
 def top_bars(top: Sequence[tuple[str, float]], dark: bool) -> Spec:

@@ -35,9 +35,9 @@ from engine.runs import Curve, Run
 from engine.settings import Settings
 from engine.words import count, duration, plain
 
-HARDEST = 12  # photos or digits shown
-CLASSES = 12  # likewise
-THUMBNAIL = 144  # pixels of its longer side
+HARDEST = 10  # photos or digits shown
+CLASSES = 10  # likewise
+THUMBNAIL = 128  # pixels of its longer side
 DIGIT_ENLARGED = 4
 CHART_LABELS = 40  # a larger confusion matrix cannot be read
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError)  # what reading a damaged folder raises

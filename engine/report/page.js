@@ -1,6 +1,8 @@
 "use strict";
-(() => {
-  const charts = JSON.parse(document.getElementById("charts").textContent);
+(async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("charts").textContent), (each) => each.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const charts = await new Response(unpacked).json();
   const places = [...document.querySelectorAll("[data-chart]")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let round = 0; // of drawing all: an older one gives way

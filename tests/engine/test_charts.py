@@ -327,6 +327,22 @@ def test_confusion_writes_counts_and_leaves_zero_blank():
     assert rows[2]["share"] == pytest.approx(3 / 55)
 
 
+def test_names_as_long_as_a_book_are_cut_and_stay_apart():
+    spec = charts.confusion(np.eye(3, dtype=int), ["x" * 10_000, "x" * 9_999, "roses"], dark=False)
+    named = spec["layer"][0]["encoding"]["x"]["sort"]
+    assert named == ["x" * 39 + "…", "x" * 39 + "… · 2", "roses"]
+    assert [row["predicted"] for row in spec["layer"][0]["data"]["values"]] == named * 3
+
+
+def test_a_chart_for_a_large_screen_has_larger_letters_and_the_same_rows():
+    spec = charts.confusion(np.eye(2, dtype=int), ["daisy", "roses"], dark=False)
+    large = charts.enlarged(spec, 1.5)
+    alt.Chart.from_dict(large)
+    assert large["height"] == 1.5 * spec["height"]
+    assert large["layer"][1]["mark"]["fontSize"] == 1.5 * spec["layer"][1]["mark"]["fontSize"]
+    assert large["layer"][0]["data"] == spec["layer"][0]["data"]
+
+
 def test_tiny_probabilities_are_below_a_tenth_of_a_percent():
     rows = charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False)["layer"][0]["data"]["values"]
     assert [row["words"] for row in rows] == ["99.8%", "<0.1%"]
