@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from engine import assets, charts, device, runs, words
+from engine import assets, charts, device, devices, runs, words
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.devices import Devices
@@ -107,11 +107,18 @@ def _look_again() -> None:
 def start_run(spec: specs.Spec, dataset: Dataset | None = None, expected: events.Expected | None = None) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
     try:
+        check_device(spec)
         st.query_params["run"] = lab.queue().start(spec, dataset, expected)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")
     else:
         st.rerun()
+
+
+def check_device(spec: specs.Spec) -> None:
+    """Raises SpecError for a GPU where it is known that there is none."""
+    if spec.device == specs.GPU and (found := lab.devices()):
+        devices.check(spec, found)
 
 
 def share(stage: runs.StageStory) -> float:

@@ -9,7 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from engine import device_comparison as comparison
-from engine import devices, photos, runs
+from engine import photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.devices import Devices
@@ -375,8 +375,7 @@ def start(form: Form) -> None:
     if form.photos.dataset is None:
         return  # nothing to learn from: the button was not to be pressed
     try:
-        if form.spec.device == specs.GPU and (found := lab.devices()):
-            devices.check(form.spec, found)
+        parts.check_device(form.spec)
         st.query_params["run"] = lab.queue().start(form.spec, form.photos.dataset, *form.predicted)
     except EngineError as error:
         st.error(str(error), icon=":material/error:")

@@ -188,7 +188,7 @@ def why_it_ended(code):
     if code == OVER:
         return "the process took more memory than the limit"
     if code == AGAIN:
-        return "TensorFlow was refused the memory (ResourceExhausted)"
+        return "the process was refused the memory (ResourceExhausted)"
     if code in (-signal.SIGKILL, KILLED):
         return "the system killed the process (signal 9), which it does when memory runs out"
     return "the process crashed (signal {}), most likely over memory that it did not get".format(-code)

@@ -10,6 +10,7 @@ from engine.contract import events
 from engine.contract.run_folder import RunFolder
 
 DONE, FAILED, AGAIN, CANCELLED = 0, 1, 3, 130  # exit codes of a process that tells a story
+GPU_GONE = ("CUDA_ERROR", "CUDA error", "CUDNN_STATUS", "CUBLAS_STATUS")  # words of the driver in TensorFlow's errors
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota used up, larger than a file may be
 
 
@@ -89,6 +90,12 @@ def _in_words(error):
             "out_of_memory",
             "The machine ran out of memory.",
             "Close other programs, or take a smaller backbone or batch size, and start again.",
+        )
+    if any(words in str(error) for words in GPU_GONE):
+        return (
+            "gpu_gone",
+            "The GPU stopped answering during the run: {}".format((str(error).splitlines() or [""])[0]),
+            "Start the run on the CPU, or again once the machine was restarted; the log has the driver's own words.",
         )
     return (
         "unexpected",

@@ -1,14 +1,17 @@
-"""What becomes of a story that runs out of memory: told apart, halved, begun anew, and given up in words."""
+"""What becomes of a story that runs out of memory: told apart, halved, begun anew, and given up in words; and of one
+that is to stop.
+"""
 
 import os
 
 import pytest
 
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
+from engine.contract import events, specs, tickets
+from engine.contract.run_folder import is_locked
 from engine.worker import children, label, retrain
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
-from tests.worker.test_run import only, told
+from tests.worker.test_run import Worker, child_of, only, read_text, told, wait_for
 
 
 @pytest.fixture
@@ -71,8 +74,72 @@ def test_how_many_photos_a_stage_of_a_retraining_takes_at_once(folder, photos, s
     assert beside // 2 >= retrain.in_memory("Training", specs.DEFAULT_RETRAIN, folder, 0)
 
 
+@pytest.fixture
+def worker(home):
+    running = Worker(home)
+    yield running
+    running.end()
+
+
+def cancel(folder, process):
+    """Ask it to stop while a process of its own works; nobody may be left."""
+    teller = child_of(process.pid)
+    open(folder.cancel, "w").close()
+    assert process.wait() == 130, read_text(folder.log)
+    assert only(told(folder), events.State)[-1].state == "cancelled"
+    assert not os.path.exists("/proc/{}".format(teller))
+    assert not is_locked(folder.lock)
+    assert tickets.line(folder.home, "cpu") == []
+
+
+@pytest.mark.timeout(300)
+def test_a_fine_tuning_with_batches_of_one_is_stopped_in_the_middle_and_leaves_nobody(worker, photos):
+    spec = specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 1), epochs=100, batch_size=1)
+    folder, process = worker.launch(spec, photos)
+    wait_for(lambda: [1] in [metric.step for metric in only(told(folder), events.Metric)], 250)
+    started = only(told(folder), events.LaneStarted)[0]
+    assert (started.lane, started.batch_size, started.steps_an_epoch) == ("frozen", 1, 24)
+    cancel(folder, process)
+    assert only(told(folder), events.FineTuned) == []
+    assert not os.path.exists(os.path.join(folder.path, "shared"))
+
+
+def test_trying_batch_sizes_is_stopped_while_one_is_being_tried_and_leaves_nobody(worker):
+    folder, process = worker.launch(specs.DEFAULT_BATCH_SIZE._replace(blocks=0), None)
+    wait_for(lambda: only(told(folder), events.Stage))
+    wait_for(lambda: read_text("/proc/{0}/task/{0}/children".format(process.pid)))
+    cancel(folder, process)
+    assert only(told(folder), events.BatchTried) == []
+    assert sorted(os.listdir(folder.path)) == ["artifacts", "cancel", "events.jsonl", "lock", "log.txt", "spec.json"]
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+def test_a_retraining_that_is_refused_the_memory_of_its_batch_learns_it_in_parts(worker, photos):
+    pytest.importorskip("ai_edge_litert")  # without it TensorFlow's own memory is more than the batch's
+    spec = specs.DEFAULT_RETRAIN._replace(
+        steps=10**6, eval_step_interval=1, train_batch_size=100000, learning_rates=(0.5,), threads=1
+    )
+    # Not the machine's memory: the process may have 0.8 GB of address space, and the batch alone takes 0.5 GB.
+    folder, process = worker.launch(spec, photos, address_space=8 * 10**8)
+    wait_for(lambda: only(told(folder), events.Metric), 250)
+    assert only(told(folder), events.BatchHalved)[0].batch_size == 50000
+    message = only(told(folder), events.Warning)[0].message
+    assert "Training ran out of memory: the process was refused the memory (ResourceExhausted)" in message
+    cancel(folder, process)
+
+
 def test_why_a_child_ended_tells_a_refusal_from_a_kill():
     assert "ResourceExhausted" in children.why_it_ended(3)
     assert "the system killed the process" in children.why_it_ended(-9)
     assert "crashed (signal 6)" in children.why_it_ended(-6)
     assert "more memory than the limit" in children.why_it_ended(children.OVER)
+
+
+def test_a_gpu_that_goes_away_is_named_with_what_to_do(folder):
+    driver = "Failed to synchronize stream: CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure\n\t [[node Relu6]]"
+    Reporter(folder).fail(RuntimeError(driver))
+    error = only(told(folder), events.Error)[0]
+    assert error.code == "gpu_gone"
+    assert error.message.endswith("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure")
+    assert "Start the run on the CPU" in error.hint

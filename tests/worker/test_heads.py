@@ -96,6 +96,13 @@ def test_the_same_seed_gives_the_same_race_and_another_another():
     assert (first.weights != other.weights).any()
 
 
+def test_a_batch_of_one_photo_teaches_too():
+    result, seen = race(settings([0.1], steps=200, train=1, validation=1))
+    assert np.isfinite(result.weights).all()
+    assert heads.measure(clusters(30, seed=2), result.weights[0], result.bias[0])[0] == 1.0
+    assert {float(e.training_accuracy[0]) for e in seen} <= {0.0, 1.0}
+
+
 def test_a_class_is_drawn_as_often_however_few_photos_it_has():
     labels = np.array([0] * 196 + [1] * 2 + [2] * 2)
     split = heads.Split(np.arange(200), labels)
