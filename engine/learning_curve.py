@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.contract import events, specs
-from engine.curves import percent
+from engine.curves import PLATEAU_BAND, percent
 from engine.fine_tuning import signed
 from engine.metrics import interval
 from engine.runs import Run
@@ -35,6 +35,11 @@ class Gain:
     @property
     def is_clear(self) -> bool:
         return self.low > 0 or self.high < 0
+
+    @property
+    def helps(self) -> bool:
+        """Whether it is clear, and as much as a plateau's point: less is a photo or two of the testing split."""
+        return self.is_clear and self.mean >= PLATEAU_BAND
 
     def __str__(self) -> str:
         """ "+5.2 pt (+3.9 to +6.5)" """
@@ -114,7 +119,7 @@ def _gain(fewer: Sequence[float], more: Sequence[float]) -> Gain:
 
 
 def flattens(found: Sequence[SizeRow]) -> SizeRow | None:
-    """The smallest size over which no larger one gains anything clear; None where that is only the largest.
+    """The smallest size over which no larger one gains a point or more that is clear; None where that is only the largest.
 
     None too with one seed, of which nobody knows what is chance.
     """
@@ -122,7 +127,7 @@ def flattens(found: Sequence[SizeRow]) -> SizeRow | None:
         if row.deviation is None:
             return None
         larger = [_gain(row.accuracies, other.accuracies) for other in found[number + 1 :]]
-        if not any(gain.is_clear and gain.mean > 0 for gain in larger):
+        if not any(gain.helps for gain in larger):
             return row
     return None
 
@@ -156,7 +161,8 @@ def verdict(found: Sequence[SizeRow]) -> Verdict:
     if enough is not None:
         gain = _gain(enough.accuracies, last.accuracies)
         return Verdict(
-            f"{_begin(enough)} reach {percent(enough.mean)}; more gained nothing clear.",
+            f"{_begin(enough)} reach {percent(enough.mean)}; more gained "
+            f"{'less than a point' if gain.is_clear and gain.mean > 0 else 'nothing clear'}.",
             f"{_begin(last)} reach {percent(last.mean)}: {gain}, {_against_chance(gain, seeds)}. {tested}",
         )
     gain = last.gain or _gain(before.accuracies, last.accuracies)

@@ -114,6 +114,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     runs["compared"] = queue.start(comparison)
     runs["tuned"] = queue.start(specs.DEFAULT_FINE_TUNE, photos.split(photos.scan(root, "Lamps"), 10, 20))
     runs["sizes"] = queue.start(specs.DEFAULT_BATCH_SIZE)
+    runs["learning curve"] = queue.start(specs.DEFAULT_LEARNING_CURVE, dataset)
     many = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
     runs["pictures"] = queue.start(many, photos.list_pictures(root, "Lamps").dataset)
     wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)

@@ -87,6 +87,13 @@ def test_the_factors_of_the_intervals_are_students():
             id="it still rises",
         ),
         pytest.param(
+            {"s5": [99] * 5, "s10": [99, 99, 99, 99, 100], "all": [100, 99, 100, 100, 100]},
+            5,
+            "5 photos a class reach 99.0%; more gained less than a point.",
+            "All photos (30.5 a class) reach 99.8%: +0.8 pt (+0.2 to +1.4), more than the spread of 5 seeds.",
+            id="a photo more is no help",
+        ),
+        pytest.param(
             {"s5": [90] * 5, "s10": [80] * 5, "all": [80] * 5},
             5,
             "5 photos a class reach 90.0%; more gained nothing clear.",
