@@ -119,7 +119,7 @@ def _gain(fewer: Sequence[float], more: Sequence[float]) -> Gain:
 
 
 def flattens(found: Sequence[SizeRow]) -> SizeRow | None:
-    """The smallest size over which no larger one gains a point or more that is clear; None where that is only the largest.
+    """The smallest size over which no larger one clearly gains a point or more; None where that is only the largest.
 
     None too with one seed, of which nobody knows what is chance.
     """
