@@ -7,6 +7,10 @@ accuracy      three seeds on the photos given and on the traffic lights         
 faithful      the race against retrain.py's training of the original's bottlenecks  needs $LAB_TEST_DATA
 dashboard     first paint, memory, another visitor's click
 mnist         networks for digits, against Keras' fit and Keras' Conv2D
+questions     Q&A with 50 runs on disk, from a click to the answer
+prediction    what a run was said to take against what it took             needs a folder of photos
+memory        what each process of the lab holds
+door          10,000 wrong tokens, and what a visitor notices of them
 digits        what the networks for digits reach, five seeds                      takes half an hour
 
 The folder holds one folder a class; without it, flower_photos in $LAB_TEST_DATA is taken. Each writes its table into
@@ -24,9 +28,10 @@ NEEDS_PHOTOS = {
     "cached": True,
     "accuracy": True,
     "faithful": True,
+    "prediction": True,
     "dashboard": False,
 }
-NEEDS_PHOTOS |= {"mnist": False, "digits": False}
+NEEDS_PHOTOS |= {"mnist": False, "digits": False, "memory": False, "questions": False}
 
 
 def main(arguments: list[str]) -> None:

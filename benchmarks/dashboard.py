@@ -31,7 +31,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = LabHome(scratch)
         Path(home.assets).symlink_to(source.assets)
-        with _server(home) as (server, address, boot), sync_playwright() as playwright:
+        with server(home) as (process, address, boot), sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium") or "chromium", args=["--no-sandbox"]
             )
@@ -59,7 +59,7 @@ def run() -> None:
             watcher.goto(f"{address}/retraining?run={started}")
             watcher.get_by_role("button", name="Cancel").wait_for()
             watched = _clicks(page)
-            memory = server.memory_info().rss
+            memory = process.memory_info().rss
             queue.cancel(started)
             while own.refresh().is_active:
                 time.sleep(0.2)
@@ -77,7 +77,8 @@ def run() -> None:
 
 
 @contextmanager
-def _server(home: LabHome) -> Iterator[tuple[psutil.Process, str, float]]:
+def server(home: LabHome) -> Iterator[tuple[psutil.Process, str, float]]:
+    """serve.py on that home: its process, its address, and seconds until its first byte."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -308,12 +308,14 @@ def _curves(run: Run, axis: str, end: float, height: int) -> Iterator[Block]:
     )
 
 
-def _evaluations(run: Run) -> list[dict[str, object]]:
-    """Every evaluation that the run told, as it was measured."""
+def _evaluations(run: Run, splits: Sequence[str] = (charts.TRAINING, charts.VALIDATION)) -> list[dict[str, object]]:
+    """Every evaluation of these splits that the run told, as it was measured."""
+    titles = run.titles
     return [
-        {"lane": run.titles.get(lane, lane), "split": split, "step": step, "seconds": seconds, "accuracy": accuracy}
+        {"lane": titles.get(lane, lane), "split": split, "step": step, "seconds": seconds, "accuracy": accuracy}
         | {"cross_entropy": entropy}
         for (lane, split), curve in run.story.curves.items()
+        if split in splits
         for step, seconds, accuracy, entropy in zip(
             curve.step, curve.seconds, curve.accuracy, curve.cross_entropy, strict=True
         )
@@ -366,7 +368,7 @@ def _mnist(run: Run, settings: Settings, height: int) -> Iterator[Block]:
 
 def _epochs(run: Run) -> list[dict[str, object]]:
     """Validation as it was measured; of training, whose batches are thousands, the mean of each epoch."""
-    found = [row for row in _evaluations(run) if row["split"] == charts.VALIDATION]
+    found = _evaluations(run, [charts.VALIDATION])
     for lane, started in run.story.lanes_started.items():
         curve = run.story.curves.get((lane, charts.TRAINING), Curve())
         ends: dict[int, list[int]] = {}
