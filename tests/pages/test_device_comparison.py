@@ -16,18 +16,22 @@ from tests.pages.test_retraining import button, choose_lamps, texts
 from ui import foresight, lab
 
 GPU = {"name": "NVIDIA Tegra X2", "memory_bytes": 6_000_000_000}
+FORESEEN = {
+    "seconds": 12.0, "photos": 60, "measured": 24, "disk_bytes": 10**6, "memory_bytes": 10**9, "training_seconds": 0.0
+}  # fmt: skip
 NO_DRIVER = "TensorFlow says: Could not find cuda drivers on your machine, GPU will not be used."
 
 
 @pytest.fixture
 def machine(home, tmp_path, monkeypatch):
     def machine(cores: int = 2, gpus: tuple = (), why: str = NO_DRIVER) -> None:
-        """Its worker's Python answers the probe like this, and runs everything else as usual."""
+        """Its worker's Python answers like this what it computes on and how long that takes; the rest is as usual."""
         answer = {"tensorflow": "2.7.0", "gpus": list(gpus), "why_no_gpu": "" if gpus else why, "cores": cores}
         python = tmp_path / "python"
         python.write_text(
             f"#!/bin/sh\n[ \"$2 $3\" = 'engine.worker.environment devices' ] "
             f"&& exec echo {shlex.quote(json.dumps(answer))}\n"
+            f"[ $2 = engine.worker.predict ] && exec echo {shlex.quote(json.dumps(FORESEEN))}\n"
             f'exec {shlex.quote(sys.executable)} "$@"\n'
         )
         python.chmod(0o755)
@@ -50,6 +54,9 @@ def test_without_a_gpu_one_thread_runs_against_all_and_the_page_says_why(visit, 
     machine(cores=2)
     app = looked(choose_lamps(visit("retraining", mode="devices")))
     assert f"No GPU was found, so 1 thread runs against all 2. {NO_DRIVER}" in texts(app)
+    button(app, "Measure 24 photos first").click().run()
+    each = "About 12 s with 1 thread and 12 s with 2 threads for bottlenecks, predicted from 24 photos each time."
+    assert each in texts(app)
     button(app, "Run with 1 and 2 threads").click().run()
     assert not app.exception
     group = app.query_params["compare"]
@@ -61,6 +68,7 @@ def test_without_a_gpu_one_thread_runs_against_all_and_the_page_says_why(visit, 
     assert both[0].spec._replace(threads=2) == both[1].spec
     for run in both:
         assert finished(home, run.id).state == events.DONE
+        assert run.story.predicted.seconds == 12
 
     app = visit("retraining", compare=group)
     assert app.session_state["mode"] == "devices"
