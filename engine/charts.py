@@ -32,6 +32,7 @@ AROUND = 66  # pixels of a chart's height that the x axis, its title and the pad
 VALIDATION, TRAINING, BOTH = "validation", "training", "both"
 ACCURACY, LOSS = "accuracy", "cross_entropy"
 STEPS, EPOCHS, SECONDS, RUN_SECONDS = "step", "epoch", "seconds", "run_seconds"
+CLOCK = "told"  # Unix seconds: of the machine's strips, which draw an axis of their own
 AXIS_TITLES = {
     STEPS: "Step",
     EPOCHS: "Epoch",

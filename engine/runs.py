@@ -46,6 +46,7 @@ class Curve:
     seconds: list[float] = field(default_factory=list)  # since training began
     accuracy: list[float] = field(default_factory=list)  # 0..1
     cross_entropy: list[float | None] = field(default_factory=list)  # nats; None where it was not a number
+    told: list[float] = field(default_factory=list)  # when it was measured, Unix seconds
 
 
 @dataclass
@@ -112,6 +113,8 @@ class Story:
                 curve.seconds += event.seconds
                 curve.accuracy += event.accuracy
                 curve.cross_entropy += event.cross_entropy
+                # A block is told where it ends.
+                curve.told += [event.t - (event.seconds[-1] - second) for second in event.seconds]
             case events.LaneResult():
                 self.lane_results[event.lane] = event
             case events.Diverged():

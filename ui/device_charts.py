@@ -224,8 +224,8 @@ def strip(
     return charts._chart(layers, LAST_HEIGHT if last else HEIGHT) | {"datasets": rows}
 
 
-def curve_strip(lines: Sequence[charts.Line], bands: Sequence[Band], axis: Axis, training: float, dark: bool) -> Spec:
-    """Validation accuracy on the same axis as the machine's strips; `training`: Unix seconds at which it began."""
+def curve_strip(lines: Sequence[charts.Line], bands: Sequence[Band], axis: Axis, dark: bool) -> Spec:
+    """Validation accuracy on the same axis as the machine's strips; the lines are over charts.CLOCK."""
     low = max(0.0, math.floor(min((line.shown[-1] for line in lines), default=0.1) * 10 - 1) / 10)
     layers = _frame_layers(axis, low, 1.0, [low, (low + 1) / 2, 1.0], dark, True, False, ".0%")
     colours = charts.palette(dark)
@@ -236,9 +236,7 @@ def curve_strip(lines: Sequence[charts.Line], bands: Sequence[Band], axis: Axis,
             "colour": colours.lanes[line.number],
             "dashed": line.number == charts.SHOWN_LANES - 1,
         }
-        points += [
-            {"x": training - axis.origin + line.x[i], "y": line.shown[i]} | look for i in thin(len(line.x), POINTS)
-        ]
+        points += [{"x": line.x[i] - axis.origin, "y": line.shown[i]} | look for i in thin(len(line.x), POINTS)]
     layers.append(
         charts._layer(
             {"type": "line", "strokeWidth": 2, "clip": True},

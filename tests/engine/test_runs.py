@@ -115,6 +115,7 @@ def test_the_story_of_a_run_is_told_by_its_events(home: LabHome) -> None:
     run.refresh()
     curve = run.story.curves["0.5", "validation"]
     assert (curve.step, curve.accuracy, curve.cross_entropy) == ([10, 20, 30], [0.8, 0.9, 0.95], [0.5, None, 0.2])
+    assert curve.told == [1015.9, 1016.0, 1017.0]
     assert run.state == events.FAILED
     assert run.story.error.message == "The disk is full."
     assert run.story.stages[-1].ended == 1018.0

@@ -3,8 +3,10 @@ import re
 import pytest
 
 from engine.contract import specs
+from engine.device import Reading, encode
 from engine.runs import list_runs
 from tests.pages.conftest import finished
+from tests.pages.test_device import charts, tab
 from tests.pages.test_retraining import button, choose_lamps, texts
 from ui import foresight
 
@@ -47,6 +49,13 @@ def test_a_finished_run_says_what_unfreezing_changed_with_its_interval_and_what_
     assert list(table["An epoch"]) == ["0.2 s", "0.4 s"]
     assert table["Change"].isna().tolist() == [True, False]
     assert app.session_state["mode"] == "fine_tune"
+    began, ended = run.story.stages[0].began, run.story.last_t
+    with open(run.folder.device, "w") as file:
+        file.writelines(encode(Reading(began + part / 9 * (ended - began), 50.0)) for part in range(10))
+    shown = charts(tab(app, "Machine", "tune_tabs"))
+    told = run.story.curves["frozen", "validation"].told
+    assert [each["x"] + began for each in shown["Validation"]["points"]][: len(told)] == pytest.approx(told, abs=1e-3)
+    assert shown["Validation"]["frame"][0]["high"] == shown["CPU"]["frame"][0]["high"]  # one time axis
     listed = visit("runs").dataframe[0].value
     assert list(listed["Run"]) == ["Lamps · MobileNet v2 · frozen against last 2 blocks"]
     app = choose_lamps(visit("retraining", mode="fine_tune"))

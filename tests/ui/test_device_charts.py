@@ -32,14 +32,14 @@ def rows(spec, words):
 
 def test_every_strip_is_valid_vega_lite():
     readings, bands = minute(JETSON), [device_charts.Band("Training", "Lamps", NOW - 40, NOW)]
-    line = charts.Line("lr 0.5", 0, [10.0, 20.0], [0.5, 0.9], [0.5, 0.9], None, True)
+    line = charts.Line("lr 0.5", 0, [NOW - 30, NOW - 20], [0.5, 0.9], [0.5, 0.9], None, True)
     axis = device_charts.of_a_run(NOW - 60, NOW)
     for spec in (
         device_charts.beside(readings, dark=True),
         *[strip(sensor.name, readings, bands, first=True) for sensor in device_charts.SENSORS],
         *[strip(sensor.name, readings, bands, last=True) for sensor in device_charts.SENSORS],
         device_charts.strip(device_charts.SENSORS[0], readings, bands, axis, True, last=True),
-        device_charts.curve_strip([line], bands, axis, NOW - 40, dark=False),
+        device_charts.curve_strip([line], bands, axis, dark=False),
     ):
         alt.Chart.from_dict(spec)  # raises SchemaValidationError
         # The browser stops where it is sent rows that no layer draws.
