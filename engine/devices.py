@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from engine import worker_programs
 from engine.contract import specs
@@ -70,6 +72,20 @@ def fault_of(worker_python: str, found: WorkerPython) -> str:
 
 
 @dataclass(frozen=True)
+class Worker:
+    installed: WorkerPython | None  # None where it could not be asked
+    fault: str  # why it cannot do a run, a sentence; "" where it can
+
+
+def look_at(worker_python: str) -> Worker:
+    try:
+        found = versions(worker_python)
+    except WorkerStartError as error:
+        return Worker(None, str(error))
+    return Worker(found, fault_of(worker_python, found))
+
+
+@dataclass(frozen=True)
 class Gpu:
     name: str  # "NVIDIA H100 80GB HBM3"
     memory_bytes: int  # that TensorFlow may use
@@ -90,15 +106,27 @@ def probe(worker_python: str) -> Devices:
     return Devices(str(said["tensorflow"]), gpus, str(said["why_no_gpu"]), int(said["cores"]))
 
 
-class Finder:
-    """Asks each interpreter once and keeps the answer. For all visitors of a server."""
+def found_or_why(worker_python: str) -> Devices:
+    """The same; where no answer came, the sentence that says so takes the place of why there is no GPU."""
+    try:
+        return probe(worker_python)
+    except (EngineError, LookupError, TypeError, ValueError) as error:
+        return Devices("", (), f"The worker could not be asked: {error}", os.cpu_count() or 1)
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Devices] = {}
+
+Found = TypeVar("Found")
+
+
+class Finder(Generic[Found]):
+    """Asks each interpreter once and keeps the answer. For all visitors of a server. `ask`: raises nothing."""
+
+    def __init__(self, ask: Callable[[str], Found]) -> None:
+        self._of = ask
+        self._known: dict[tuple[str, int], Found] = {}
         self._asking: dict[tuple[str, int], threading.Thread] = {}
         self._lock = threading.Lock()
 
-    def now(self, worker_python: str) -> Devices | None:
+    def now(self, worker_python: str) -> Found | None:
         """What is known; None while it is being asked, which begins with the first call."""
         key = _key(worker_python)
         with self._lock:
@@ -107,7 +135,7 @@ class Finder:
                 self._asking[key].start()
             return self._known.get(key)
 
-    def wait(self, worker_python: str) -> Devices:
+    def wait(self, worker_python: str) -> Found:
         """The same, once it is known."""
         while True:
             found = self.now(worker_python)
@@ -116,10 +144,7 @@ class Finder:
             self._asking[_key(worker_python)].join()
 
     def _ask(self, key: tuple[str, int]) -> None:
-        try:
-            found = probe(key[0])
-        except (EngineError, LookupError, TypeError, ValueError) as error:
-            found = Devices("", (), f"The worker could not be asked: {error}", os.cpu_count() or 1)
+        found = self._of(key[0])
         with self._lock:
             self._known[key] = found
 

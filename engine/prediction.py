@@ -55,6 +55,17 @@ def in_words(told: events.Predicted, photos: int) -> str:
     return f"{said}; {size(told.disk_bytes)} of disk, {size(told.memory_bytes)} of memory."
 
 
+def shortage(needed: int, left: int | None) -> str:
+    """A sentence where a run of `needed` bytes does not fit into those that are left; "" where it does, or nobody can
+    tell (None)."""
+    if left is None or needed <= left:
+        return ""
+    return (
+        f"It would not fit: it takes about {size(needed)} of memory, and {size(left)} is free. End other programs "
+        "first, or the system may end the run."
+    )
+
+
 def error(told: events.Predicted, seconds: float, computed: int) -> float | None:
     """By how much the predicted time was off, as a share of the actual one: 0.1 is 10 % too long.
 

@@ -17,6 +17,7 @@ from engine import buffers, device, devices, processes, sampler
 from engine.contract.run_folder import LabHome
 from engine.device import Reading
 from engine.errors import EngineError
+from engine.queue import NEEDED
 from engine.words import age, duration, size
 from ui import lab, parts
 
@@ -32,7 +33,7 @@ def show(live: bool) -> None:
 
 
 def _environment(live: bool) -> None:
-    parts.settings_table({name: value for name, value in _facts().items() if value})
+    st.fragment(_machine, run_every=1.0 if lab.worker() is None else None)()
     _tensorflow()
     st.markdown("**Processes of the lab**")
     st.fragment(_processes, run_every=PROCESSES_EVERY if live else None)()
@@ -43,15 +44,27 @@ def _environment(live: bool) -> None:
         _buffers()
 
 
-def _facts() -> dict[str, str]:
+def _machine() -> None:
+    worker = lab.worker()
+    if worker is None:
+        st.session_state["_worker_awaited"] = True
+    elif st.session_state.pop("_worker_awaited", False):
+        st.rerun()  # nothing more is waited for
+    if worker and worker.fault:
+        st.error(f"**No run can be started.** {worker.fault} {NEEDED}", icon=":material/error:")
+    parts.settings_table({name: value for name, value in _facts(worker).items() if value})
+
+
+def _facts(worker: devices.Worker | None) -> dict[str, str]:
     now, memory, found = time.time(), psutil.virtual_memory(), lab.load_settings()
     newest = lab.readings()[-1]
-    try:
-        worker = _worker_python(found.worker_python)
-        tensorflow = f"TensorFlow {worker.tensorflow}" if worker.tensorflow else "no TensorFlow"
-        its = f"{worker.python} with {tensorflow}, {found.worker_python}"
-    except EngineError as error:
-        its = str(error)
+    its = f"Being asked, {found.worker_python}"
+    if worker and worker.installed:
+        version = worker.installed.tensorflow
+        tensorflow = f"TensorFlow {version}" if version else "no TensorFlow"
+        its = f"Python {worker.installed.python} with {tensorflow}, {found.worker_python}"
+    elif worker:
+        its = worker.fault
     cores, physical = psutil.cpu_count() or 1, psutil.cpu_count(logical=False) or 0
     threads = f"{cores} on {physical} cores" if physical and physical != cores else f"{cores} cores"
     return {
@@ -61,7 +74,7 @@ def _facts() -> dict[str, str]:
         "Memory": size(memory.total) + (", shared by CPU and GPU" if device.is_shared() else ""),
         "GPU": lab.card_name() or ("An NVIDIA driver is loaded" if device.has_gpu() else "None found"),
         "Dashboard": f"Python {platform.python_version()}, {sys.executable}",
-        "Workers": f"Python {its}" if its[:1].isdigit() else its,
+        "Workers": its,
         "tegrastats": found.tegrastats or "None found",
         "Disk": f"{size(newest.disk_free)} free" if newest.disk_free is not None else "",
         "Up": f"for {duration(now - psutil.boot_time())}",
@@ -77,11 +90,6 @@ def processor() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(("model name", "hardware"))]
     return names[0] if names else ""
-
-
-@st.cache_data(show_spinner=False, ttl=3600)
-def _worker_python(path: str) -> devices.WorkerPython:
-    return devices.versions(path)
 
 
 def _tensorflow() -> None:

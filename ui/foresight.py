@@ -6,13 +6,15 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import prediction, runs
-from engine.contract import events, specs
+from engine.contract import events, memory, specs
 from engine.contract.dataset import Dataset
 from engine.errors import EngineError
 from engine.words import count, duration, short_duration, size
 from ui import lab
 
 Told = TypeVar("Told")
+
+DISK = 200e6  # bytes: what the files of a run take, with room to spare
 
 
 def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Predicted, ...]:
@@ -34,6 +36,7 @@ def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Pr
     )
     if told is None:
         return ()
+    warn_of(max(each.memory_bytes for each in told))
     if len(asked) == 1:
         st.caption(prediction.in_words(told[0], len(dataset.photos)))
     else:
@@ -46,6 +49,25 @@ def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Pr
         measured = count(told[0].measured, "photo")
         st.caption(f"About {each_takes} for {what}, predicted from {measured} each time.")
     return told
+
+
+def warn_of(needed: int) -> None:
+    """Says so where a run that takes so many bytes of memory would not fit now; nothing while another one has them."""
+    if any(row.state == events.RUNNING for row in lab.rows()):
+        return
+    if said := prediction.shortage(needed, memory.available()):
+        st.warning(said, icon=":material/memory:")
+
+
+def warn_of_full_disk() -> None:
+    """Says so where the lab's disk has no room for what a run keeps."""
+    free = lab.readings()[-1].disk_free
+    if free is not None and free < DISK:
+        st.warning(
+            f"{size(free)} of disk is free where the lab keeps its files, and a run may end for want of it. Runs that "
+            "nobody needs can be deleted on the page Runs.",
+            icon=":material/hard_drive:",
+        )
 
 
 def expect_depths(spec: specs.FineTuneSpec, dataset: Dataset, known: events.Expected | None) -> events.Expected | None:

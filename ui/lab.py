@@ -19,7 +19,7 @@ from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
 from engine.curves import thin
 from engine.device import HISTORY, Machine, Reading
-from engine.devices import Devices, Finder
+from engine.devices import Devices, Finder, Worker, found_or_why, look_at
 from engine.errors import RunNotFound
 from engine.queue import Queue
 from engine.words import count
@@ -82,8 +82,18 @@ def devices() -> Devices | None:
 
 
 @st.cache_resource
-def _finder() -> Finder:
-    return Finder()
+def _finder() -> Finder[Devices]:
+    return Finder(found_or_why)
+
+
+def worker() -> Worker | None:
+    """What the worker's Python has installed, and what is wrong with it; None while it is being asked."""
+    return _worker_finder().now(load_settings().worker_python)
+
+
+@st.cache_resource
+def _worker_finder() -> Finder[Worker]:
+    return Finder(look_at)
 
 
 def classifier() -> Classifier:
@@ -164,6 +174,7 @@ class RunRow:
     stage: str  # the current or last stage, "" before the first
     contents: str  # what its folder holds besides settings, curves and log
     stays: str  # what deleting it leaves
+    ticket: int = 0  # its place in the order of all runs of this lab; 0 for one whose events are gone
     stages: tuple[tuple[str, float, float], ...] = ()  # name, Unix seconds of its begin and its end; inf: it goes on
     # As people choose by:
     kind: str = ""  # one of the words of KINDS
@@ -207,7 +218,8 @@ def rows() -> list[RunRow]:
         except (RunNotFound, OSError):
             continue  # not a run of ours, or one that is being made or deleted just now
         found.append(row)
-    return sorted(found, key=lambda row: (row.started, row.id), reverse=True)
+    # By ticket and not by time: a clock may be set back.
+    return sorted(found, key=lambda row: (row.ticket, row.started, row.id), reverse=True)
 
 
 SETTLED_AFTER = 60.0  # seconds without a word, after which a lost run stays lost
@@ -290,6 +302,7 @@ def _summary(run: runs.Run) -> RunRow:
         curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)],
         seconds=run.seconds,
         started=run.started,
+        ticket=run.story.ticket,
         stage=story.stages[-1].name if story.stages else "",
         contents="",
         stays="",

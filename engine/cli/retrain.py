@@ -15,7 +15,7 @@ from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import fetch_backbone, scan
 from engine.cli.progress import progress_bar
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, memory, specs
 from engine.errors import AssetError, PhotosError, SpecError
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ def _predict(lab: settings.Settings, spec: specs.RetrainSpec, dataset: "Dataset"
 
     told = prediction.predict(lab.home, lab.worker_python, spec, dataset)
     print(prediction.in_words(told, len(dataset.photos)), file=sys.stderr)
+    if short := prediction.shortage(told.memory_bytes, memory.available()):
+        print(short, file=sys.stderr)
     return told
 
 

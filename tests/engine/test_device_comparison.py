@@ -154,7 +154,7 @@ def test_an_interpreter_that_cannot_be_asked_has_no_gpu_and_the_reason(tmp_path,
     if program:
         python.write_text(f"#!/bin/sh\n{program}\n")
         python.chmod(0o755)
-    finder = devices.Finder()
+    finder = devices.Finder(devices.found_or_why)
     found = finder.wait(str(python))
     assert (found.gpus, found.tensorflow) == ((), "")
     assert why in found.why_no_gpu
@@ -188,6 +188,14 @@ def test_a_prediction_in_words():
     )
     assert prediction.in_words(told._replace(photos=0), 600).startswith(
         "No time for bottlenecks: those of all 600 photos are kept; 28.9 MB"
+    )
+
+
+def test_a_run_that_needs_more_memory_than_there_is_does_not_fit():
+    assert prediction.shortage(2_000_000_000, 2_000_000_000) == ""
+    assert prediction.shortage(2_000_000_000, None) == ""  # nobody can tell
+    assert prediction.shortage(3_100_000_000, 1_200_000_000).startswith(
+        "It would not fit: it takes about 3.1 GB of memory, and 1.2 GB is free."
     )
 
 

@@ -24,7 +24,7 @@ def ended(home):
 
 
 def wait_for(fact):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not fact():
         assert time.monotonic() < deadline, "it has not come true in time"
         time.sleep(0.05)
@@ -95,6 +95,13 @@ def test_a_tegrastats_that_dies_is_said_and_the_page_goes_on(visit, home, tmp_pa
     assert {"CPU", "Memory"} <= set(metrics(app))
 
 
+def environment(app):
+    """The tab Environment, once the workers' interpreter has answered."""
+    tab(app, "Environment")
+    wait_for(lambda: not any(value.startswith("Being asked") for value in app.run().table[0].value["Value"]))
+    return app
+
+
 def answer_of_tensorflow(app) -> str:
     """What stands in the place of the answer, once it has come."""
     button(app, "Ask TensorFlow for a GPU").click().run()
@@ -114,7 +121,7 @@ def test_the_environment_is_told_and_the_loaders_own_words_say_why_there_is_no_g
     )
     python.chmod(0o755)
     monkeypatch.setenv("WORKER_PYTHON", str(python))
-    app = tab(visit("device"), "Environment")
+    app = environment(visit("device"))
     facts = dict(zip(app.table[0].value["Setting"], app.table[0].value["Value"], strict=True))
     assert facts["Workers"] == f"Python 3.6.9 with TensorFlow 2.7.0, {python}"
     assert facts["Disk"].endswith(" free")
@@ -127,9 +134,11 @@ def test_the_environment_is_told_and_the_loaders_own_words_say_why_there_is_no_g
 
 def test_a_worker_that_cannot_be_asked_is_said(visit, monkeypatch):
     monkeypatch.setenv("WORKER_PYTHON", "/no/such/python")
-    app = tab(visit("device"), "Environment")
+    app = environment(visit("device"))
     sentence = "Cannot run WORKER_PYTHON=/no/such/python: No such file or directory."
     assert sentence in list(app.table[0].value["Value"])
+    (said,) = app.error
+    assert said.value.startswith(f"**No run can be started.** {sentence} Set WORKER_PYTHON to a Python that has")
     assert sentence in answer_of_tensorflow(app)
 
 

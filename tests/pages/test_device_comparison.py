@@ -24,14 +24,15 @@ NO_DRIVER = "TensorFlow says: Could not find cuda drivers on your machine, GPU w
 
 @pytest.fixture
 def machine(home, tmp_path, monkeypatch):
-    def machine(cores: int = 2, gpus: tuple = (), why: str = NO_DRIVER) -> None:
+    def machine(cores: int = 2, gpus: tuple = (), why: str = NO_DRIVER, memory: int = 10**9) -> None:
         """Its worker's Python answers like this what it computes on and how long that takes; the rest is as usual."""
         answer = {"tensorflow": "2.7.0", "gpus": list(gpus), "why_no_gpu": "" if gpus else why, "cores": cores}
+        foreseen = FORESEEN | {"memory_bytes": memory}
         python = tmp_path / "python"
         python.write_text(
             f"#!/bin/sh\n[ \"$2 $3\" = 'engine.worker.environment devices' ] "
             f"&& exec echo {shlex.quote(json.dumps(answer))}\n"
-            f"[ $2 = engine.worker.predict ] && exec echo {shlex.quote(json.dumps(FORESEEN))}\n"
+            f"[ $2 = engine.worker.predict ] && exec echo {shlex.quote(json.dumps(foreseen))}\n"
             f'exec {shlex.quote(sys.executable)} "$@"\n'
         )
         python.chmod(0o755)
@@ -127,6 +128,16 @@ def test_where_there_is_nothing_to_compare_nothing_can_be_started(visit, machine
     assert "there is one core: nothing to compare." in texts(app)
     assert button(app, "Run on both").disabled
     assert "There is no comparison 'nonsense'" in texts(visit("retraining", compare="nonsense"))
+
+
+def test_a_run_that_would_not_fit_is_told_before(visit, machine):
+    machine(memory=9 * 10**18)
+    app = choose_lamps(visit("retraining", mode="single"))
+    button(app, "Measure 24 photos first").click().run()
+    told = [each.value for each in app.warning if each.value.startswith("It would not fit: it takes about 90000")]
+    assert len(told) == 1
+    assert told[0].endswith(" is free. End other programs first, or the system may end the run.")
+    assert not button(app, "Start training").disabled  # whoever knows better may
 
 
 def test_what_was_measured_before_is_shown_beside_what_it_took(visit, home):
