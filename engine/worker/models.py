@@ -377,8 +377,16 @@ def load_tflite(path, labels, size, preprocessing, mean=0.0, std=1.0, threads=No
     """
     began = time.perf_counter()
     interpreter_class, runtime = bottlenecks.tflite_interpreter()
-    interpreter = interpreter_class(model_path=path, num_threads=threads or machine.threads())
-    interpreter.allocate_tensors()
+    try:
+        interpreter = interpreter_class(model_path=path, num_threads=threads or machine.threads())
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        if "Didn't find op" not in str(error):
+            raise
+        raise Refused(
+            "This file was written for a newer runtime than {}, which this machine has: {}. The frozen graph "
+            "or the SavedModel of the same model may load.".format(runtime, str(error).splitlines()[0].rstrip("."))
+        )
     entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     shape = [int(length) for length in entry["shape"]]
     height, width = (size, size) if size else (shape[1], shape[2])

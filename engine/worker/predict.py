@@ -24,9 +24,9 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, specs, tickets
 from engine.contract.dataset import TRAINING
-from engine.contract.run_folder import LabHome
+from engine.contract.run_folder import LabHome, try_lock
 from engine.worker import machine
 from engine.worker.reporter import RunFailed
 
@@ -276,6 +276,11 @@ def main():
     question = json.load(sys.stdin)
     os.nice(10)  # as a run
     machine.bind_to_cores(question["spec"].get("threads", 0))
+    if question["spec"]["device"] == specs.GPU:
+        home = LabHome(question["home"])
+        os.makedirs(home.queue, exist_ok=True)
+        if try_lock(tickets.device_lock(home, specs.GPU)) < 0:  # held until this process ends
+            return {"error": "A run or an answer uses the GPU just now. Measure once it has ended."}
     try:
         machine.choose_device(question["spec"]["device"])
         return depths(question) if "depths" in question else predict(question)

@@ -10,15 +10,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from engine import prediction
 from engine.classifier import Classifier
 from engine.contract import specs, tickets
 from engine.contract.run_folder import LabHome, try_lock, write_json
-from engine.errors import ClassifierError
+from engine.errors import ClassifierError, EngineError
 from tests.assets_home import with_assets
 from tests.tiny_tflite import TINY
 
@@ -112,6 +114,8 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     held = try_lock(tickets.device_lock(home, specs.GPU))  # as a run that has its turn
     answer = resident.classify("mobilenet_v2", picture(), device=specs.GPU)
     assert (answer.device, answer.note) == ("CPU", "On the CPU, because a run works or waits on the GPU.")
+    with pytest.raises(EngineError, match="uses the GPU just now"):
+        prediction.expect_sizes(home, sys.executable, specs.DEFAULT_BATCH_SIZE._replace(device=specs.GPU))
     os.close(held)
     command = [sys.executable, "-m", "engine.worker.classify", home.path, "--device", "gpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -159,6 +163,16 @@ def test_it_says_what_it_keeps_in_memory_and_what_was_loaded_ahead_is_there(clas
         classifier.prepare("20260101-000000-abcdef")
 
 
+def of_a_newer_tensorflow(file: bytes) -> bytes:
+    """A TFLite file whose last operation has a version that no runtime knows yet."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT.InitFromPackedBuf(file, 0)
+    model.operatorCodes[-1].version = 99
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
     home = LabHome(str(tmp_path))
     folder = home.run("digits")
@@ -182,6 +196,9 @@ def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
             resident.classify("digits:beginner", picture())
         with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no"):
             resident.classify("digits:beginner", b"%PDF-1.7")
+        Path(folder.network_tflite("beginner")).write_bytes(of_a_newer_tensorflow(TINY))
+        with pytest.raises(ClassifierError, match=r"written for a newer runtime than LiteRT.*'SOFTMAX' version '99'"):
+            resident.digit("digits", seen[..., 0])
     finally:
         resident.close()
 
