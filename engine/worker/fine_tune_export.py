@@ -27,9 +27,13 @@ def export_depths(spec, folder, report):
     for event in events.Reader(folder.events).read():
         if isinstance(event, events.FineTuned):
             tested[event.lane] = event
-    network = backbones.load(folder.home, catalog.backbone(spec.backbone))
     kept = choose(list(tested.values()))
+    if tested[kept].validation_cross_entropy is None:
+        report.tell(events.Warning, message="No model is exported: every depth diverged.")
+        return
     report.tell(events.Kept, lane=kept)
+    network = backbones.load(folder.home, catalog.backbone(spec.backbone))
+    titles = dict(zip(specs.lanes(spec), specs.lane_titles(spec)))
     report.stage(events.EXPORTING, len(tested) + 3)
     reader = export.FreshProcess("engine.worker.export", folder)
     done = [0]
@@ -52,8 +56,7 @@ def export_depths(spec, folder, report):
                 export.write_tflite(path, learned, weights, bias)
             except bottlenecks.NotConvertible as error:
                 why = (str(error).splitlines() or ["no reason given"])[0]
-                message = "A TFLite file of {} cannot be made: {}.".format(specs.depth_title(tested[lane].blocks), why)
-                report.tell(events.Warning, message=message)
+                report.tell(events.Warning, message="{}: a TFLite file cannot be made: {}.".format(titles[lane], why))
             progress()
         weights, bias, learned = _restored(network, folder, kept)
         export.write_saved_model(folder, learned, weights, bias)

@@ -195,6 +195,18 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
         ways[0].get("tuned:frozen")
 
 
+def test_depths_that_all_diverged_are_not_exported_and_the_run_says_so(home, photos):
+    folder = home.run("diverged")
+    os.makedirs(folder.path)
+    datasets.write(folder.dataset, photos)
+    figures = dict.fromkeys(events.FineTuned._fields, 1)
+    figures.update(lane="all", validation_accuracy=0.3, validation_cross_entropy=None)
+    events.append(folder.events, events.FineTuned(**figures))
+    fine_tune_export.export_depths(specs.DEFAULT_FINE_TUNE, folder, Reporter(folder))
+    assert only(told(folder), events.Warning)[0].message == "No model is exported: every depth diverged."
+    assert not only(told(folder), events.Stage)
+
+
 def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_every_depth(home, mobilenet, photos):
     folder, row = home.run("distorted"), mobilenet.row
     shared = fine_tune.Shared(folder)
