@@ -18,6 +18,7 @@ from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
 from engine.runs import open_run
+from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 from tests.weights import pretend
@@ -130,6 +131,20 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     yield Lab(home, url, runs)
     stop(process)
     end(home, runs["queued"], runs["running"], runs["comparing"])
+
+
+@pytest.fixture(scope="session")
+def real_lab(tmp_path_factory) -> Iterator[Lab]:
+    """The real worker, and a home that is empty but for the assets that `make run` fetches and a few drawn photos."""
+    folder = tmp_path_factory.mktemp("real")
+    fetched = with_assets("mobilenet_v2", "imagenet_names", "traffic_lights", "mnist")
+    (folder / "lab").mkdir()
+    (folder / "lab" / "assets").symlink_to(fetched.assets)
+    home = LabHome(str(folder / "lab"))
+    draw_photos(Path(home.datasets) / "lamps")
+    process, url = serve(home, folder / "stderr.txt")
+    yield Lab(home, url, {})
+    stop(process)
 
 
 def end(home: LabHome, *run_ids: str) -> None:

@@ -4,31 +4,15 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from engine.contract.run_folder import LabHome
 from engine.runs import open_run
-from tests.assets_home import with_assets
 from tests.browser import test_mnist
-from tests.browser.conftest import Lab, serve, stop, wait_until
+from tests.browser.conftest import wait_until
 from tests.browser.test_retraining import CURVES, points
-
-
-@pytest.fixture(scope="module")
-def real_lab(tmp_path_factory) -> Iterator[Lab]:
-    """A home that is empty but for the assets that `make run` fetches."""
-    folder = tmp_path_factory.mktemp("first-run")
-    fetched = with_assets("mobilenet_v2", "imagenet_names", "traffic_lights", "mnist")
-    (folder / "lab").mkdir()
-    (folder / "lab" / "assets").symlink_to(fetched.assets)
-    home = LabHome(str(folder / "lab"))
-    process, url = serve(home, folder / "stderr.txt")
-    yield Lab(home, url, {})
-    stop(process)
 
 
 @pytest.mark.timeout(600)  # 1,484 photos through the real backbone, on two cores that others use too
