@@ -62,7 +62,7 @@ if view == ALL:
     overview()
     for question in asked:
         with st.container(border=True, gap="small", key=f"question_{question.number}"):
-            questions.show(question, shelf, ALL_HEIGHT)
+            questions.show(question, shelf, ALL_HEIGHT, alone=False)
 else:
     list_column, answer_column = st.columns([1, 3.1], gap="medium")
     with list_column:

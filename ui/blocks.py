@@ -9,8 +9,11 @@ from ui import lab, parts
 PICTURE_WIDTH = 110  # pixels
 
 
-def draw(block: Block, key: str, enlarged: float = 1.0) -> None:
-    """`key`: its own on the page, and the same however often it is drawn; `enlarged`: for charts on a large screen."""
+def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> None:
+    """`key`: its own on the page, and the same however often it is drawn; `enlarged`: for charts on a large screen.
+
+    `light`: tables that only stand there, for pages with many of them.
+    """
     if isinstance(block, Text):
         st.markdown(block.markdown)
         return
@@ -20,8 +23,8 @@ def draw(block: Block, key: str, enlarged: float = 1.0) -> None:
         case Chart():
             spec = charts.enlarged(block.draw(lab.is_dark()), enlarged)
             st.vega_lite_chart(spec, width="stretch", key=key, alt=block.alt)
-        case Table() if enlarged > 1:
-            # Its letters grow with the page's; a data frame's are painted in one size.
+        case Table() if enlarged > 1 or light:
+            # Its letters grow with the page's; a data frame's are painted in one size, which costs a tenth of a second.
             st.table(
                 [{parts.plain(name): parts.plain(words or "–") for name, words in row.items()} for row in block.rows],
                 hide_index=True,

@@ -36,6 +36,14 @@ def show(number: int) -> None:
             _older(number, found)
 
 
+def show_newest(number: int) -> None:
+    """The answer alone; nothing where there is none."""
+    newest = answers.newest(lab.home(), number)
+    if newest and newest.text:
+        st.markdown("**Your own answer**")
+        _draw(newest)
+
+
 def _draw(version: Version) -> None:
     with st.container(border=True, gap="small"):
         st.markdown(answers.harmless(version.text))  # HTML in it is shown as it was typed

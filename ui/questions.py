@@ -109,17 +109,17 @@ def missing(asked: list[Question], shelf: Shelf) -> list[Query]:
     return [query for query in queries if not (found := shelf.find(query)).runs and not found.pending]
 
 
-def show(question: Question, shelf: Shelf, height: int = 300) -> None:
-    """One question with everything it has."""
+def show(question: Question, shelf: Shelf, height: int = 300, alone: bool = True) -> None:
+    """One question with everything it has; `alone` on its page it has the form for one's own answer too."""
     st.header(plain(question.question), anchor=False)
-    drawn = shelf.answer(question, _mark(shelf, question), height)
+    drawn, key = shelf.answer(question, _mark(shelf, question), height), f"answer_{question.number}"
     first = next(iter(drawn.blocks), None)
     if first:
-        blocks.draw(first, f"answer_{question.number}_0")
+        blocks.draw(first, f"{key}_0")
     if len(drawn.missing) == 1:
         measuring.box(drawn.evidence[drawn.missing[0]], str(question.number))
     for number, block in enumerate(drawn.blocks[1:], 1):
-        blocks.draw(block, f"answer_{question.number}_{number}")
+        blocks.draw(block, f"{key}_{number}", light=not alone)
     if len(drawn.missing) > 1:
         measuring.rows({name: drawn.evidence[name] for name in drawn.missing}, str(question.number))
     for found in drawn.evidence.values():
@@ -130,7 +130,10 @@ def show(question: Question, shelf: Shelf, height: int = 300) -> None:
         with st.expander("What the original write-up said", type="compact", key=f"original_{question.number}"):
             for number, block in enumerate(drawn.original):
                 blocks.draw(block, f"original_{question.number}_{number}")
-    own_answers.show(question.number)
+    if alone:
+        own_answers.show(question.number)
+    else:
+        own_answers.show_newest(question.number)
 
 
 def _mark(shelf: Shelf, question: Question) -> Callable[[Figure], str]:
