@@ -22,8 +22,9 @@ from engine import assets, device, measured, run_blocks
 from engine.blocks import Block, Text
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome, RunFolder, read_json
+from engine.device_comparison import halves
 from engine.errors import RunNotFound
-from engine.runs import Run
+from engine.runs import Run, list_runs
 from engine.settings import Settings
 
 DEVICES = measured.DEVICES
@@ -148,14 +149,26 @@ def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], set
     return Evidence(asked, (), pending, None if pending else failed)
 
 
+def finder(settings: Settings) -> Callable[[Query], Evidence]:
+    """`find` over all runs, which are read now."""
+    runs = {run.id: run for run in list_runs(settings.home)}
+    everything = []
+    for run in runs.values():
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # damaged
+            everything.append(known(run.folder, run.state, run.started))
+    return lambda asked: find(asked, everything, runs.__getitem__, settings)
+
+
 def _compared(asked: Query, fitting: Sequence[Known], pending: tuple[Known, ...], opened: Any) -> Evidence:
-    """The newest group of which at least two parts are done."""
+    """The newest group that is done on two devices at least, with the newest run of each."""
     for group in dict.fromkeys(each.spec.group for each in fitting):
-        parts = [each for each in fitting if each.spec.group == group]
-        if len(parts) > 1 and all(each.state == events.DONE for each in parts):
-            runs = _open(opened, [each.id for each in reversed(parts)])
-            if len(runs) == len(parts):
-                return Evidence(asked, tuple(runs), pending)
+        newest: dict[str, Known] = {}
+        for each in fitting:
+            if each.spec.group == group and each.state == events.DONE:
+                newest.setdefault(specs.machine_title(each.spec), each)
+        runs = _open(opened, [each.id for each in newest.values()]) if len(newest) > 1 else []
+        if len(runs) > 1:
+            return Evidence(asked, tuple(half.run for half in halves(runs)), pending)
     failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
     return Evidence(asked, (), pending, None if pending else failed)
 

@@ -5,7 +5,6 @@ and runs no script but its own: names and answers are whatever people wrote, and
 """
 
 import base64
-import contextlib
 import csv
 import gzip
 import io
@@ -29,7 +28,7 @@ from engine.charts import LIGHT, Spec
 from engine.errors import RunNotFound
 from engine.evidence import Evidence
 from engine.many_pictures import harmless
-from engine.runs import list_runs, open_run
+from engine.runs import open_run
 from engine.settings import Settings
 from engine.words import count, join, plain
 from engine.write_up import Answer, Figure
@@ -71,7 +70,7 @@ def of_questions(
     `find`: query -> what there is for it; by itself it looks through all runs.
     """
     asked = questions.read_all()
-    find = find or _finder(settings)
+    find = find or evidence.finder(settings)
     sections, evidence_of = [], dict[str, None]()  # run ids, in the order in which they are spoken of
     for number, question in enumerate(asked, 1):
         answer = write_up.answer(question, find, settings, _mark)
@@ -80,15 +79,6 @@ def of_questions(
         progress(number, len(asked))
     sections += of_runs(settings, list(evidence_of)).sections
     return Report("Questions and answers", sections, write_up.KEY)
-
-
-def _finder(settings: Settings) -> write_up.Find:
-    home, known, runs = settings.home, [], {}
-    for run in list_runs(home):
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # damaged
-            known.append(evidence.known(run.folder, run.state, run.started))
-            runs[run.id] = run
-    return lambda query: evidence.find(query, known, lambda run_id: runs[run_id], settings)
 
 
 def _mark(figure: Figure) -> str:

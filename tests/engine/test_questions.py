@@ -1,5 +1,6 @@
 """The questions as they stand in content/, and what their figures become with and without runs."""
 
+import dataclasses
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import evidence, photos, questions, quoted, write_up
+from engine import cli, evidence, photos, questions, quoted, write_up
 from engine.blocks import Chart, Table, Text
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import LabHome
@@ -196,13 +197,8 @@ def measured(tmp_path_factory) -> LabHome:
 def reader(home: LabHome):
     """question's number -> its answer from the runs of that home, which are read once."""
     found = settings_of(home)
-    runs = {run.id: run for run in list_runs(home)}
-    known = [evidence.known(run.folder, run.state, run.started) for run in runs.values()]
-
-    def answer(number: int) -> write_up.Answer:
-        return write_up.answer(of(number), lambda asked: evidence.find(asked, known, runs.__getitem__, found), found)
-
-    return answer
+    find = evidence.finder(found)
+    return lambda number: write_up.answer(of(number), find, found)
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +241,37 @@ def test_the_figures_are_those_of_the_run(answer):
     said = here.blocks[0].markdown
     assert f"{low.test_accuracy * 100:.1f}%" in said
     assert "<script>" not in said.replace("\\<script", "")  # a name of photos stays what it is
+
+
+def test_the_command_line_lists_what_is_measured_and_what_is_missing(measured, tmp_path, monkeypatch, capsys):
+    for home, state in ((measured.path, "measured here"), (str(tmp_path), "missing: race")):
+        monkeypatch.setenv("LAB_HOME", home)
+        assert cli.main(["questions"]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("8. ")]
+        assert state in line
+    assert cli.main(["questions", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["questions"]
+    assert rows[7] == {"number": 8, "question": of(8).question, "runs": [], "missing": ["race"]}
+
+
+def test_a_comparison_of_devices_takes_the_newest_run_of_each(measured):
+    asked = of(11).runs["devices"]
+    halves = [run for run in list_runs(measured) if evidence.fits(asked, run.spec)]
+    known = [evidence.known(run.folder, run.state, run.started) for run in halves]
+    again = [dataclasses.replace(known[0], id="again", started=known[0].started + 9)]
+    broken = [dataclasses.replace(known[1], id="broken", started=known[0].started + 9, state="failed")]
+    runs = {run.id: run for run in halves} | {"again": halves[0]}
+    asked_for = []
+
+    def opened(run_id):
+        asked_for.append(run_id)
+        return runs[run_id]
+
+    found = evidence.find(asked, known + again + broken, opened, settings_of(measured))
+    assert len(found.runs) == 2
+    assert set(asked_for) == {"again", known[1].id}
+    alone = evidence.find(asked, known[:1], opened, settings_of(measured))
+    assert alone.runs == ()
 
 
 def test_the_newest_run_answers_or_the_one_that_is_pinned(measured):
