@@ -1,8 +1,11 @@
 """What a run is expected to take, from the runs that were measured here."""
 
+import os
+
 import pytest
 
 from engine.contract import events, specs
+from engine.contract.run_folder import LabHome
 from ui import lab
 
 PHOTOS = 1000
@@ -98,3 +101,14 @@ def test_how_long_batch_sizes_take_is_known_from_a_run_of_the_same_depth():
     assert lab.expected_of_sizes([TUNED, TRIED], spec).seconds == pytest.approx(70)
     assert lab.expected_of_sizes([TUNED, TRIED], spec._replace(blocks=4)) is None
     assert lab.expected_of_sizes([], spec) is None
+
+
+def test_runs_are_in_the_order_of_their_tickets_though_the_clock_was_set_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    for ticket, began in enumerate((2_000_000_000.0, 1_000_000_000.0, 1_500_000_000.0), 1):
+        folder = LabHome(str(tmp_path)).run(f"run-{ticket}")
+        os.makedirs(folder.path)
+        specs.write(folder.spec, specs.DEFAULT_MNIST)
+        queued, done = events.State(began, events.QUEUED, ticket), events.State(began, events.DONE, 0)
+        events.append(folder.events, queued, done)
+    assert [row.id for row in lab.rows()] == ["run-3", "run-2", "run-1"]
