@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from ui import lab
 PRESENT = "pages/present.py"
 
 
-def menu(make: Callable[[], Report], key: str) -> None:
+def menu(make: Callable[[], Report], key: str, tertiary: bool = False) -> None:
     """The button whose list holds a report as HTML and as Markdown; `make` is called once one is asked for."""
     found, day = lab.load_settings(), time.strftime("%Y-%m-%d")
 
@@ -22,7 +23,8 @@ def menu(make: Callable[[], Report], key: str) -> None:
     def markdown() -> bytes:
         return report.markdown_zip(make(), time.time())
 
-    with st.popover("Report", icon=":material/summarize:", key=key):
+    look: Literal["secondary", "tertiary"] = "tertiary" if tertiary else "secondary"
+    with st.popover("Report", icon=":material/summarize:", type=look, key=key):
         st.caption("Charts, tables and pictures, made when asked for.")
         st.download_button(
             "One HTML file",
@@ -48,10 +50,10 @@ def menu(make: Callable[[], Report], key: str) -> None:
         )
 
 
-def of_runs(ids: Sequence[str], key: str = "report") -> None:
+def of_runs(ids: Sequence[str], tertiary: bool = False) -> None:
     """The same for these runs."""
     found = lab.load_settings()
-    menu(lambda: report.of_runs(found, ids), key)
+    menu(lambda: report.of_runs(found, ids), "report", tertiary)
 
 
 def of_questions(find: write_up.Find) -> None:

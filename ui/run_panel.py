@@ -21,6 +21,7 @@ from ui import (
     many_pictures,
     mnist_results,
     parts,
+    reports,
     retraining_results,
 )
 
@@ -162,12 +163,21 @@ def _panel(run: runs.Run) -> None:
                     args=(run.id,),
                     disabled=run.cancel_asked,
                 )
-            elif run.state == events.DONE and (contents := _kind(run).CONTENTS):
-                _download(run, contents)
+            else:
+                _take_away(run)
         if run.state == events.RUNNING and run.story.stages:
             _bars(run)
         elif run.story.stages:
             st.caption(stage_line(run))
+
+
+def _take_away(run: runs.Run) -> None:
+    """Of a run that has ended: show it to others, as a report, its files."""
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        reports.present_link([run.id])
+        reports.of_runs([run.id], tertiary=True)
+        if run.state == events.DONE and (contents := _kind(run).CONTENTS):
+            _download(run, contents)
 
 
 def _download(run: runs.Run, contents: str) -> None:

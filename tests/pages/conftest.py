@@ -1,18 +1,27 @@
 """Pages as a visitor's script runs, in this process, with a worker that has no TensorFlow."""
 
+import functools
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
+from engine import photos
+from engine.contract import specs
 from engine.contract.run_folder import LabHome
+from engine.queue import Queue
 from engine.runs import Run, list_runs, open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 from tests.weights import pretend
 
 APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
+
+# Every AppTest reads the metadata of all installed packages, a third of a test's time: what it finds stays the same.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture
@@ -45,6 +54,19 @@ def visit(home):
         return app
 
     return visit
+
+
+@pytest.fixture
+def start(home):
+    """Starts runs as a page would, the photos being the lamps."""
+    dataset = photos.split(photos.scan(Path(home.datasets, "lamps"), "Lamps"), 10, 10)
+    queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
+
+    def start(*asked, wait: bool = True):
+        ids = [queue.start(spec, None if isinstance(spec, specs.MnistSpec) else dataset) for spec in asked]
+        return [finished(home, each) for each in ids] if wait else ids
+
+    return start
 
 
 def finished(home: LabHome, run_id: str = "") -> Run:

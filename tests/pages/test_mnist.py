@@ -186,7 +186,7 @@ def test_a_running_comparison_shows_its_settings_and_can_be_cancelled(visit, hom
     app = visit("mnist", run=run_id)
     assert "you stopped it after" in texts(app)
     assert "No test result: the run stopped before Evaluating." in texts(app)
-    assert [each.label for each in app.get("download_button")] == ["Download"]
+    assert "Download" in [each.label for each in app.get("download_button")]
     button(app, "Start again with these settings").click().run()
     assert open_run(home, app.query_params["run"]).spec == open_run(home, run_id).spec
     app.button(key="cancel").click().run()

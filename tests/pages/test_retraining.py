@@ -294,7 +294,7 @@ def test_a_running_run_shows_its_settings_and_can_be_cancelled(visit, home):
     app = visit("retraining", run=run_id)
     assert "you stopped it" in texts(app)
     assert button(app, "Start again with these settings")
-    assert [each.label for each in app.get("download_button")] == ["Download"]  # what was learnt until then
+    assert "Download" in [each.label for each in app.get("download_button")]  # what was learnt until then
     assert finished(home, waiting).state == "done"
 
 

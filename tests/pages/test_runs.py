@@ -1,33 +1,15 @@
 """The page Runs: filters, runs beside each other, copied settings, deleting."""
 
 import os
-import sys
 from pathlib import Path
 
-import pytest
-
-from engine import photos
 from engine.contract import specs
-from engine.queue import Queue
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
 
 SINGLE = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,), steps=100)
 DIGITS = specs.DEFAULT_MNIST._replace(data="bars", networks=specs.DEFAULT_MNIST.networks[:1], epochs=1)
-
-
-@pytest.fixture
-def start(home):
-    """Starts runs as a page would, the photos being the lamps."""
-    dataset = photos.split(photos.scan(Path(home.datasets, "lamps"), "Lamps"), 10, 10)
-    queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
-
-    def start(*asked, wait: bool = True):
-        ids = [queue.start(spec, None if isinstance(spec, specs.MnistSpec) else dataset) for spec in asked]
-        return [finished(home, each) for each in ids] if wait else ids
-
-    return start
 
 
 def choose(app, table, *places):
@@ -141,4 +123,4 @@ def test_what_the_form_has_no_place_for_is_said(visit, start):
     start(SINGLE._replace(threads=1, final_tensor_name="answer"))
     app = choose(visit("runs"), 1, 0)
     button(app, "Copy settings").click().run()
-    assert r"The form has no place for final\_tensor\_name and threads\: left out." in texts(app)
+    assert r"The form has no place for final\_tensor\_name and threads: left out." in texts(app)
