@@ -1,37 +1,43 @@
-"""What can be taken away or shown to others: runs as a report, and on a screen of their own."""
+"""What can be taken away or shown to others: runs and answers as a report, and on a screen of their own."""
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from engine import report, write_up
-from engine.report import Report
 from ui import lab
+
+if TYPE_CHECKING:  # a tenth of what a page loads, for those who ask for a report
+    from engine.report import Report
+    from engine.write_up import Find
 
 PRESENT = "pages/present.py"
 
 
-def menu(make: Callable[[], Report], key: str, tertiary: bool = False) -> None:
+def menu(make: "Callable[[], Report]", tertiary: bool = False) -> None:
     """The button whose list holds a report as HTML and as Markdown; `make` is called once one is asked for."""
     found, day = lab.load_settings(), time.strftime("%Y-%m-%d")
 
     def html() -> str:
+        from engine import report
+
         return report.html(make(), found, time.time())
 
     def markdown() -> bytes:
+        from engine import report
+
         return report.markdown_zip(make(), time.time())
 
     look: Literal["secondary", "tertiary"] = "tertiary" if tertiary else "secondary"
-    with st.popover("Report", icon=":material/summarize:", type=look, key=key):
+    with st.popover("Report", icon=":material/summarize:", type=look, key="report"):
         st.caption("Charts, tables and pictures, made when asked for.")
         st.download_button(
             "One HTML file",
             data=html,
             file_name=f"bottleneck-lab-{day}.html",
             mime="text/html",
-            key=f"{key}_html",
+            key="report_html",
             icon=":material/download:",
             width="stretch",
             on_click="ignore",
@@ -42,7 +48,7 @@ def menu(make: Callable[[], Report], key: str, tertiary: bool = False) -> None:
             data=markdown,
             file_name=f"bottleneck-lab-{day}.zip",
             mime="application/zip",
-            key=f"{key}_markdown",
+            key="report_markdown",
             icon=":material/download:",
             width="stretch",
             on_click="ignore",
@@ -53,13 +59,25 @@ def menu(make: Callable[[], Report], key: str, tertiary: bool = False) -> None:
 def of_runs(ids: Sequence[str], tertiary: bool = False) -> None:
     """The same for these runs."""
     found = lab.load_settings()
-    menu(lambda: report.of_runs(found, ids), "report", tertiary)
+
+    def make() -> "Report":
+        from engine import report
+
+        return report.of_runs(found, ids)
+
+    menu(make, tertiary)
 
 
-def of_questions(find: write_up.Find) -> None:
+def of_questions(find: "Find") -> None:
     """The same for the whole write-up; `find`: query -> what there is for it."""
     found = lab.load_settings()
-    menu(lambda: report.of_questions(found, find), "report")
+
+    def make() -> "Report":
+        from engine import report
+
+        return report.of_questions(found, find)
+
+    menu(make)
 
 
 def present_link(ids: Sequence[str] = (), question: int = 0) -> None:
