@@ -260,7 +260,7 @@ def _fetch(name: str, key: str) -> None:
         else:
             assets.fetch(home, name, bar)
 
-    st.caption(f"{backbone.title if backbone else asset.title} is not on this machine yet.")
+    st.markdown(f"To fetch first: **{backbone.title if backbone else asset.title}**")
     parts.fetch_button(asset, fetch, f"fetch_{key}")
 
 

@@ -123,7 +123,7 @@ def test_one_button_queues_all_that_are_missing_and_each_run_once(visit, home, t
     app = visit("qa", all="1")
     assert "measure_all" not in [each.key for each in app.button]
     assert [each.value for each in app.header] == [plain(question.question) for question in questions.read_all()]
-    assert "MNIST is not on this machine yet." in said(app)
+    assert "To fetch first: **MNIST" in said(app)
 
 
 def test_photos_of_ones_own_are_asked_for_where_there_are_none(visit, home):
@@ -131,7 +131,7 @@ def test_photos_of_ones_own_are_asked_for_where_there_are_none(visit, home):
     app = visit("qa", q="10")
     assert "Nobody has brought photos of their own yet" in said(app)
     assert "Bring your own photos" in [each.proto.label for each in app.get("page_link")]
-    assert "Traffic lights is not on this machine yet." in said(app)
+    assert "To fetch first: **Traffic lights" in said(app)
 
 
 def test_an_address_that_names_no_question_shows_the_first(visit):
