@@ -90,7 +90,7 @@ def door(tmp_path_factory) -> Iterator[Running]:
 
 
 def get(running: Running, path: str = "/healthz", **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(running.host, timeout=10)
+    connection = http.client.HTTPConnection(running.host, timeout=60)
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     answer.body = answer.read().decode()  # type: ignore[attr-defined]
@@ -106,7 +106,7 @@ def open_websocket(running: Running, **headers: str) -> int:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    connection = http.client.HTTPConnection(running.host, timeout=10)
+    connection = http.client.HTTPConnection(running.host, timeout=60)
     connection.request("GET", "/_stcore/stream", headers=upgrade | headers)
     status = connection.getresponse().status
     connection.close()
@@ -197,7 +197,7 @@ def test_tensorboard_is_reached_through_the_door_and_may_be_framed_by_our_own_pa
 
 
 def test_a_question_to_tensorboard_comes_with_its_body_and_is_none_of_a_stranger(door, tensorboards):
-    connection = http.client.HTTPConnection(door.host, timeout=10)
+    connection = http.client.HTTPConnection(door.host, timeout=60)
     asked = "/tensorboard/experiment//data/plugin/scalars/scalars_multirun"
     connection.request("POST", asked, "tag=accuracy_1", {"Content-Type": "application/x-www-form-urlencoded"})
     answer = connection.getresponse()
@@ -207,7 +207,7 @@ def test_a_question_to_tensorboard_comes_with_its_body_and_is_none_of_a_stranger
     connection.close()
     for stranger in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         assert get(door, "/tensorboard/", **stranger).status == 403
-    connection = http.client.HTTPConnection(door.host, timeout=10)
+    connection = http.client.HTTPConnection(door.host, timeout=60)
     connection.request("DELETE", "/tensorboard/data/runs")
     assert connection.getresponse().status == 405
     connection.close()
@@ -216,7 +216,7 @@ def test_a_question_to_tensorboard_comes_with_its_body_and_is_none_of_a_stranger
 def test_a_page_works_in_a_browser_and_reaches_no_other_host(door, browser):
     said: list[ConsoleMessage] = []
     page = browser.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.on("console", lambda message: said.append(message))  # a bound C method is no listener to it
     page.goto(door.url)
     expect(page.get_by_role("heading", name="A small page")).to_be_visible()
@@ -248,11 +248,11 @@ def test_a_signal_ends_it_soon_though_a_page_is_at_work(tmp_path, browser, numbe
     page = browser.new_page()
     page.goto(running.url)
     page.get_by_role("button", name="Work for a minute").click()
-    expect(page.get_by_text("At work")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("At work")).to_be_visible(timeout=60_000)
     asked = time.monotonic()
     running.process.send_signal(number)
     try:
-        running.process.wait(timeout=30)
+        running.process.wait(timeout=60)
     finally:
         stop(running)
     assert time.monotonic() - asked < 10  # about 3 on an idle machine

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
-PATIENCE = 20000.0  # milliseconds: browser, server and worker may share two cores
+PATIENCE = 60000.0  # milliseconds: browser, server and worker may share two cores
 expect.set_options(timeout=PATIENCE)
 
 
@@ -58,7 +58,7 @@ def serve(home: LabHome, stderr: Path, **environment: str) -> tuple[subprocess.P
 
 def stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -118,14 +118,14 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     runs["learning curve"] = queue.start(specs.DEFAULT_LEARNING_CURVE, dataset)
     many = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
     runs["pictures"] = queue.start(many, photos.list_pictures(root, "Lamps").dataset)
-    wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 60)
+    wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 180)
     queue.cancel(runs["cancelled"])
-    wait_until(lambda: not open_run(home, runs["cancelled"]).is_active, 60)
+    wait_until(lambda: not open_run(home, runs["cancelled"]).is_active, 180)
     runs["comparing"] = queue.start(comparison._replace(seed=902))
     runs["running"] = queue.start(usual._replace(seed=902), dataset)  # stays in the middle of Training
     runs["queued"] = queue.start(usual, dataset)
     for name in ("running", "comparing"):
-        wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 60)
+        wait_until(lambda name=name: open_run(home, runs[name]).story.curves, 180)
     runs["race and single"] = f"{runs['race']},{runs['single']}"
     process, url = serve(home, folder / "stderr.txt", WORKER_MODULE="tests.fakes.fake_worker", FAKE_SECONDS="6")
     yield Lab(home, url, runs)

@@ -37,7 +37,7 @@ def test_race_read_classify_and_download(visitor, real_lab):
     page.reload()
     expect(page.get_by_text("Traffic lights · MobileNet v2 · 3 learning rates").first).to_be_visible()
     expect(page.locator(CURVES)).to_be_visible()
-    wait_until(lambda: len(points(page)) > 20, 60)
+    wait_until(lambda: len(points(page)) > 20, 180)
 
     expect(page.get_by_text("in total · finished")).to_be_visible(timeout=300000)
     verdict = page.get_by_text(re.compile(r"Keep lr [\d.]+: [\d.]+% of the validation photos")).inner_text()
@@ -67,7 +67,7 @@ def test_race_read_classify_and_download(visitor, real_lab):
     assert json.loads(archive.read(f"{run_id}/contract.json"))
 
 
-@pytest.mark.timeout(600)  # 120,000 digits learned from, on two cores that others use too
+@pytest.mark.timeout(600)  # 40,000 digits learned from, on two cores that others use too
 def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
     here = visitor()
     page = here.page
@@ -78,6 +78,7 @@ def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
     epochs = page.get_by_role("slider", name="Epochs")
     epochs.press("Home")
     expect(epochs).to_have_value("1")
+    page.get_by_role("radio", name="20k").click()
     page.get_by_role("button", name="Start comparison").click()
     page.wait_for_url(re.compile(r"run=\d{8}-"))
     run_id = re.search(r"run=([\w-]+)", page.url)[1]
@@ -85,19 +86,19 @@ def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
     assert (run.lanes, run.spec.epochs) == (["beginner", "strong"], 1)
 
     expect(page.get_by_text(re.compile(r"^\d of 2 networks done"))).to_be_visible(timeout=120000)
-    wait_until(lambda: sum(len(each) > 60 for each in test_mnist.lines(page)) >= 2, 120)  # both curves are drawn
-    wait_until(lambda: "beginner" in run.refresh().story.lanes_ended, 120)
+    wait_until(lambda: sum(len(each) > 60 for each in test_mnist.lines(page)) >= 2, 180)  # both curves are drawn
+    wait_until(lambda: "beginner" in run.refresh().story.lanes_ended, 180)
     before = test_mnist.lines(page)
-    wait_until(lambda: test_mnist.lines(page) != before, 60)  # strong learns on
+    wait_until(lambda: test_mnist.lines(page) != before, 180)  # strong learns on
     expect(page.get_by_text("in total · finished")).to_be_visible(timeout=300000)
 
     results = run.refresh().story.network_results
-    assert run.story.lanes_started["beginner"].training == 60000
-    assert results["beginner"].test_accuracy >= 0.94
-    assert results["strong"].test_accuracy >= 0.98
+    assert run.story.lanes_started["beginner"].training == 20000
+    assert results["beginner"].test_accuracy >= 0.9
+    assert results["strong"].test_accuracy >= 0.96
     assert all(each.difference <= 1e-4 for each in run.story.networks_exported.values())
     expect(
-        page.get_by_text(re.compile(r"^Strong is best: 9[89]\.\d+% of the 10,000 test digits right\."))
+        page.get_by_text(re.compile(r"^Strong is best: 9[6-9]\.\d+% of the 10,000 test digits right\."))
     ).to_be_visible()
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
 

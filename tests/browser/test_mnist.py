@@ -32,7 +32,7 @@ def test_networks_are_chosen_and_watched_to_their_end_and_a_reload_shows_the_sam
     run_id = re.search(r"run=([\w-]+)", page.url)[1]
     assert open_run(busy_lab.home, run_id).lanes == ["beginner", "strong"]
     expect(page.locator(CURVES)).to_be_visible()
-    wait_until(lambda: sum(len(each) > 100 for each in lines(page)) >= 2, 30)  # both networks move
+    wait_until(lambda: sum(len(each) > 100 for each in lines(page)) >= 2, 180)  # both networks move
     expect(page.get_by_text("in total · finished")).to_be_visible(timeout=40000)
     conclusion = page.get_by_text(re.compile(r"(is best|are level): [\d.]+% of the 200 test images right"))
     words = conclusion.inner_text()
@@ -44,7 +44,7 @@ def test_networks_are_chosen_and_watched_to_their_end_and_a_reload_shows_the_sam
 def test_one_network_is_stopped_and_the_chart_stays_the_same_node_while_the_others_go_on(visitor, busy_lab):
     queue = Queue(busy_lab.home, sys.executable, "tests.fakes.fake_worker")
     run_id = queue.start(specs.DEFAULT_MNIST._replace(data="bars", seed=905))  # takes a minute
-    wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 30)
+    wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 180)
     page = visitor().page
     page.goto(f"{busy_lab.url}/mnist?run={run_id}")
     svg = page.locator(f"{CURVES} svg")
@@ -52,9 +52,9 @@ def test_one_network_is_stopped_and_the_chart_stays_the_same_node_while_the_othe
     svg.evaluate("svg => svg.dataset.marked = 'yes'")
     page.get_by_role("button", name="Stop Small").click()
     expect(page.get_by_role("button", name="Stop Small")).to_have_count(0)
-    wait_until(lambda: "small" in open_run(busy_lab.home, run_id).story.lanes_ended, 20)
+    wait_until(lambda: "small" in open_run(busy_lab.home, run_id).story.lanes_ended, 180)
     before = lines(page)
-    wait_until(lambda: lines(page) != before, 20)
+    wait_until(lambda: lines(page) != before, 180)
     assert svg.get_attribute("data-marked") == "yes"
     expect(page.get_by_text("1 of 4 networks done")).to_be_visible()
     expect(page.get_by_role("button", name="Stop Strong")).to_be_visible()

@@ -38,13 +38,13 @@ def racing(visitor, busy_lab):
     here = visitor()
     run_id = start_race(here.page, busy_lab)
     yield here.page, busy_lab, run_id
-    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 60)
+    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 180)
 
 
 def test_a_race_is_watched_to_its_end_and_a_reload_shows_the_same_run(racing):
     page, _, run_id = racing
     expect(page.locator(CURVES)).to_be_visible()
-    wait_until(lambda: len(points(page)) > 300, 30)
+    wait_until(lambda: len(points(page)) > 300, 180)
     before = points(page)
     wait_until(lambda: points(page) != before, 10)
     page.reload()
@@ -61,13 +61,13 @@ def test_the_chart_stays_the_same_node_while_it_grows(visitor, busy_lab):
     run_id = queue.start(specs.DEFAULT_RETRAIN._replace(seed=905), dataset)
     page = visitor().page
     page.goto(f"{busy_lab.url}/retraining?run={run_id}")
-    wait_until(lambda: len(points(page)) > 100, 30)
+    wait_until(lambda: len(points(page)) > 100, 180)
     page.locator(CURVES).evaluate("svg => svg.dataset.marked = 'yes'")
     before = points(page)
     wait_until(lambda: points(page) != before, 10)
     assert page.locator(CURVES).get_attribute("data-marked") == "yes"
     queue.cancel(run_id)
-    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 60)
+    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 180)
 
 
 def test_the_chart_stays_in_its_place_when_a_control_changes(visitor, request):
@@ -95,7 +95,7 @@ def test_the_keyboard_reaches_the_start_button(visitor, busy_lab):
 def test_cancelling_stops_the_run_and_keeps_its_curve(visitor, busy_lab):
     page = visitor().page
     run_id = start_race(page, busy_lab)
-    wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 30)
+    wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 180)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("you stopped it after")).to_be_visible()
     expect(page.locator(CURVES)).to_be_visible()

@@ -42,7 +42,7 @@ def test_the_dashboard_has_python_36_race_three_learning_rates(visitor, two_inte
     page.wait_for_url(re.compile(r"run=\d{8}-"))
     run_id = re.search(r"run=([\w-]+)", page.url)[1]
     lock = Path(two_interpreters.home.run(run_id).lock)
-    wait_until(lambda: lock.read_text().isdigit(), 60)
+    wait_until(lambda: lock.read_text().isdigit(), 180)
     assert Path(f"/proc/{lock.read_text()}/exe").resolve().name == "python3.6"
     expect(page.get_by_text("in total · finished")).to_be_visible(timeout=240_000)
     expect(page.locator(CURVES)).to_be_visible()

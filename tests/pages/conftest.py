@@ -44,7 +44,7 @@ def home(tmp_path, monkeypatch) -> LabHome:
 def visit(home):
     def visit(page: str = "", **query: str) -> AppTest:
         """A visitor who opens a page; `page` is a file of pages/, "" is Home."""
-        app = AppTest.from_file(APP, default_timeout=30)
+        app = AppTest.from_file(APP, default_timeout=120)
         app.query_params.update(query)
         if page:
             app.run()
@@ -71,10 +71,10 @@ def start(home):
 
 def finished(home: LabHome, run_id: str = "") -> Run:
     """Waits until the run (default: the newest) has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         run = open_run(home, run_id) if run_id else list_runs(home)[0]
         if not run.is_active:
             return run
         time.sleep(0.05)
-    raise AssertionError("the run has not ended after 20 s")
+    raise AssertionError("the run has not ended after 120 s")

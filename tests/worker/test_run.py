@@ -81,7 +81,7 @@ def only(story, kind):
     return [event for event in story if isinstance(event, kind)]
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=240):
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline, "it did not happen within {} s".format(seconds)
