@@ -12,6 +12,7 @@ Everything runs on the processor of this machine: that the board's own takes it 
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -50,6 +51,9 @@ BASE, IMAGE = "localhost/lab-tx2-base", "localhost/lab-tx2"
 # What makes an Ubuntu 18.04 a stand-in for NVIDIA's image. pip 21 is put beside pip 9, which stays.
 BASE_STEPS = [
     "set -e",
+    # As the board: Python 3.6.9 and OpenSSL 1.1.1 came after Ubuntu 18.04 itself.
+    f"printf '%s main universe\\n' 'deb {UBUNTU} bionic' 'deb {UBUNTU} bionic-updates' > /etc/apt/sources.list",
+    "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade && apt-get clean",
     "python3 -m pip --version | grep '^pip 9'",
     "python3 -m pip install --no-cache-dir --target /tmp/pip pip==21.3.1",
     "export PYTHONPATH=/tmp/pip",
@@ -255,7 +259,8 @@ def prove_lab_in_image() -> str:
         race = ["--image_dir", "/photos/lamps", "--learning_rate", "0.005,0.5,1.0", "--how_many_training_steps", "100"]
         inside("python", "-m", "engine", "retrain", *race)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
         buildah("lab", "rm", container)
     told = "".join(file.read_text() for file in scratch.glob("data/runs/*/events.jsonl"))
@@ -373,11 +378,11 @@ def build_python(base: str, archive: Path) -> None:
     steps = [
         "set -e",
         "mkdir /src && tar --extract --file /from/python3.11_3.11.2.orig.tar.gz --directory /src --strip-components=1",
-        f"echo 'deb {UBUNTU} bionic main universe' > /etc/apt/sources.list",
         "apt-get -q update",
         "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install gcc libc6-dev make libssl-dev "
         "zlib1g-dev libffi-dev libsqlite3-dev libbz2-dev liblzma-dev",
         "cd /src && ./configure -q --prefix=/python && make -s -j2 && make -s altinstall",
+        "/python/bin/python3.11 -c 'import ssl, sqlite3, ctypes, lzma, bz2, ensurepip'",  # left out where a library is
         "ln -s python3.11 /python/bin/python3 && ln -s python3.11 /python/bin/python",
         f"rm -r /python/lib/python3.11/test && tar --create --gzip --file /to/{archive.name}.part --directory / python",
     ]
