@@ -8,12 +8,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine import run_settings, runs
-from engine.contract import events, specs
+from engine.contract import events, memory, specs
 from engine.errors import EngineError, RunNotFound
 from engine.words import age, duration
 from ui import (
     batch_size_results,
     fine_tuning_results,
+    foresight,
     imported_results,
     lab,
     learning_curve_results,
@@ -126,7 +127,11 @@ def form_place(run: runs.Run | None) -> DeltaGenerator | None:
     """Where the form goes; None while the run goes on, whose settings stand there instead."""
     folded = lab.is_phone()
     if run is None or not run.is_active:
-        return st.expander("New run", expanded=run is None) if folded else st.container(border=True, key="form")
+        place = st.expander("New run", expanded=run is None) if folded else st.container(border=True, key="form")
+        with place:
+            foresight.warn_of(memory.RUN)
+            foresight.warn_of_full_disk()
+        return place
     place = st.expander("Settings of this run") if folded else st.container(border=True, gap="small", key="this_run")
     with place:
         if not folded:
