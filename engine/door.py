@@ -114,23 +114,25 @@ def _is_same(shown: str, expected: str) -> bool:
 class Penalties:
     """Wrong tokens, by address: after some each doubles the time in which nothing from there is looked at.
 
-    A token that was wrong is answered late. So many answers wait at once; beyond them they come at once, and close the
-    connection. Bounded in memory: the addresses that were wrong longest ago are forgotten.
+    A wrong token is answered late, and all of them together at a pace that leaves the machine to those who are in,
+    however many connections they come by. So many answers wait; beyond them they come at once and close the connection.
+    Bounded in memory: the addresses that were wrong longest ago are forgotten.
     """
 
     FREE = 5  # wrong ones that cost nothing yet: typing errors
     LONGEST = 60.0  # seconds
     FORGIVEN_AFTER = 900.0  # seconds without a wrong one
     ADDRESSES = 10_000
-    HELD = 64  # answers that wait
-    HOLD = 1.0  # seconds that they wait
+    HELD = 512  # answers that wait
+    HOLD = 1.0  # seconds that one waits at least
+    PACE = 50.0  # answers a second at most
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
-        self._clock, self._sleep, self._held = clock, sleep, 0
+        self._clock, self._sleep, self._held, self._last = clock, sleep, 0, 0.0
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address -> wrong ones, when the last came
 
     def seconds_left(self, address: str) -> float:
@@ -160,8 +162,10 @@ class Penalties:
         if self._held >= self.HELD:
             return False
         self._held += 1
+        now = self._clock()
+        self._last = max(now + self.HOLD, self._last + 1 / self.PACE)  # when this answer comes
         try:
-            await self._sleep(self.HOLD)
+            await self._sleep(self._last - now)
         finally:
             self._held -= 1
         return True
