@@ -8,6 +8,7 @@ faithful      the race against retrain.py's training of the original's bottlenec
 dashboard     first paint, memory, another visitor's click
 mnist         networks for digits, against Keras' fit and Keras' Conv2D
 questions     Q&A with 50 runs on disk, from a click to the answer
+report        a report of 20 runs: time and size                          needs a folder of photos
 prediction    what a run was said to take against what it took             needs a folder of photos
 memory        what each process of the lab holds
 door          10,000 wrong tokens, and what a visitor notices of them
@@ -29,6 +30,7 @@ NEEDS_PHOTOS = {
     "accuracy": True,
     "faithful": True,
     "prediction": True,
+    "report": True,
     "dashboard": False,
 }
 NEEDS_PHOTOS |= {"mnist": False, "digits": False, "memory": False, "questions": False}

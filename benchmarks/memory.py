@@ -1,0 +1,142 @@
+"""What each process of the lab holds in memory: the dashboard with every page visited, sampler, classifier, workers."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import sync_playwright
+
+from benchmarks.dashboard import _server
+from benchmarks.measure import record, table
+from engine import devices, photos, runs, sampler, settings
+from engine.classifier import Classifier
+from engine.contract import specs
+from engine.contract.run_folder import LabHome
+from engine.queue import Queue
+from engine.words import size
+from tests.assets_home import with_assets
+
+VISITORS = 3  # who have visited every page, one after the other, and stay on the last
+ROOT = Path(__file__).resolve().parent.parent
+OLD_PYTHON = ROOT / ".venv36" / "bin" / "python"
+
+
+def run() -> None:
+    source = with_assets("mobilenet_v2", "traffic_lights", "imagenet_names", "mnist")
+    rows: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        home = LabHome(scratch)
+        Path(home.assets).symlink_to(source.assets)
+        rows += _dashboard(home)
+        for python in filter(None, [settings.load().worker_python, str(OLD_PYTHON) if OLD_PYTHON.exists() else ""]):
+            its = devices.versions(python)
+            name = f"Python {its.python}, TensorFlow {its.tensorflow}"
+            rows += [[f"{what}; {name}", held] for what, held in _worker(home, python)]
+        rows += [[f"{what}; {name}", held] for what, held in _classifier(home, settings.load().worker_python)]
+    text = table(["what", "memory"], rows)
+    record(
+        "Memory", f"{text}\n\nPSS: what processes share is divided among them. The most of each stage, with children."
+    )
+
+
+def _held(processes: list[psutil.Process]) -> int:
+    """Bytes in memory, shared ones divided among those that share them."""
+    found = 0
+    for process in processes:
+        try:
+            found += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended meanwhile
+            continue
+    return found
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _dashboard(home: LabHome) -> list[list[str]]:
+    pages = ["", *sorted(path.stem for path in (ROOT / "pages").glob("*.py"))]
+    with _server(home) as (server, address, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or "chromium", args=["--no-sandbox"]
+        )
+        started = _held([server])
+        for _ in range(VISITORS):
+            page = browser.new_page()
+            page.set_default_timeout(120_000)
+            for name in pages:
+                page.goto(f"{address}/{name}")
+                page.get_by_role("heading", level=1).wait_for()
+        time.sleep(3)
+        visited = _held([server])
+        browser.close()
+        watching = _held([psutil.Process(pid)]) if (pid := sampler.holder(home)) else 0
+    every = f"dashboard, {VISITORS} visitors who have seen all {len(pages)} pages"
+    return [["dashboard, started", size(started)], [every, size(visited)], ["sampler", size(watching)]]
+
+
+def _worker(home: LabHome, python: str) -> list[list[str]]:
+    lights = Path(with_assets("traffic_lights").assets, "traffic_lights", "photos")
+    asked: list[tuple[str, specs.Spec]] = [
+        ("retraining", specs.DEFAULT_RETRAIN._replace(steps=1000, use_cache=False)),
+        ("MNIST comparison", specs.DEFAULT_MNIST._replace(epochs=1, training_images=5000)),
+        ("fine-tuning", specs.DEFAULT_FINE_TUNE._replace(epochs=1, blocks=(2,))),
+    ]
+    rows = []
+    for what, spec in asked:
+        dataset = None
+        if not isinstance(spec, specs.MnistSpec):
+            dataset = photos.split(photos.scan(lights, "Traffic lights"), 10, 10)
+        most = _watch(home, Queue(home, python), lambda queue, s=spec, d=dataset: queue.start(s, d))
+        rows += [[f"worker, {what}, {stage}", size(held)] for stage, held in most.items()]
+    return rows
+
+
+def _watch(home: LabHome, queue: Queue, start: Callable[[Queue], str]) -> dict[str, int]:
+    """The most bytes that the run's processes held, by stage."""
+    run = runs.open_run(home, start(queue))
+    most: dict[str, int] = {}
+    while run.refresh().is_active:
+        stage = run.story.stages[-1].name if run.story.stages else "Starting"
+        workers = [each for each in psutil.Process().children() if run.folder.path in _command(each)]
+        held = _held([process for worker in workers for process in _tree(worker)])
+        most[stage] = max(most.get(stage, 0), held)
+        time.sleep(0.05)
+    if run.story.error:
+        print(run.story.error, file=sys.stderr)
+    return most
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _classifier(home: LabHome, python: str) -> list[list[str]]:
+    """With one model as TFLite, and with a run's frozen graph, for which TensorFlow is loaded."""
+    photo = next(Path(with_assets("traffic_lights").assets, "traffic_lights", "photos").rglob("*.*")).read_bytes()
+    rows, lights = [], [run for run in runs.list_runs(home) if run.kind == specs.RETRAIN]
+    classifier = Classifier(home, python)
+
+    def held() -> str:
+        found = [each for each in psutil.Process().children() if "engine.worker.classify" in _command(each)]
+        return size(_held(found))
+
+    try:
+        classifier.classify("mobilenet_v2", photo)
+        rows.append(["classifier, one model by LiteRT", held()])
+        answer = classifier.grad_cam(lights[0].id, photo)
+        assert answer.grid
+        rows.append(["classifier, after a question that needs TensorFlow", held()])
+    finally:
+        classifier.close()
+    return rows
