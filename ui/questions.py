@@ -122,9 +122,8 @@ def show(question: Question, shelf: Shelf, height: int = 300, alone: bool = True
         blocks.draw(block, f"{key}_{number}", light=not alone)
     if len(drawn.missing) > 1:
         measuring.rows({name: drawn.evidence[name] for name in drawn.missing}, str(question.number))
-    for found in drawn.evidence.values():
-        if found.runs:
-            _evidence_line(found)
+    for found in {each.runs: each for each in drawn.evidence.values() if each.runs}.values():
+        _evidence_line(found)
     _sources(drawn)
     if drawn.original:
         with st.expander("What the original write-up said", type="compact", key=f"original_{question.number}"):
