@@ -70,9 +70,8 @@ def test_batch_sizes_are_tried_up_to_one_that_really_does_not_fit(visitor, real_
     assert run.state == "done", run.log_tail()
     failed = [each for each in run.story.batches_tried if not each.fits]
     assert failed
-    expect(
-        page.get_by_text(f"The largest that fits within 1 GB is {run.story.batch_size_result.largest}.")
-    ).to_be_visible()
+    fits = run.story.batch_size_result.largest
+    expect(page.get_by_text(f"The largest that fits within 1.0 GB is {fits}.")).to_be_visible()
     assert all(re.search("memory", each.why) for each in failed)
     at_once = f"{failed[0].batch_size} pictures at once: {failed[0].why}"
     expect(page.locator(f"{CHART}[aria-label*='{at_once}']").first).to_be_visible()
