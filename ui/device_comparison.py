@@ -6,13 +6,13 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import charts, runs
+from engine import charts, run_tables, runs
 from engine import device_comparison as comparison
 from engine.contract import events
 from engine.curves import percent
 from engine.device_comparison import Half
 from engine.errors import EngineError, RunNotFound
-from engine.words import duration, short_duration, size
+from engine.words import duration
 from ui import lab, parts, run_panel
 from ui.retraining_form import Form
 
@@ -150,27 +150,7 @@ def _curves(halves: Sequence[Half]) -> None:
 
 
 def _table(halves: Sequence[Half]) -> None:
-    def took(seconds: float | None) -> str | None:
-        return None if seconds is None else short_duration(seconds)
-
-    table = [
-        {
-            "Device": half.name,
-            "End to end": took(half.seconds),
-            "Bottlenecks": took(half.bottleneck_seconds),
-            "Photos/s": None if half.images_per_second is None else f"{half.images_per_second:.1f}",
-            "Last layer": took(half.training_seconds),
-            "Plateau at step": f"{half.plateau.step:,}" if half.plateau else None,
-            "Plateau at seconds": f"{half.plateau.seconds:.1f} s" if half.plateau else None,
-            "Test accuracy": None if half.accuracy is None else percent(half.accuracy),
-            "Energy": None if half.joules is None else _energy(half.joules),
-            "Peak memory": None if half.peak_memory is None else size(half.peak_memory),
-        }
-        for half in halves
-    ]
-    if all(half.joules is None for half in halves):  # no sensor: left out, never shown as zero
-        for line in table:
-            del line["Energy"]
+    table = run_tables.halves(halves)
     right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Device"}
     right["Plateau at seconds"] = st.column_config.Column(
         alignment="right", help="Of training: from there on the validation accuracy stays within 1 pt of its end."
@@ -188,10 +168,6 @@ def _table(halves: Sequence[Half]) -> None:
         )
         + ".",
     )
-
-
-def _energy(joules: float) -> str:
-    return f"{joules:.0f} J" if joules < 3600 else f"{joules / 3600:.1f} Wh"
 
 
 def form_place(group: Sequence[runs.Run]) -> DeltaGenerator | None:
