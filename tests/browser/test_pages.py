@@ -36,6 +36,7 @@ STATES = {
     "many pictures, form": ("empty_lab", "/playground?many=1", "", "A run of its own"),
     "runs": ("lab", "/runs", "", "Select one to open"),
     "device": ("lab", "/device", "", "Processes of the lab"),
+    "presented": ("lab", "/present?run=", "race", "lr 0.005"),
     "runs beside each other": ("lab", "/runs?compare=", "race and single", "Each run by the lane that it kept"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
     "question answered": ("lab", "/qa?q=8", "", "Measured here"),
