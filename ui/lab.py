@@ -406,8 +406,8 @@ def _of_comparison(row: RunRow, run: runs.Run, lane: str, spent: dict[str, float
 
 
 def _of_fine_tuning(row: RunRow, run: runs.Run, lane: str) -> RunRow:
-    """`lane`: the best by validation."""
-    final = run.story.fine_tuned.get(lane)
+    """`lane`: the best by validation, where none is kept yet."""
+    final = run.story.fine_tuned.get(run.story.kept or lane)
     return replace(
         row,
         short=f"{run.dataset.title} · {run.depths}",
