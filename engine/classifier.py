@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from engine import device as machine
-from engine import digits, photos
+from engine import devices, digits, photos
 from engine.contract import layers, specs, tickets
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, is_locked
@@ -185,7 +185,7 @@ class Classifier:
         room: int | None = None,
     ):
         self.home = home
-        self._has_gpu = has_gpu
+        self._worker_python, self._has_gpu = worker_python, has_gpu
         more = [] if memory_limit is None else ["--memory", str(memory_limit)]
         more += [] if room is None else ["--room", str(room)]
         command = [worker_python, "-m", "engine.worker.classify", home.path, *more]
@@ -334,6 +334,8 @@ class Classifier:
                 said, tries = process.ask(line), tries + 1
                 deaths += not said and process.has_died  # otherwise it has made way for a run
         if not said:
+            if fault := devices.look_at(self._worker_python).fault:
+                raise ClassifierError(f"{fault} {devices.NEEDED}")
             raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
         answer: dict[str, Any] = json.loads(said)
         if "error" in answer:

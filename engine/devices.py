@@ -22,6 +22,7 @@ MODULE = "engine.worker.environment"
 PATIENCE, PATIENCE_LOADING = 30.0, 180.0
 
 
+NEEDED = "Set WORKER_PYTHON to a Python that has TensorFlow."
 OLDEST_PYTHON, OLDEST_TENSORFLOW = (3, 6), (2, 6)
 
 

@@ -22,7 +22,6 @@ from engine.worker_programs import worker_environment
 # Seconds between asking a run to stop and killing its process group: a worker looks at the flag at least every
 # 0.5 s, except while it converts or saves a model, which takes up to half a minute on a small board.
 GRACE_SECONDS = 45.0
-NEEDED = "Set WORKER_PYTHON to a Python that has TensorFlow."
 
 
 class Queue:
@@ -87,8 +86,8 @@ class Queue:
         except WorkerStartError as error:
             tickets.leave(self.home, spec.device, ticket)
             failed = events.State(time.time(), events.FAILED, 0)
-            events.append(folder.events, events.Error(time.time(), "worker_start", str(error), NEEDED), failed)
-            raise WorkerStartError(f"{error} {NEEDED}") from error
+            events.append(folder.events, events.Error(time.time(), "worker_start", str(error), devices.NEEDED), failed)
+            raise WorkerStartError(f"{error} {devices.NEEDED}") from error
         finally:
             log.close()
             os.close(lock)  # the worker holds its own copy now

@@ -17,7 +17,6 @@ from engine import buffers, device, devices, processes, sampler
 from engine.contract.run_folder import LabHome
 from engine.device import Reading
 from engine.errors import EngineError
-from engine.queue import NEEDED
 from engine.words import age, duration, size
 from ui import lab, parts
 
@@ -51,7 +50,7 @@ def _machine() -> None:
     elif st.session_state.pop("_worker_awaited", False):
         st.rerun()  # nothing more is waited for
     if worker and worker.fault:
-        st.error(f"**No run can be started.** {worker.fault} {NEEDED}", icon=":material/error:")
+        st.error(f"**No run can be started.** {worker.fault} {devices.NEEDED}", icon=":material/error:")
     parts.settings_table({name: value for name, value in _facts(worker).items() if value})
 
 

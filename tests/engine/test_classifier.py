@@ -134,11 +134,16 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     os.close(lock)
 
 
-def test_a_worker_that_ends_without_a_word_is_not_asked_for_ever(tmp_path):
-    resident = Classifier(LabHome(str(tmp_path)), shutil.which("true") or "/bin/true")
-    with pytest.raises(ClassifierError, match="The classifier stopped"):
+def test_an_interpreter_that_cannot_run_the_classifier_is_named(tmp_path):
+    python = shutil.which("true") or "/bin/true"
+    resident = Classifier(LabHome(str(tmp_path)), python)
+    with pytest.raises(ClassifierError) as raised:
         resident.classify("mobilenet_v2", picture())
     resident.close()
+    assert str(raised.value) == (
+        f"WORKER_PYTHON={python} cannot run the lab's workers: it said nothing. "
+        "Set WORKER_PYTHON to a Python that has TensorFlow."
+    )
 
 
 def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):
