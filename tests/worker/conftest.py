@@ -3,6 +3,8 @@
 import os
 import shutil
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as workers do, before numpy is loaded
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
