@@ -15,7 +15,7 @@ A query is the table [runs.NAME] of a question (engine/questions.py). Its keys, 
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine import assets, device, measured, run_blocks
@@ -135,9 +135,9 @@ def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], set
     fitting.sort(key=lambda each: (each.started, each.id), reverse=True)
     pending = tuple(each for each in fitting if each.state in (events.QUEUED, events.RUNNING))
     if asked.pinned:
-        finished = _open(opened, [asked.pinned])
-        done = tuple(run for run in finished if run.state == events.DONE)
-        return Evidence(asked, done, pending, gone=not finished)
+        fitting = [each for each in fitting if each.id == asked.pinned or _group(each) in _groups(asked, fitting)]
+        if not fitting:
+            return Evidence(asked, (), pending, gone=True)
     if asked.kind == DEVICES:
         return _compared(asked, fitting, pending, opened)
     for each in fitting:
@@ -147,6 +147,15 @@ def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], set
             return Evidence(asked, (run,), pending)
     failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
     return Evidence(asked, (), pending, None if pending else failed)
+
+
+def _groups(asked: Query, fitting: Sequence[Known]) -> set[str]:
+    """The comparison that a pinned run is part of; its other parts are pinned with it."""
+    return {_group(each) for each in fitting if each.id == asked.pinned and asked.kind == DEVICES}
+
+
+def _group(each: Known) -> str:
+    return getattr(each.spec, "group", "")
 
 
 def finder(settings: Settings) -> Callable[[Query], Evidence]:
@@ -217,11 +226,6 @@ _USUAL: dict[str, Any] = {
     specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE,
     specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE,
 }
-
-
-def pinned(asked: Query, run_id: str) -> Query:
-    """The same, of that run; "" for the newest again."""
-    return replace(asked, pinned=run_id)
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------

@@ -20,14 +20,17 @@ A name alone in its paragraph may be a chart or a table: {{race.curves}}. What s
 "## What the original write-up said" is folded on the page. engine/write_up.py fills in the figures.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine import evidence, quoted
+from engine.contract.run_folder import LabHome, read_json, write_json
+from engine.errors import EngineError
 from engine.evidence import Query
 from engine.settings import APP_ROOT
 
@@ -105,6 +108,49 @@ def parse(text: str) -> Question:
     if fields:
         raise ValueError(f"unknown fields {', '.join(sorted(fields))}")
     return question
+
+
+# --- runs that a visitor holds on to ---------------------------------------------------------------------------------
+
+
+def pinned(asked: Sequence[Question], home: LabHome) -> list[Question]:
+    """The same questions, with the runs that were pinned in this home instead of the newest."""
+    pins = _pins(home)
+    found = []
+    for question in asked:
+        runs = {name: _pinned(query, pins.get(f"{question.number}.{name}")) for name, query in question.runs.items()}
+        found.append(replace(question, runs=runs))
+    return found
+
+
+def _pinned(query: Query, run_id: object) -> Query:
+    return replace(query, pinned=run_id) if isinstance(run_id, str) and run_id else query
+
+
+def pin(home: LabHome, question: Question, name: str, run_id: str) -> None:
+    """Have that query of the question answered by this run, "" for the newest. Raises EngineError on a full disk."""
+    pins = _pins(home) | {f"{question.number}.{name}": run_id}
+    path = _pins_file(home)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_json(path, {key: value for key, value in pins.items() if value})
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}. Free some disk space and try again.") from error
+
+
+def _pins(home: LabHome) -> dict[str, object]:
+    """By "<number>.<name of the query>"."""
+    try:
+        return dict(read_json(_pins_file(home)))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _pins_file(home: LabHome) -> str:
+    return os.path.join(home.path, "answers", "pinned.json")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def _paragraphs(body: str, runs: Mapping[str, Query]) -> tuple[Paragraph | Reference, ...]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import streamlit as st
 
 from engine import evidence, questions, runs, write_up
+from engine.contract import events
 from engine.contract.run_folder import LabHome
-from engine.errors import RunNotFound
+from engine.errors import EngineError, RunNotFound
 from engine.evidence import DEVICES, Evidence, Known, Query
 from engine.questions import Question
 from engine.runs import Run
@@ -19,8 +20,13 @@ from ui import blocks, lab, measuring, own_answers
 KEPT_RUNS = 24  # of those that answers were drawn from
 
 
-@st.cache_resource
 def read_all() -> list[Question]:
+    """With the runs that were pinned here."""
+    return questions.pinned(_read_once(), lab.home())
+
+
+@st.cache_resource
+def _read_once() -> list[Question]:
     return questions.read_all()
 
 
@@ -37,6 +43,12 @@ class Shelf:
             known = [each for each in self._known if each is not None]
             self._found[asked] = evidence.find(asked, known, self._open, self._settings)
         return self._found[asked]
+
+    def fitting(self, asked: Query) -> dict[str, str]:
+        """The finished runs that might answer, the newest first: id -> title."""
+        done = {row.id: row.title for row in lab.rows() if row.state == events.DONE}
+        known = [each for each in self._known if each is not None and each.id in done]
+        return {each.id: done[each.id] for each in known if evidence.fits(asked, each.spec)}
 
     def _open(self, run_id: str) -> Run:
         return _kept().open(self._settings.home, run_id)
@@ -124,6 +136,8 @@ def show(question: Question, shelf: Shelf, height: int = 300, alone: bool = True
         measuring.rows({name: drawn.evidence[name] for name in drawn.missing}, str(question.number))
     for found in {each.runs: each for each in drawn.evidence.values() if each.runs}.values():
         _evidence_line(found)
+    if alone:
+        _choose_runs(question, shelf)
     _sources(drawn)
     if drawn.original:
         with st.expander("What the original write-up said", type="compact", key=f"original_{question.number}"):
@@ -169,6 +183,33 @@ def _evidence_line(found: Evidence) -> None:
             icon_position="right",
             query_params={"compare": run.spec.group} if compared else {"run": run.id},
         )
+
+
+NEWEST = ""  # the choice beside the ids of runs
+
+
+def _choose_runs(question: Question, shelf: Shelf) -> None:
+    """Which run answers, where there is more than one, or where one was pinned."""
+    choices = {name: (query, shelf.fitting(query)) for name, query in question.runs.items()}
+    choices = {name: each for name, each in choices.items() if len(each[1]) > 1 or each[0].pinned}
+    if not choices:
+        return
+    with st.expander("Which run answers", type="compact", key=f"runs_{question.number}"):
+        for name, (query, fitting) in choices.items():
+            titles = {NEWEST: "The newest"} | {run_id: f"{title} · {run_id}" for run_id, title in fitting.items()}
+            if query.pinned:
+                titles.setdefault(query.pinned, f"{query.pinned} · deleted")
+            chosen = st.selectbox(
+                f"For “{name}”" if len(question.runs) > 1 else "Run", list(titles),
+                list(titles).index(query.pinned), titles.__getitem__, key=f"pin_{question.number}_{name}",
+            )  # fmt: skip
+            if chosen != query.pinned:
+                try:
+                    questions.pin(lab.home(), question, name, chosen)
+                except EngineError as error:
+                    st.error(str(error), icon=":material/error:")
+                else:
+                    st.rerun()
 
 
 def _sources(drawn: Answer) -> None:

@@ -15,7 +15,7 @@ def _list_questions(options: argparse.Namespace, lab: settings.Settings) -> int:
     from engine import evidence, questions
 
     find, rows = evidence.finder(lab), []
-    for question in questions.read_all():
+    for question in questions.pinned(questions.read_all(), lab.home):
         found = {name: find(query) for name, query in question.runs.items()}
         runs = [run.id for each in found.values() for run in each.runs]
         missing = [name for name, each in found.items() if not each.runs]

@@ -5,7 +5,8 @@
       datasets/            what visitors uploaded to learn from
       pictures/            what they uploaded to be classified, one folder for each run
       models/<id>/         models that visitors uploaded, see engine/contract/models.py
-      answers/<number>/    what visitors answered to the questions, a file a version, see engine/answers.py
+      answers/<number>/    what visitors answered to the questions, a file a version, see engine/answers.py;
+                           answers/pinned.json: the runs that answers hold on to, see engine/questions.py
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       queue/               who is next, see engine/contract/tickets.py

@@ -69,7 +69,7 @@ def of_questions(
 
     `find`: query -> what there is for it; by itself it looks through all runs.
     """
-    asked = questions.read_all()
+    asked = questions.pinned(questions.read_all(), settings.home)
     find = find or evidence.finder(settings)
     sections, evidence_of = [], dict[str, None]()  # run ids, in the order in which they are spoken of
     for number, question in enumerate(asked, 1):

@@ -285,9 +285,25 @@ def test_the_newest_run_answers_or_the_one_that_is_pinned(measured):
 
     assert find(asked).runs[0].id == max(fitting, key=lambda each: (each.started, each.id)).id
     oldest = min(fitting, key=lambda each: each.started).id
-    assert find(evidence.pinned(asked, oldest)).runs[0].id == oldest
-    gone = find(evidence.pinned(asked, "20200101-000000-abcdef"))
+    assert find(dataclasses.replace(asked, pinned=oldest)).runs[0].id == oldest
+    gone = find(dataclasses.replace(asked, pinned="20200101-000000-abcdef"))
     assert (gone.runs, gone.gone) == ((), True)
+    devices = of(11).runs["devices"]
+    both = [run.id for run in find(devices).runs]
+    assert [run.id for run in find(dataclasses.replace(devices, pinned=both[1])).runs] == both
+
+
+def test_a_run_is_pinned_for_one_question_and_let_go_again(tmp_path):
+    home = LabHome(str(tmp_path))
+    assert questions.pinned(ALL, home) == ALL
+    questions.pin(home, of(8), "race", "some-run")
+    pinned = {question.number: question for question in questions.pinned(ALL, home)}
+    assert pinned[8].runs["race"].pinned == "some-run"
+    assert pinned[9] == of(9)
+    questions.pin(home, of(8), "race", "")
+    assert questions.pinned(ALL, home) == ALL
+    (tmp_path / "answers" / "pinned.json").write_text("[1, 2")
+    assert questions.pinned(ALL, home) == ALL
 
 
 def test_a_run_that_goes_on_or_failed_is_told_and_answers_nothing(measured):

@@ -12,6 +12,7 @@ from engine.runs import delete, list_runs
 from engine.words import plain
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
+from ui import lab
 
 RACE = specs.DEFAULT_RETRAIN
 
@@ -90,6 +91,23 @@ def test_a_run_that_was_deleted_answers_nothing_any_more(visit, home):
     assert run.id in said(visit("qa", q="8"))
     delete(home, run.id)
     assert "Measure, about 15 s" in labels(visit("qa", q="8"))
+
+
+def test_an_answer_can_hold_on_to_a_run_until_that_is_deleted(visit, home):
+    measure(visit("qa", q="8"))
+    first = finished(home)
+    lab.queue().start(RACE._replace(seed=1), first.dataset)
+    second = finished(home)
+    app = visit("qa", q="8")
+    assert f"Measured here: {second.id}, MobileNet v2, seed 1," in said(app)
+    app.selectbox(key="pin_8_race").set_value(first.id).run()
+    assert f"Measured here: {first.id}, MobileNet v2, seed 0," in said(app)
+    assert second.id in said(visit("qa", q="9"))
+    delete(home, first.id)
+    app = visit("qa", q="8")
+    assert "The run that this answer was pinned to has been deleted." in said(app)
+    app.selectbox(key="pin_8_race").set_value("").run()
+    assert second.id in said(app)
 
 
 def test_one_button_queues_all_that_are_missing_and_each_run_once(visit, home, tmp_path, monkeypatch):
