@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.measure import record, table
@@ -37,17 +38,17 @@ def run() -> None:
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found
         try:
-            rows = _measure(found[0])
+            rows = _measure(found[0], psutil.Process(process.pid))
         finally:
             process.terminate()
             process.wait()
-    header = ["attacker", "answers", "a visitor's click before, during", "ratio"]
+    header = ["attacker", "answers", "server's processor time", "a visitor's click before, during", "ratio"]
     record(
         "Door", table(header, rows) + f"\n\nMedians of {CLICKS} clicks; attacker, server and browser on one machine."
     )
 
 
-def _measure(url: str) -> list[list[str]]:
+def _measure(url: str, server: psutil.Process) -> list[list[str]]:
     rows, where = [], urlsplit(url)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -60,6 +61,11 @@ def _measure(url: str) -> list[list[str]]:
         page.get_by_text("Single run", exact=True).first.wait_for()
         _clicks(page)
         for connections in CONNECTIONS:
+            alone: Counter[str] = Counter()
+            began, spent = time.monotonic(), _processor_seconds(server)
+            asyncio.run(_attack(where.port, connections, alone, WRONG // 10))
+            spent = _processor_seconds(server) - spent
+            share = spent / (time.monotonic() - began)
             before = _clicks(page)
             answers: Counter[str] = Counter()
             attacker = threading.Thread(target=lambda n=connections, a=answers: asyncio.run(_attack(where.port, n, a)))
@@ -76,6 +82,7 @@ def _measure(url: str) -> list[list[str]]:
                 [
                     f"{WRONG:,} wrong tokens over {connections} connections, {seconds:.0f} s",
                     ", ".join(f"{count:,} × {status}" for status, count in sorted(answers.items())),
+                    f"{10_000 * spent / WRONG:.1f} ms each, {share:.0%} of a core",
                     f"{middle[0]} ms, {middle[1]} ms",
                     f"× {ratio:.2f}",
                 ]
@@ -97,9 +104,14 @@ def _clicks(page: Page, count: int = CLICKS) -> list[float]:
     return seconds
 
 
-async def _attack(port: int | None, connections: int, answers: Counter[str]) -> None:
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+async def _attack(port: int | None, connections: int, answers: Counter[str], wrong: int = WRONG) -> None:
     """Each connection asks as soon as it was answered, and comes again where it was closed."""
-    left = iter(range(WRONG))
+    left = iter(range(wrong))
 
     async def guess() -> None:
         writer = None
