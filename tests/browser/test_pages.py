@@ -39,7 +39,7 @@ STATES = {
     "presented": ("lab", "/present?run=", "race", "lr 0.005"),
     "runs beside each other": ("lab", "/runs?compare=", "race and single", "Each run by the lane that it kept"),
     "no runs": ("empty_lab", "/runs", "", "No runs yet."),
-    "question answered": ("lab", "/qa?q=8", "", "Measured here"),
+    "question answered": ("lab", "/qa?q=8", "", "Measured here: 20"),
     "all questions, nothing measured": ("empty_lab", "/qa?all=1", "", "What did the coursework measure"),
 }
 
