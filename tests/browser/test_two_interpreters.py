@@ -2,11 +2,14 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
+from engine.classifier import Classifier
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
@@ -14,6 +17,7 @@ from tests.assets_home import with_assets
 from tests.browser.conftest import ROOT, Lab, serve, stop, wait_until
 from tests.browser.test_pages import choose_lamps
 from tests.browser.test_retraining import CURVES
+from tests.engine.test_models import as_strangers_read
 from tests.photo_folders import draw_photos
 
 OLD = ROOT / ".venv36" / "bin" / "python"
@@ -32,7 +36,7 @@ def two_interpreters(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_the_dashboard_has_python_36_race_three_learning_rates(visitor, two_interpreters):
+def test_the_dashboard_has_python_36_race_three_learning_rates(visitor, two_interpreters, tmp_path):
     page = visitor().page
     page.goto(f"{two_interpreters.url}/retraining")
     choose_lamps(page)
@@ -50,3 +54,14 @@ def test_the_dashboard_has_python_36_race_three_learning_rates(visitor, two_inte
     run = open_run(two_interpreters.home, run_id)
     assert (run.state, len(run.lanes)) == (events.DONE, 3)
     assert "TensorFlow 2.6" in Path(two_interpreters.home.run(run_id).events).read_text()
+
+    # And a laptop opens it: in the Playground, and by its exported files. A PNG, because decoders of JPEG differ.
+    photo = tmp_path / "lamp.png"
+    Image.open(Path(run.dataset.root, run.dataset.photos[0].file)).save(photo)
+    answers = []
+    for python in (str(OLD), sys.executable):
+        classifier = Classifier(two_interpreters.home, python)
+        answers.append(dict(classifier.classify(run_id, photo.read_bytes()).top))
+        classifier.close()
+    for each in [answers[1], *as_strangers_read(sys.executable, run, photo)]:
+        assert each == pytest.approx(answers[0], abs=1e-4)

@@ -27,6 +27,8 @@ from tests.photo_folders import draw_photos
 
 ROOT = Path(__file__).parent.parent.parent
 LANES = ("0.5", "0.01")
+OLD = str(ROOT / ".venv36" / "bin" / "python")  # as a Jetson TX2 has it, with TensorFlow 2.6
+OLD_IS_HERE = (ROOT / ".venv36" / "lab-setup").exists()
 pytestmark = pytest.mark.timeout(300)  # seconds: a whole run stands before the first test
 
 # What somebody who has the exported files and the contract would write; nothing of ours is imported.
@@ -130,11 +132,29 @@ def test_a_run_answers_alike_on_the_page_in_a_shell_and_from_its_exported_files(
         file = Path(run.dataset.root, predictions["files"][0])
         answer = classifier.classify(f"{run.id}:{lane}", file.read_bytes())
         assert answer.top[0][1] == pytest.approx(predictions["lanes"][lane]["score"][0], abs=1e-4)
-    stranger = subprocess.run(
-        [sys.executable, "-c", STRANGER, run.folder.artifacts, str(photo)], capture_output=True, text=True, check=True
-    )
-    for each in json.loads(stranger.stdout.splitlines()[-1]):
+    for each in as_strangers_read(sys.executable, run, photo):
         assert each == pytest.approx(said[kept], abs=1e-4)
+
+
+def as_strangers_read(python: str, run: Run, photo: Path) -> list[dict[str, float]]:
+    """What the exported SavedModel and the frozen graph say, loaded by that interpreter's TensorFlow."""
+    command = [python, "-c", STRANGER, run.folder.artifacts, str(photo)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(
+    not OLD_IS_HERE, reason="there is no .venv36: make test-worker36 makes it where there is Python 3.6"
+)
+def test_a_run_of_a_laptop_answers_alike_on_the_boards_python(lab, run, classifier, photo):
+    said = dict(classifier.classify(run.id, photo.read_bytes()).top)
+    board = Classifier(lab.home, OLD)
+    try:
+        assert dict(board.classify(run.id, photo.read_bytes()).top) == pytest.approx(said, abs=1e-4)
+    finally:
+        board.close()
+    for each in as_strangers_read(OLD, run, photo):
+        assert each == pytest.approx(said, abs=1e-4)
 
 
 def test_every_depth_of_fine_tuning_is_a_model_but_those_that_diverged(tmp_path, lamps):

@@ -1,4 +1,7 @@
-"""What the board's Python 3.6 with TensorFlow 2.6 has learned, a laptop opens, and the other way round."""
+"""What the board's Python 3.6 with TensorFlow 2.6 has learned, a laptop opens, and the other way round.
+
+`make test` has one way in tests/engine/test_models.py and the other in tests/browser/test_two_interpreters.py.
+"""
 
 import json
 import os
@@ -25,6 +28,7 @@ from tests.photo_folders import draw_photos
 ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW = str(ROOT / ".venv36" / "bin" / "python"), sys.executable
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.timeout(600),  # whole runs, and TensorFlow is loaded for each
     pytest.mark.skipif(
         not (ROOT / ".venv36" / "lab-setup").exists(),
@@ -92,7 +96,6 @@ def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
         assert dict(zip(run.dataset.labels, exported, strict=True)) == pytest.approx(answers[0], abs=1e-4)
 
 
-@pytest.mark.thorough
 def test_a_network_for_digits_answers_alike_on_both(home: LabHome, classifiers: dict[str, Classifier]) -> None:
     bars = Path(home.datasets) / "bars.npz"
     draw_digits(bars)

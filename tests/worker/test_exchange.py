@@ -1,6 +1,6 @@
 """An exported model holds nothing that another TensorFlow could refuse, and each way into it gives the same answer.
 
-That the other interpreter does load it is tested in tests/engine/test_old_and_new.py.
+That other interpreters do load it is tested in tests/engine/test_models.py and tests/browser/test_two_interpreters.py.
 """
 
 import os
