@@ -33,7 +33,7 @@ if st.session_state.get("_qa_of") != shown:  # another address: the page follows
         st.session_state["question"] = int(number)
     st.session_state.setdefault("question", asked[0].number)
     st.session_state["qa_view"] = ALL if shown[1] else ONE
-with header:
+with header, st.container(horizontal=True, width="content", vertical_alignment="center"):
     view = st.segmented_control(
         "View", [ONE, ALL], required=True, key="qa_view", on_change=switch, label_visibility="collapsed"
     )

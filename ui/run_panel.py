@@ -168,21 +168,22 @@ def _panel(run: runs.Run) -> None:
                     args=(run.id,),
                     disabled=run.cancel_asked,
                 )
-            else:
-                _take_away(run)
+            elif run.state == events.DONE and (contents := _kind(run).CONTENTS):
+                _download(run, contents)
         if run.state == events.RUNNING and run.story.stages:
             _bars(run)
-        elif run.story.stages:
-            st.caption(stage_line(run))
+        elif not run.is_active:
+            _for_others(run)
 
 
-def _take_away(run: runs.Run) -> None:
-    """Of a run that has ended: show it to others, as a report, its files."""
-    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
-        reports.present_link([run.id])
-        reports.of_runs([run.id], tertiary=True)
-        if run.state == events.DONE and (contents := _kind(run).CONTENTS):
-            _download(run, contents)
+def _for_others(run: runs.Run) -> None:
+    """Of a run that has ended: where its time went, and the ways to show it."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        if run.story.stages:
+            st.caption(stage_line(run), width="content")
+        with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+            reports.present_link([run.id])
+            reports.of_runs([run.id], tertiary=True)
 
 
 def _download(run: runs.Run, contents: str) -> None:
