@@ -63,14 +63,14 @@ def _measure(url: str, server: psutil.Process) -> list[list[str]]:
         for connections in CONNECTIONS:
             alone: Counter[str] = Counter()
             began, spent = time.monotonic(), _processor_seconds(server)
-            asyncio.run(_attack(where.port, connections, alone, WRONG // 10))
+            attacker = _start_attack(where.port, connections, alone, WRONG // 10)
+            attacker.join()
             spent = _processor_seconds(server) - spent
             share = spent / (time.monotonic() - began)
             before = _clicks(page)
             answers: Counter[str] = Counter()
-            attacker = threading.Thread(target=lambda n=connections, a=answers: asyncio.run(_attack(where.port, n, a)))
             began = time.monotonic()
-            attacker.start()
+            attacker = _start_attack(where.port, connections, answers, WRONG)
             during: list[float] = []
             while attacker.is_alive():
                 during += _clicks(page, 2)
@@ -109,7 +109,14 @@ def _processor_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-async def _attack(port: int | None, connections: int, answers: Counter[str], wrong: int = WRONG) -> None:
+def _start_attack(port: int | None, connections: int, answers: Counter[str], wrong: int) -> threading.Thread:
+    """In a thread, because the browser's own loop has this one."""
+    attacker = threading.Thread(target=lambda: asyncio.run(_attack(port, connections, answers, wrong)))
+    attacker.start()
+    return attacker
+
+
+async def _attack(port: int | None, connections: int, answers: Counter[str], wrong: int) -> None:
     """Each connection asks as soon as it was answered, and comes again where it was closed."""
     left = iter(range(wrong))
 
