@@ -35,8 +35,7 @@ def run() -> None:
         for python in filter(None, [settings.load().worker_python, str(OLD_PYTHON) if OLD_PYTHON.exists() else ""]):
             its = devices.versions(python)
             name = f"Python {its.python}, TensorFlow {its.tensorflow}"
-            rows += [[f"{what}; {name}", held] for what, held in _worker(home, python)]
-        rows += [[f"{what}; {name}", held] for what, held in _classifier(home, settings.load().worker_python)]
+            rows += [[f"{what}; {name}", held] for what, held in _worker(home, python) + _classifier(home, python)]
     text = table(["what", "memory"], rows)
     record(
         "Memory", f"{text}\n\nPSS: what processes share is divided among them. The most of each stage, with children."
@@ -133,7 +132,7 @@ def _classifier(home: LabHome, python: str) -> list[list[str]]:
 
     try:
         classifier.classify("mobilenet_v2", photo)
-        rows.append(["classifier, one model by LiteRT", held()])
+        rows.append(["classifier, one model as TFLite", held()])
         answer = classifier.grad_cam(lights[0].id, photo)
         assert answer.grid
         rows.append(["classifier, after a question that needs TensorFlow", held()])
