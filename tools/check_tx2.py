@@ -412,7 +412,7 @@ def buildah_command(*arguments: str) -> list[str]:
 
 
 def buildah(name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return run(name, buildah_command(*arguments), check=check)
+    return run(name, buildah_command(*arguments), check=check, read=arguments[0] != "build")
 
 
 def run(
@@ -421,15 +421,24 @@ def run(
     environment: dict[str, str] | None = None,
     folder: Path = ROOT,
     check: bool = True,
+    read: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run it; what it says is added to .tx2/logs/<name>.log. Raises Failed where it does not end with 0."""
+    """Run it; what it says is added to .tx2/logs/<name>.log, while it runs where nobody wants to `read` its stdout.
+
+    Raises Failed where it does not end with 0.
+    """
     log = LOGS / f"{name}.log"
     with open(log, "a") as file:
         print("$", *command, file=file, flush=True)
         ran = subprocess.run(
-            [str(part) for part in command], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=file, text=True
+            [str(part) for part in command],
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.PIPE if read else file,
+            stderr=file,
+            text=True,
         )
-        file.write(ran.stdout)
+        file.write(ran.stdout or "")
     if check and ran.returncode:
         raise Failed(f"{Path(str(command[0])).name} ended with {ran.returncode} ({log}): {last_lines(log)}")
     return ran
@@ -441,7 +450,7 @@ def last_lines(log: Path) -> str:
 
 def index_url() -> str:
     """Where this machine's pip looks for packages."""
-    told = setup.uv_settings(run("pip", [sys.executable, "-m", "pip", "config", "list"]).stdout, {})
+    told = setup.uv_settings(run("pip", [sys.executable, "-m", "pip", "config", "list"], read=True).stdout, {})
     return told.get("UV_DEFAULT_INDEX", "https://pypi.org/simple")
 
 
