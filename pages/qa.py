@@ -45,7 +45,7 @@ def overview() -> None:
     """The key of the signs, and the button for all that is missing."""
     st.caption(
         f"{questions.MEASURED} measured here  \n{questions.MISSING} a run is missing  \n"
-        "**bold**: measured here, *italic*: quoted"
+        "linked: measured here, *italic*: quoted"
     )
     measuring.measure_all(questions.missing(asked, shelf))
 

@@ -17,6 +17,7 @@ from engine.words import join, plain
 from engine.write_up import Answer, Figure
 from ui import blocks, lab, measuring, own_answers
 
+LONGEST_LINK = 120  # characters; whole paragraphs are no links, the line below them says where they come from
 KEPT_RUNS = 24  # of those that answers were drawn from
 
 
@@ -155,9 +156,10 @@ def _mark(shelf: Shelf, question: Question) -> Callable[[Figure], str]:
     def mark(figure: Figure) -> str:
         if figure.state == write_up.NOT_MEASURED:
             return f":orange[{figure.words}]"
-        if figure.state != write_up.MEASURED_HERE or write_up.is_sentence(figure):
-            return write_up.plain_mark(figure)
-        return f"[**{plain(figure.words)}**]({_address(shelf.find(question.runs[figure.query]))})"
+        marked = write_up.plain_mark(figure)
+        if figure.state != write_up.MEASURED_HERE or len(figure.words) > LONGEST_LINK:
+            return marked
+        return f"[{marked}]({_address(shelf.find(question.runs[figure.query]))})"
 
     return mark
 
