@@ -37,9 +37,11 @@ def run() -> None:
             name = f"Python {its.python}, TensorFlow {its.tensorflow}"
             rows += [[f"{what}; {name}", held] for what, held in _worker(home, python) + _classifier(home, python)]
     text = table(["what", "memory"], rows)
-    record(
-        "Memory", f"{text}\n\nPSS: what processes share is divided among them. The most of each stage, with children."
+    note = (
+        "PSS: what processes share, libraries above all, is divided among them, other programs of this machine "
+        "included. The most of each stage, with children."
     )
+    record("Memory", f"{text}\n\n{note}")
 
 
 def _held(processes: list[psutil.Process]) -> int:

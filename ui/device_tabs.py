@@ -14,6 +14,7 @@ import psutil
 import streamlit as st
 
 from engine import buffers, device, devices, processes, sampler
+from engine.contract import memory
 from engine.contract.run_folder import LabHome
 from engine.device import Reading
 from engine.errors import EngineError
@@ -139,7 +140,10 @@ def _processes() -> None:
         table, hide_index=True, height="content", placeholder="–", column_config=right, key="processes",
         alt="; ".join(f"{row['Process']}: {row['Memory']}" for row in table) + ".",
     )  # fmt: skip
-    st.caption("100% is one core. Memory that processes share is counted in each of them.")
+    st.caption(
+        "100% is one core. Memory that processes share is counted in each of them. A run gets "
+        f"{size(memory.RUN)}: where less is free while one works or waits, the classifier ends until somebody asks it."
+    )
 
 
 @st.cache_data(show_spinner=False, ttl=60)

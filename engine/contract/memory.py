@@ -6,7 +6,7 @@ On a board the CPU and the GPU share it. What a run takes is measured by `python
 import os
 from typing import Optional
 
-# What a run of the usual kinds takes at most, and what the classifier makes room for: bytes.
+# What a run of the usual kinds gets, and what the classifier makes room for: bytes. 1.5e9 was the most that one took.
 RUN = 2 * 10**9
 
 
