@@ -1,8 +1,16 @@
 "use strict";
-(async () => {
-  const packed = Uint8Array.from(atob(document.getElementById("charts").textContent), (each) => each.charCodeAt(0));
-  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const charts = await new Response(unpacked).json();
+(() => {
+  // Rows were written as columns, and words in them once (engine/report, packed).
+  function unpacked(value) {
+    if (Array.isArray(value)) return value.map(unpacked);
+    if (value === null || typeof value !== "object") return value;
+    if (!("$rows" in value)) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, unpacked(each)]));
+    const columns = Object.entries(value.$rows).map(([name, column]) =>
+      [name, Array.isArray(column) ? column.map(unpacked) : column.at.map((place) => column.of[place])]);
+    return columns[0][1].map((_, row) => Object.fromEntries(columns.map(([name, column]) => [name, column[row]])));
+  }
+  const charts = JSON.parse(document.getElementById("charts").textContent)
+    .map(({ light, dark }) => ({ light: unpacked(light), dark }));
   const places = [...document.querySelectorAll("[data-chart]")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let round = 0; // of drawing all: an older one gives way
