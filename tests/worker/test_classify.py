@@ -50,7 +50,7 @@ def model(home, mobilenet):
     random = np.random.RandomState(0)
     weights, bias = random.randn(1280, 3).astype(np.float32) * 0.05, np.zeros(3, np.float32)
     export.write_tflite(folder.tflite, mobilenet, weights, bias)
-    export.write_contract(folder, mobilenet, ["one", "two", "three"], 0.5)
+    export.write_contract(folder, mobilenet, ["one", "two", "three"], {"learning_rate": 0.5})
     return folder, weights, bias
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_answered_is_said_and_the_next_question_is_answered(pipe,
 
 def test_a_model_whose_labels_do_not_fit_is_refused_with_both_numbers(pipe, model, mobilenet):
     folder, _, _ = model
-    export.write_contract(folder, mobilenet, ["one", "two"], 0.5)
+    export.write_contract(folder, mobilenet, ["one", "two"], {"learning_rate": 0.5})
     assert "3 outputs but 2 labels" in pipe.ask("a-run", picture())["error"]
 
 

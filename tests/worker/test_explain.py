@@ -74,7 +74,7 @@ def run(assets, mobilenet, tmp_path_factory):
     lanes = {name: (trained.weights[at], trained.bias[at]) for at, name in enumerate(("0.5", "0.1"))}
     for name, (weights, bias) in lanes.items():
         export.write_lane(folder, name, weights, bias)
-    export.write_contract(folder, mobilenet, LABELS, 0.1)
+    export.write_contract(folder, mobilenet, LABELS, {"learning_rate": 0.1})
     calibration.write(folder, lanes, splits)
     calibration.write_photos(folder, used)
     return home, folder, used

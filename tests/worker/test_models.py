@@ -41,7 +41,7 @@ def lanes(home, mobilenet, kept):
     for lane, (weights, bias) in last_layers().items():
         export.write_lane(folder, lane, weights, bias)
     shutil.copy(kept, folder.tflite)
-    export.write_contract(folder, mobilenet, ["one", "two", "three"], 0.5)
+    export.write_contract(folder, mobilenet, ["one", "two", "three"], {"learning_rate": 0.5})
     return last_layers()
 
 
@@ -72,7 +72,9 @@ def test_what_cannot_answer_says_why(home, lanes, key, complaint):
 
 def test_a_backbone_with_other_weights_than_a_lane_learned_with_is_not_taken(home, mobilenet, lanes):
     known = Models(home)
-    export.write_contract(home.run("a-run"), mobilenet._replace(digest="0" * 64), ["one", "two", "three"], 0.5)
+    export.write_contract(
+        home.run("a-run"), mobilenet._replace(digest="0" * 64), ["one", "two", "three"], {"learning_rate": 0.5}
+    )
     with pytest.raises(Refused, match="are others than those that run a-run learned with; only its kept lane"):
         known.get("a-run:0.01")
     assert known.get("a-run").labels == ["one", "two", "three"]
