@@ -40,19 +40,8 @@ def show() -> Form:
     )
     faults = specs.faults(spec)
     expected: events.Expected | None = None
-    start = st.button(
-        "Try batch sizes",
-        key="start",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=bool(faults) or bool(backbone.fault),
-    )
-    for fault in faults:
-        st.error(fault)
-    if backbone.fault:
-        st.markdown(f":small[:red[{backbone.fault}]]")
-    elif not faults:
+    start = parts.start_button("Try batch sizes", faults, backbone.fault)
+    if not faults and not backbone.fault:
         expected = foresight.expect_sizes(spec, lab.expected_of_sizes(lab.rows(), spec))
     return Form(spec, backbone, start, expected)
 

@@ -66,21 +66,10 @@ def show() -> Form:
     if not depths:
         faults = ["Choose one depth at least."]
     expected: events.Expected | None = None
-    start = st.button(
-        f"Train {count(len(spec.blocks), 'depth')}",
-        key="start",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=bool(faults) or chosen.dataset is None or bool(backbone.fault),
-    )
-    for fault in faults:
-        st.error(fault)
-    if chosen.faults:
-        st.markdown(f":small[:red[{chosen.faults[0]}]]")
-    elif backbone.fault:
-        st.markdown(f":small[:red[{backbone.fault}]]")
-    elif chosen.dataset and not faults:
+    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    words = f"Train {count(len(spec.blocks), 'depth')}"
+    start = parts.start_button(words, faults, in_the_way, chosen.dataset is not None)
+    if chosen.dataset and not faults and not in_the_way:
         known = lab.expected_of_depths(lab.rows(), spec, len(chosen.dataset.photos))
         expected = foresight.expect_depths(spec, chosen.dataset, known)
     return Form(spec, chosen, backbone, start, expected)

@@ -61,21 +61,9 @@ def show() -> Form:
         chosen = replace(chosen, dataset=dataset)
     faults = specs.faults(spec) if sizes else ["Choose one number of photos at least."]
     measured = _measured(spec, chosen)
-    start = st.button(
-        f"Measure {count(measured, 'size')}",
-        key="start",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=bool(faults) or chosen.dataset is None or bool(backbone.fault),
-    )
-    for fault in faults:
-        st.error(fault)
-    if chosen.faults:
-        st.markdown(f":small[:red[{chosen.faults[0]}]]")
-    elif backbone.fault:
-        st.markdown(f":small[:red[{backbone.fault}]]")
-    else:
+    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    start = parts.start_button(f"Measure {count(measured, 'size')}", faults, in_the_way, chosen.dataset is not None)
+    if not in_the_way:
         st.caption(_cost(spec, measured * spec.seeds))
     return Form(spec, chosen, backbone, start)
 

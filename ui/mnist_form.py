@@ -67,16 +67,8 @@ def compare() -> Form:
         device=run_on,
     )
     faults = specs.faults(spec)
-    start = st.button(
-        f"Train {networks[0].title}" if len(networks) == 1 else "Start comparison",
-        key="start",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=bool(faults) or data is None or data.path is None,
-    )
-    for fault in faults:
-        st.error(fault)
+    words = f"Train {networks[0].title}" if len(networks) == 1 else "Start comparison"
+    start = parts.start_button(words, faults, ready=data is not None and data.path is not None)
     if not faults:
         st.caption(_cost(spec))
     return Form(spec, data, start)

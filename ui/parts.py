@@ -104,6 +104,23 @@ def _look_again() -> None:
         st.rerun()
 
 
+def start_button(words: str, faults: Sequence[str] = (), in_the_way: str = "", ready: bool = True) -> bool:
+    """A form's button, below it what keeps it from being pressed: faults of the settings, or of what they are for."""
+    start = st.button(
+        words,
+        key="start",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        disabled=bool(faults) or bool(in_the_way) or not ready,
+    )
+    for fault in faults:
+        st.error(fault)
+    if in_the_way:
+        st.markdown(f":small[:red[{in_the_way}]]")  # a caption's red would be too pale
+    return start
+
+
 def start_run(spec: specs.Spec, dataset: Dataset | None = None, expected: events.Expected | None = None) -> None:
     """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
     try:

@@ -96,28 +96,14 @@ def retrain(mode: str) -> Form:
         chosen = replace(chosen, dataset=dataset)
     faults = specs.faults(spec)
     predicted: tuple[events.Predicted, ...] = ()
-    start = st.button(
-        _button_words(mode, len(rates), compared),
-        key="start",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=bool(faults)
-        or chosen.dataset is None
-        or bool(backbone.fault)
-        or (mode == DEVICES and not _two(compared)),
-    )
-    for fault in faults:
-        st.error(fault)
-    if chosen.faults:
-        st.markdown(f":small[:red[{chosen.faults[0]}]]")  # a caption's red would be too pale
-    elif backbone.fault:
-        st.markdown(f":small[:red[{backbone.fault}]]")
-    elif mode == DEVICES:
+    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    ready = chosen.dataset is not None and (mode != DEVICES or _two(compared))
+    start = parts.start_button(_button_words(mode, len(rates), compared), faults, in_the_way, ready)
+    if mode == DEVICES and not in_the_way:
         st.caption("One run after the other. Neither reads or keeps bottlenecks, so each computes all of them.")
         if chosen.dataset and compared and _two(compared):
             predicted = foresight.ask(comparison.halves_to_start(spec, compared), chosen.dataset)
-    elif chosen.dataset:
+    elif chosen.dataset and not in_the_way:
         st.caption(_cost(spec, len(chosen.dataset.photos)))
         predicted = foresight.ask([spec], chosen.dataset)
     return Form(spec, chosen, backbone, start, predicted)
