@@ -1,4 +1,4 @@
-"""Many pictures as a visitor meets them: the form and the run, on a page that holds nothing else."""
+"""Many pictures as a visitor meets them: the form and the run."""
 
 import csv
 import io
@@ -22,33 +22,14 @@ from tests.photo_folders import draw_photos
 from ui import lab
 
 
-def script() -> None:
-    import streamlit as st
-
-    from ui import lab, many_pictures, run_panel
-
-    started = many_pictures.form(lab.load_settings())
-    if started:
-        st.query_params["run"] = started
-    if run_id := st.query_params.get("run", ""):
-        run_panel.show(run_id)
-
-
 @pytest.fixture
-def page(home):
+def page(home, visit):
     """A visitor with the form before them; a pretrained model is here, which knows two of the three lamps."""
     path = Path(home.assets, catalog.IMAGENET_NAMES)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(["green", "red", "lamp post"]))
 
-    def page(**query: str) -> AppTest:
-        app = AppTest.from_function(script, default_timeout=30)
-        app.query_params.update(query)
-        app.run()
-        assert not app.exception
-        return app
-
-    return page
+    return lambda **query: visit("playground", **({"many": "1"} | query))
 
 
 def start(app: AppTest) -> AppTest:
