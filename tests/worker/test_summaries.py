@@ -36,7 +36,7 @@ split = heads.Split(features, labels)
 spec = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.1, 1.0), steps=40, summaries_dir=other)
 photos = dataset.Dataset("Clusters", "/", ["a", "b", "c"], [])
 splits = {"training": split, "validation": split}
-retrain._race(spec, photos, [], splits, None, None, folder, Reporter(folder))
+retrain._race(spec, photos, [], splits, None, None, 0, folder, Reporter(folder))
 """
 
 
