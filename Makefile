@@ -2,6 +2,8 @@ PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 TESTS ?= not thorough
+# of tests at once: much of a page's test is waiting
+PROCESSES ?= 3
 PY := .venv/bin/python
 # no index address in the result, so that any mirror will do; hashes say what it must send
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
@@ -38,7 +40,7 @@ format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff format .
 
 test-python: chromium setup-dev  ## all tests on this Python
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "$(TESTS)"
+	$(PY) -m pytest -n $(PROCESSES) --dist loadfile -m "$(TESTS)"
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
 	@$(PYTHON) tools/setup.py --worker36

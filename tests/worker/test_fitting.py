@@ -124,7 +124,17 @@ def test_a_network_learns_the_same_alone_and_in_company():
         assert np.allclose(value, one.arrays()[name], atol=1e-6)
 
 
-@pytest.mark.parametrize("network", catalog.NETWORKS, ids=lambda network: network.name)
+# Half a minute each on two cores.
+LARGE = ("coursework_as_meant", "strong")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(network, id=network.name, marks=[pytest.mark.thorough] if network.name in LARGE else [])
+        for network in catalog.NETWORKS
+    ],
+)
 def test_every_network_of_the_catalogue_learns_from_3000_digits(network, digits):
     import tensorflow as tf
 
