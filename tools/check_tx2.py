@@ -40,19 +40,19 @@ GLIBC = 27  # 2.27, Ubuntu 18.04's
 PROVED, SKIPPED, FAILED = "proved", "skipped", "failed"
 NEVER_SKIPPED = ("lock", "vermin", "python3.6", "browser")
 
-UBUNTU = "http://archive.ubuntu.com/ubuntu"
 # Debian has no package of Ubuntu's keys. 790B C727 7767 219C 42C8 6F93 3B4F E6AC C0B2 1F32 signed Ubuntu 18.04.
-UBUNTU_KEYS = f"{UBUNTU}/pool/main/u/ubuntu-keyring/ubuntu-keyring_2018.02.28_all.deb"
+UBUNTU_KEYS = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2018.02.28_all.deb"  # in Ubuntu's archive
 UBUNTU_KEYS_SHA256 = "c0763889cec4196839354d99b71f3c369dfa51ff17f59cabea87d1c7d55fe5e0"
-DEBIAN = "http://deb.debian.org/debian"
 DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 BASE, IMAGE = "localhost/lab-tx2-base", "localhost/lab-tx2"
-# What makes an Ubuntu 18.04 a stand-in for NVIDIA's image. pip 21 is put beside pip 9, which stays.
+DEBOOTSTRAP_BIONIC = Path("/usr/share/debootstrap/scripts/bionic")
+# What makes an Ubuntu 18.04 a stand-in for NVIDIA's image, its archive being at UBUNTU. pip 21 is put beside pip 9,
+# which stays.
 BASE_STEPS = [
     "set -e",
     # As the board: Python 3.6.9 and OpenSSL 1.1.1 came after Ubuntu 18.04 itself.
-    f"printf '%s main universe\\n' 'deb {UBUNTU} bionic' 'deb {UBUNTU} bionic-updates' > /etc/apt/sources.list",
+    "printf '%s main universe\\n' 'deb UBUNTU bionic' 'deb UBUNTU bionic-updates' > /etc/apt/sources.list",
     "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade && apt-get clean",
     "python3 -m pip --version | grep '^pip 9'",
     "python3 -m pip install --no-cache-dir --target /tmp/pip pip==21.3.1",
@@ -204,8 +204,7 @@ def prove_image() -> str:
     install_builders()
     base = make_base()
     arguments, python = find_standalone_python(base)
-    for variable in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
-        arguments += ["--build-arg", f"{variable}={index_url()}"]
+    arguments += [f"--build-arg=PIP_INDEX_URL={index_url()}", f"--build-arg=UV_DEFAULT_INDEX={index_url()}"]
     arguments += ["--build-arg", f"BASE_IMAGE={base}", "--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
     command = ["build", "--isolation", "chroot", "--format", "docker", "--no-cache", *arguments]
     buildah("image", *command, "--file", "Dockerfile.tx2", "--tag", IMAGE, ".")
@@ -299,20 +298,36 @@ def make_base() -> str:
 
     Returns its name. Raises Skipped where Ubuntu's archive cannot be reached.
     """
-    what = "\n".join(BASE_STEPS).encode() + (ROOT / "requirements-worker36.txt").read_bytes()
+    steps = "\n".join(BASE_STEPS).replace("UBUNTU", ubuntu_archive())
+    what = steps.encode() + (ROOT / "requirements-worker36.txt").read_bytes()
     name = f"{BASE}:{hashlib.sha256(what).hexdigest()[:12]}"
     if not buildah("image", "inspect", "--type", "image", name, check=False).returncode:
         return name
-    steps = [f"export PIP_INDEX_URL={index_url()}", *BASE_STEPS]
     container = buildah("image", "from", "scratch").stdout.strip()
     buildah("image", "add", container, str(make_ubuntu()), "/")
     for setting in ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1"):
         buildah("image", "config", "--env", setting, container)
     given = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
     given += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
-    buildah("image", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", "\n".join(steps))
+    steps = f"export PIP_INDEX_URL={index_url()}\n{steps}"
+    buildah("image", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", steps)
     buildah("image", "commit", "--format", "docker", "--rm", container, name)
     return name
+
+
+def ubuntu_archive() -> str:
+    """Where debootstrap itself looks for Ubuntu 18.04."""
+    known = re.findall(r"default_mirror (\S+/ubuntu)$", DEBOOTSTRAP_BIONIC.read_text(), re.MULTILINE)
+    return next(address for address in known if "old-releases" not in address)
+
+
+def debian_archive() -> str:
+    """Where this machine's apt looks for Debian's packages. Raises Skipped where it is no Debian."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Label: Debian"]
+    known = run("python", command, read=True, check=False).stdout.split()
+    if not known:
+        raise Skipped("neither uv's builds of Python nor Debian's source of it can be reached: this is no Debian")
+    return known[0]
 
 
 def make_ubuntu() -> Path:
@@ -321,7 +336,7 @@ def make_ubuntu() -> Path:
     if done.exists():
         return folder
     try:
-        with urllib.request.urlopen(UBUNTU_KEYS, timeout=60) as answer:
+        with urllib.request.urlopen(f"{ubuntu_archive()}/{UBUNTU_KEYS}", timeout=60) as answer:
             package = answer.read()
     except OSError as error:
         raise Skipped(f"Ubuntu's archive cannot be reached ({error})") from error
@@ -333,7 +348,8 @@ def make_ubuntu() -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     command: list[object] = ["debootstrap", "--variant=minbase", "--components=main,universe"]
     command += [f"--keyring={keys}/usr/share/keyrings/ubuntu-archive-keyring.gpg"]
-    command += ["--include=ca-certificates,python3,python3-pip,python3-setuptools", "bionic", folder, UBUNTU]
+    command += ["--include=ca-certificates,python3,python3-pip,python3-setuptools", "bionic", folder]
+    command += [ubuntu_archive()]
     run("image", command)
     done.touch()
     return folder
@@ -377,7 +393,7 @@ def build_python(base: str, archive: Path) -> None:
     archive.parent.mkdir(exist_ok=True)
     lists = source / "lists"
     lists.mkdir()
-    (source / "sources.list").write_text(f"deb-src [signed-by={DEBIAN_KEYS}] {DEBIAN} bookworm main\n")
+    (source / "sources.list").write_text(f"deb-src [signed-by={DEBIAN_KEYS}] {debian_archive()} bookworm main\n")
     options = [f"-o=Dir::Etc::sourcelist={source}/sources.list", "-o=Dir::Etc::sourceparts=-"]
     options += [f"-o=Dir::State::lists={lists}", "-o=APT::Sandbox::User=root"]
     try:
@@ -398,7 +414,18 @@ def build_python(base: str, archive: Path) -> None:
     ]
     container = buildah("python", "from", base).stdout.strip()
     given = ["--volume", f"{source}:/from:ro", "--volume", f"{archive.parent}:/to"]
-    buildah("python", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", "\n".join(steps))
+    buildah(
+        "python",
+        "run",
+        "--isolation",
+        "chroot",
+        *given,
+        container,
+        "--",
+        "sh",
+        "-c",
+        f"export PIP_INDEX_URL={index_url()}\n{steps}",
+    )
     buildah("python", "rm", container)
     archive.with_name(archive.name + ".part").rename(archive)
 
@@ -447,9 +474,10 @@ def last_lines(log: Path) -> str:
 
 
 def index_url() -> str:
-    """Where this machine's pip looks for packages."""
+    """Where this machine's pip looks for packages, which an older pip may look for elsewhere."""
     told = setup.uv_settings(run("pip", [sys.executable, "-m", "pip", "config", "list"], read=True).stdout, {})
-    return told.get("UV_DEFAULT_INDEX", "https://pypi.org/simple")
+    ask = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    return told.get("UV_DEFAULT_INDEX") or run("pip", [sys.executable, "-c", ask], read=True).stdout.strip()
 
 
 def free_port() -> int:
