@@ -2,6 +2,7 @@ PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 TESTS ?= not thorough
+TESTS36 ?= not thorough and not once
 # of tests at once: much of a page's test is waiting
 PROCESSES ?= 3
 PY := .venv/bin/python
@@ -26,7 +27,7 @@ test: chromium lint  ## lint, types and tests
 	wait $$old || new=1; cat $$log; rm -f $$log; exit $$new
 
 test-thorough: chromium setup-dev interpreter  ## the whole runs that `make test` leaves out
-	$(MAKE) --no-print-directory TESTS=thorough test-python test-worker36
+	$(MAKE) --no-print-directory TESTS=thorough TESTS36="thorough or once" test-python test-worker36
 
 lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
 	$(PY) -m ruff check .
@@ -44,7 +45,7 @@ test-python: chromium setup-dev  ## all tests on this Python
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
 	@$(PYTHON) tools/setup.py --worker36
-	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS)" tests/worker; fi
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; fi
 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done

@@ -35,6 +35,7 @@ def two_interpreters(tmp_path):
     stop(process)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_the_dashboard_has_python_36_race_three_learning_rates(visitor, two_interpreters, tmp_path):
     page = visitor().page

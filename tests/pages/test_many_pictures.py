@@ -226,7 +226,9 @@ def test_a_run_whose_worker_died_or_whose_pictures_are_gone(page, home, monkeypa
     assert run.state == events.LOST
     os.rename(run.dataset.root, f"{run.dataset.root}-moved")
     os.remove(run.folder.labels)
-    st.cache_data.clear()  # as in a server that was started since: thumbnails are kept in its memory
+    # As in a server that was started since: rows and thumbnails are kept in its memory.
+    st.cache_data.clear()
+    st.cache_resource.clear()
     app = page(run=run.id)
     assert "What it had classified is below." in texts(app)
     assert app.dataframe[0].value["Picture"].isna().all()

@@ -60,6 +60,7 @@ def test_mobilenet_v1_answers_as_the_tflite_file_its_weights_come_from(keras_hom
     assert abs(backbones.parameters(network) - row.parameters) < 0.03 * row.parameters  # some forms fold, some do not
 
 
+@pytest.mark.once
 def test_inception_v3_of_eight_bits_knows_what_it_sees(keras_home):
     row = catalog.backbone("inception_v3_keras")
     network = backbones.load(keras_home, row)

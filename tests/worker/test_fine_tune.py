@@ -242,6 +242,7 @@ def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_ever
         lane.distorted(numbers, 1, 10)
 
 
+@pytest.mark.once
 def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
     worker = Worker(home)
     try:

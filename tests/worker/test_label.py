@@ -32,6 +32,7 @@ def finished(worker, spec, photos):
     return folder, process.wait(), told(folder)
 
 
+@pytest.mark.once
 def test_what_a_runs_model_says_of_every_picture(worker, photos):
     learned, code, _ = worker.finish(photos, learning_rates=(0.5,))
     assert code == 0, read_text(learned.log)
@@ -102,6 +103,7 @@ def test_a_cancel_keeps_what_was_classified(worker, photos):
     assert len(blocks[-1].label) == 3 * len(blocks[-1].photo)
 
 
+@pytest.mark.once
 def test_without_a_picture_that_can_be_used_a_run_fails_and_lists_them(worker, photos):
     none = photos._replace(photos=[datasets.Photo(name, -1, "") for name in ("a.jpg", "b.jpg")])
     _, code, story = finished(worker, SPEC, none)

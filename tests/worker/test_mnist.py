@@ -166,6 +166,7 @@ def test_cancelling_in_the_first_batch_keeps_what_there_is(comparing):
     assert not is_locked(folder.lock)
 
 
+@pytest.mark.once
 def test_a_killed_story_begins_anew_with_half_the_batch_of_the_hungriest_and_a_killed_worker_ends_it(comparing):
     folder, process = comparing.ask(epochs=LONG)
     wait_for(lambda: only(told(folder), events.Metric))
@@ -186,6 +187,7 @@ def test_a_killed_story_begins_anew_with_half_the_batch_of_the_hungriest_and_a_k
     wait_for(lambda: not os.path.exists("/proc/{}".format(teller)), 10)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_running_out_of_memory_is_survived_with_a_smaller_batch(comparing):
     # Not the machine's memory: the process may have 5 GB of address space, and this network asks for more.
@@ -244,6 +246,7 @@ def test_pictures_that_are_missing_or_damaged_fail_with_what_to_do(comparing):
         assert only(story, events.Error)[0].code == "bad_digits"
 
 
+@pytest.mark.thorough
 def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(comparing):
     # The disk itself stays as it is: no file of this run may exceed 1 MB, and one of the exported ones would.
     large = BEGINNER._replace(name="large", title="Large", layers="flatten, dense 260, relu, dense 10")

@@ -201,6 +201,7 @@ def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks
 DISTORTED = {"flip_left_right": True, "random_crop": 10, "random_scale": 20, "random_brightness": 30}
 
 
+@pytest.mark.once
 def test_a_run_on_distorted_photos_computes_no_bottlenecks_of_them_and_finds_broken_ones_first(worker, photos):
     training = [photo.file for photo in photos.photos if photo.split == "training"]
     with open(os.path.join(photos.root, training[0]), "r+b") as file:
@@ -258,6 +259,7 @@ def test_a_folder_that_is_gone_fails_with_its_name(worker, photos):
     assert only(story, events.State)[-1].state == "failed"
 
 
+@pytest.mark.once
 def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(worker, photos):
     # The disk itself stays as it is: no file of this run may exceed 4 MB, and the exported model would.
     folder, code, story = worker.finish(photos, learning_rates=(0.5,), file_size=4 * 1000 * 1000)
@@ -327,6 +329,7 @@ def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, p
     assert only(told(folder), events.State)[-1].state == "running"
 
 
+@pytest.mark.once
 def test_a_killed_story_begins_anew_with_half_the_batch_at_once_and_an_ordinary_kill_is_a_cancel(worker, photos):
     folder, process = worker.start(photos, steps=10**6)
     wait_for(lambda: only(told(folder), events.Metric))
