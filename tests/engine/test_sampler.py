@@ -102,11 +102,10 @@ def test_a_run_keeps_what_the_machine_did_though_nobody_looks(home, tmp_path, mo
     ],
 )
 def test_a_program_that_misbehaves_is_said_and_started_again(tmp_path, name, said):
-    tegrastats = sampler.Tegrastats(program(tmp_path, name), again_after=0.2, quiet_after=0.4)
+    tegrastats = sampler.Tegrastats(program(tmp_path, name), again_after=0.2, quiet_after=0.4 if name == "hangs" else 2)
     try:
-        wait_for(lambda: tegrastats.newest() is None and tegrastats.trouble)
-        assert tegrastats.trouble.startswith(said)
-        assert tegrastats.newest() is None
+        # On a busy machine it may first be called silent, before its program has begun.
+        wait_for(lambda: tegrastats.newest() is None and tegrastats.trouble.startswith(said))
         program(tmp_path, "plays")
         line, words = wait_for(tegrastats.newest)
         assert (line.gpu, words, tegrastats.trouble) == (53, LINE, "")
