@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable, List, Optional
 
-from engine.contract import events, specs
+from engine.contract import events, memory, specs
 from engine.contract.run_folder import RunFolder
 from engine.worker import machine
 from engine.worker.reporter import (
@@ -255,10 +255,5 @@ class Memory(object):
 def free_memory():
     # type: () -> int
     """Bytes that a new process can have without pushing others out; of the whole machine where nobody tells."""
-    total = machine.total_memory()
-    try:
-        with open("/proc/meminfo") as file:
-            fields = dict(line.split(":", 1) for line in file)  # type: Any
-        return min(total, int(fields["MemAvailable"].split()[0]) * 1024)
-    except (OSError, ValueError, KeyError):
-        return total
+    total, found = machine.total_memory(), memory.available()
+    return total if found is None else min(total, found)

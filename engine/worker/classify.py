@@ -34,8 +34,7 @@ Which kinds of models there are and how they are loaded: engine/worker/models.py
 so a run, which is nicer by 10, gives way for the few milliseconds of an answer and has the cores for the rest of the
 time; an answer takes four threads at most. It ends by itself, with exit code 75, between two answers: on the GPU as
 soon as a run works or waits there; elsewhere once a run works or waits, memory is short, and nobody has asked for a
-while.
-The next question starts it again. Python 3.6.
+while. The next question starts it again. Python 3.6.
 """
 
 import argparse

@@ -195,8 +195,8 @@ def _derivable(home, key, size):
         try:
             network = backbones.load(home, row)
             if learned:
-                with np.load(keys.lane_file(learned.folder, learned.lane), allow_pickle=False) as file:
-                    head, network = (file["weights"], file["bias"]), tuned.restored(network, dict(file))
+                network, weights, bias = tuned.load(network, keys.lane_file(learned.folder, learned.lane))
+                head = (weights, bias)
             return gradients.Seen(gradients.of_network(network, head), size)
         except backbones.MissingWeights as error:
             raise models.Refused(str(error))

@@ -47,7 +47,7 @@ def export_depths(spec, folder, report):
 
     try:
         for lane in tested:
-            weights, bias, learned = _restored(network, folder, lane)
+            learned, weights, bias = tuned.load(network, keys.lane_file(folder, lane))
             path = folder.tflite if lane == kept else keys.lane_tflite(folder, lane)
             if tested[lane].validation_cross_entropy is None:  # it diverged: there is nothing to ask it
                 progress()
@@ -58,7 +58,7 @@ def export_depths(spec, folder, report):
                 why = (str(error).splitlines() or ["no reason given"])[0]
                 report.tell(events.Warning, message="{}: a TFLite file cannot be made: {}.".format(titles[lane], why))
             progress()
-        weights, bias, learned = _restored(network, folder, kept)
+        learned, weights, bias = tuned.load(network, keys.lane_file(folder, kept))
         export.write_saved_model(folder, learned, weights, bias)
         progress()
         export.write_graph(folder.graph, learned, weights, bias, export.FINAL_TENSOR)
@@ -89,14 +89,6 @@ def choose(tested):
         for each in tested
     ]
     return retrain.choose(results, tested[0].validation_n)
-
-
-def _restored(network, folder, lane):
-    # type: (backbones.Network, RunFolder, str) -> Any
-    """Its last layer, and the backbone with what its blocks have learned."""
-    with np.load(keys.lane_file(folder, lane), allow_pickle=False) as file:
-        arrays = dict(file)
-    return arrays["weights"], arrays["bias"], tuned.restored(network, arrays)
 
 
 def _compare(reader, dataset, shared, kept, report):

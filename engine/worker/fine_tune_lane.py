@@ -61,13 +61,13 @@ class Lane(object):
     def keep_features(self):
         # type: () -> bool
         """Compute what the frozen blocks make of the photos once for all epochs, where the memory allows it."""
+        if specs.is_never_the_same(self.spec) or self.tuned.blocks == self.tuned.of_blocks:  # then it is the pixels
+            return False
         met = np.flatnonzero(self.splits != 2)
         sides = [False, True] if self.spec.flip_left_right else [False]
         needed = len(sides) * len(met) * int(np.prod(self.tuned.feature_shape)) * 4
         free = self.memory.limit - machine.memory() if self.memory.limit else children.free_memory()
-        if specs.is_never_the_same(self.spec):
-            return False
-        if self.tuned.blocks == self.tuned.of_blocks or needed > KEPT_SHARE * free:  # all learn: the pixels themselves
+        if needed > KEPT_SHARE * free:
             return False
         kept = [np.empty((len(met),) + self.tuned.feature_shape, np.float32) for _ in sides]
         for mirrored, target in zip(sides, kept):

@@ -237,14 +237,12 @@ class Models(object):
         from engine.worker import tuned
 
         began = time.perf_counter()
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
         try:
-            network = tuned.restored(backbones.load(self.home, row), arrays)
+            network, weights, bias = tuned.load(backbones.load(self.home, row), path)
         except backbones.MissingWeights as error:
             raise Refused(str(error))
         function = tf.function(
-            lambda rgb: export.classify(network, arrays["weights"], arrays["bias"], rgb),
+            lambda rgb: export.classify(network, weights, bias, rgb),
             input_signature=[tf.TensorSpec([1, row.size, row.size, 3], tf.float32)],
             autograph=False,
         ).get_concrete_function()

@@ -14,7 +14,7 @@ from engine.contract.run_folder import LabHome, RunFolder
 from engine.worker import backbones, bottlenecks, distortions, heads
 from engine.worker.bottleneck_files import BottleneckFiles
 from engine.worker.machine import cores
-from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+from engine.worker.reporter import Reporter, RunFailed
 
 Known = NamedTuple(
     "Known",
@@ -56,13 +56,10 @@ def in_memory(spec, home):
 
 def scan(dataset, report, at_once=0):
     # type: (Dataset, Reporter, int) -> List[Known]
-    """The photos that can be read, with the sha256 of their bytes; `at_once` as in extract."""
+    """The photos that can be read, with the sha256 of their bytes; `at_once` as in extract. Raises RunCancelled."""
     report.stage(events.SCANNING, len(dataset.photos))
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
-    try:
-        prints = bottlenecks.fingerprints(paths, min(cores(), at_once or cores()), report.progress, report.stop)
-    except bottlenecks.Cancelled:
-        raise RunCancelled()
+    prints = bottlenecks.fingerprints(paths, min(cores(), at_once or cores()), report.progress, report.stop)
     known = []
     for photo, path, sha256 in zip(dataset.photos, paths, prints):
         if isinstance(sha256, OSError):
@@ -85,7 +82,7 @@ def extract(
     """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
 
     Of training photos that are to be distorted it is known instead that they can be decoded. `at_once`: photos in
-    memory at the same time, at most; 0: as many as are fastest.
+    memory at the same time, at most; 0: as many as are fastest. Raises RunFailed and RunCancelled.
     """
     home = folder.home
     distorted = specs.is_distorted(spec)
@@ -109,8 +106,6 @@ def extract(
         faults = decoded.faults(
             later, min(cores(), at_once or cores()), lambda done: report.progress(computed + done), report.stop
         )
-    except bottlenecks.Cancelled:
-        raise RunCancelled()
     finally:
         cache.close()
         if cache.damaged:

@@ -129,12 +129,21 @@ class Tuned(object):
         return found
 
 
-def restored(network, arrays):
-    # type: (backbones.Network, Any) -> backbones.Network
-    """The backbone with the blocks that a lane has learned, from what `Tuned.arrays` gave.
+def load(network, path):
+    # type: (backbones.Network, str) -> Tuple[backbones.Network, np.ndarray, np.ndarray]
+    """The backbone with the blocks that a lane has learned, and its last layer: weights and bias.
 
-    The frozen lane's, and those of a retraining run, which hold a last layer alone, change nothing.
+    `path`: a file of contract.models.lane_file. One that holds a last layer alone, a retraining run's or the frozen
+    lane's, leaves the backbone as it is.
     """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    return _restored(network, arrays), arrays["weights"], arrays["bias"]
+
+
+def _restored(network, arrays):
+    # type: (backbones.Network, Any) -> backbones.Network
+    """`arrays`: what Tuned.arrays gave."""
     chain = network.body
     names = [name for name in arrays if name.startswith("block ")]
     if not names:
