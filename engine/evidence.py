@@ -138,13 +138,9 @@ def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], set
         fitting = [each for each in fitting if each.id == asked.pinned or _group(each) in _groups(asked, fitting)]
         if not fitting:
             return Evidence(asked, (), pending, gone=True)
-    if asked.kind == DEVICES:
-        return _compared(asked, fitting, pending, opened)
-    for each in fitting:
-        if each.state != events.DONE:
-            continue
-        for run in _open(opened, [each.id]):
-            return Evidence(asked, (run,), pending)
+    runs = (_newest_group if asked.kind == DEVICES else _newest)(fitting, opened)
+    if runs:
+        return Evidence(asked, runs, pending)
     failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
     return Evidence(asked, (), pending, None if pending else failed)
 
@@ -168,7 +164,15 @@ def finder(settings: Settings) -> Callable[[Query], Evidence]:
     return lambda asked: find(asked, everything, runs.__getitem__, settings)
 
 
-def _compared(asked: Query, fitting: Sequence[Known], pending: tuple[Known, ...], opened: Any) -> Evidence:
+def _newest(fitting: Sequence[Known], opened: Callable[[str], Run]) -> tuple[Run, ...]:
+    """The newest that is done; empty where none is."""
+    for each in fitting:
+        if each.state == events.DONE and (runs := _open(opened, [each.id])):
+            return tuple(runs)
+    return ()
+
+
+def _newest_group(fitting: Sequence[Known], opened: Callable[[str], Run]) -> tuple[Run, ...]:
     """The newest group that is done on two devices at least, with the newest run of each."""
     for group in dict.fromkeys(each.spec.group for each in fitting):
         newest: dict[str, Known] = {}
@@ -177,9 +181,8 @@ def _compared(asked: Query, fitting: Sequence[Known], pending: tuple[Known, ...]
                 newest.setdefault(specs.machine_title(each.spec), each)
         runs = _open(opened, [each.id for each in newest.values()]) if len(newest) > 1 else []
         if len(runs) > 1:
-            return Evidence(asked, tuple(half.run for half in halves(runs)), pending)
-    failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
-    return Evidence(asked, (), pending, None if pending else failed)
+            return tuple(half.run for half in halves(runs))
+    return ()
 
 
 def _open(opened: Callable[[str], Run], ids: Sequence[str]) -> list[Run]:

@@ -6,6 +6,7 @@ plain words, or None where the run has no such figure.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from engine import batch_sizes, charts, comparison, fine_tuning, learning_curve, run_blocks, run_tables
 from engine.blocks import Block, Chart, Table
@@ -62,12 +63,18 @@ def _usable(row: LaneRow, run: Run) -> str:
     return f"It learns here: {own}, lr {best.lane} at {percent(best.validation_accuracy)}{wobble}."
 
 
-def _race(part: str) -> Words:
-    def words(runs: Runs, lane: str) -> str | None:
-        rows = lane_rows(runs[0].story, runs[0].lanes)
-        return getattr(verdict(rows, runs[0].predictions()), part) if rows else None
+def _concluded(judge: Callable[[Run], Any]) -> dict[str, Words]:
+    """The two figures of what has a conclusion and reasons; `judge` gives None where nothing is measured."""
 
-    return words
+    def words(part: str) -> Words:
+        return lambda runs, lane: getattr(found, part) if (found := judge(runs[0])) else None
+
+    return {"verdict": words("conclusion"), "reasons": words("reasons")}
+
+
+def _race(run: Run) -> Any:
+    rows = lane_rows(run.story, run.lanes)
+    return verdict(rows, run.predictions()) if rows else None
 
 
 def _pace(runs: Runs, lane: str) -> str | None:
@@ -94,8 +101,7 @@ RETRAIN: dict[str, Words] = {
     "spread": _of_lane(lambda row, run: None if row.spread is None else f"±{row.spread * 100:.1f} pt"),
     "usable": _of_lane(_usable),
     "lane": _of_lane(lambda row, run: f"lr {row.lane}"),
-    "verdict": _race("conclusion"),
-    "reasons": _race("reasons"),
+    **_concluded(_race),
     "photos": _photos,
     "backbone": lambda runs, lane: runs[0].backbone_title,
     "steps": lambda runs, lane: f"{runs[0].spec.steps:,}",
@@ -131,45 +137,22 @@ COMPARED: dict[str, Words] = {
 }
 
 
-def _tuned(part: str) -> Words:
-    def words(runs: Runs, lane: str) -> str | None:
-        rows = fine_tuning.rows(runs[0])
-        return getattr(fine_tuning.verdict(rows), part) if rows else None
-
-    return words
+def _tuned(run: Run) -> Any:
+    rows = fine_tuning.rows(run)
+    return fine_tuning.verdict(rows) if rows else None
 
 
-FINE_TUNE: dict[str, Words] = {
-    "verdict": _tuned("conclusion"),
-    "reasons": _tuned("reasons"),
-    "photos": _photos,
-}
+FINE_TUNE: dict[str, Words] = {**_concluded(_tuned), "photos": _photos}
 
 
-def _curve(part: str) -> Words:
-    def words(runs: Runs, lane: str) -> str | None:
-        rows = learning_curve.rows(runs[0])
-        return getattr(learning_curve.verdict(rows), part) if rows else None
-
-    return words
+def _curve(run: Run) -> Any:
+    rows = learning_curve.rows(run)
+    return learning_curve.verdict(rows) if rows else None
 
 
-LEARNING_CURVE: dict[str, Words] = {
-    "verdict": _curve("conclusion"),
-    "reasons": _curve("reasons"),
-    "photos": _photos,
-}
+LEARNING_CURVE: dict[str, Words] = {**_concluded(_curve), "photos": _photos}
 
-
-def _size(part: str) -> Words:
-    def words(runs: Runs, lane: str) -> str | None:
-        taken = batch_sizes.recommend(runs[0])
-        return getattr(taken, part) if taken else None
-
-    return words
-
-
-BATCH_SIZE: dict[str, Words] = {"verdict": _size("conclusion"), "reasons": _size("reasons")}
+BATCH_SIZE: dict[str, Words] = _concluded(batch_sizes.recommend)
 
 
 # --- digits ----------------------------------------------------------------------------------------------------------
@@ -191,8 +174,7 @@ MNIST: dict[str, Words] = {
     "multiply_adds": _of_network(lambda row: many(row.multiply_adds)),
     "training": _of_network(lambda row: short_duration(row.train_seconds)),
     "epochs": lambda runs, lane: count(runs[0].spec.epochs, "epoch"),
-    "verdict": lambda runs, lane: comparison.verdict(runs[0]).conclusion,
-    "reasons": lambda runs, lane: comparison.verdict(runs[0]).reasons,
+    **_concluded(comparison.verdict),
 }
 
 

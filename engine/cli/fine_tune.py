@@ -1,16 +1,15 @@
 """python -m engine fine_tune: the last blocks of a backbone learn along with the new last layer, one lane per depth."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.inputs import fetch_backbone, scan
+from engine.cli.inputs import dataset, fetch_backbone
 from engine.contract import catalog, specs
-from engine.errors import PhotosError, SpecError
+from engine.errors import SpecError
 
 if TYPE_CHECKING:
     from engine.runs import Run
@@ -61,19 +60,12 @@ def _depths(text: str) -> tuple[int, ...]:
 
 
 def _fine_tune(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine import photos
-
     spec = specs.FineTuneSpec(**{name: getattr(options, name) for name in specs.FineTuneSpec._fields})
     if faults := specs.faults(spec):
         raise SpecError(" ".join(faults))
-    found = scan(options.image_dir, lab)
-    if faults := photos.faults(found):
-        raise PhotosError(" ".join(faults))
-    dataset = photos.split(found, spec.validation_percentage, spec.testing_percentage)
-    for remark in photos.remarks(found, dataset):
-        print(remark, file=sys.stderr)
+    photos = dataset(options.image_dir, lab, spec)
     fetch_backbone(lab, catalog.backbone(spec.backbone))
-    return carry_out(options, lab, spec, dataset, report=_report, last_lines=_lines)
+    return carry_out(options, lab, spec, photos, report=_report, last_lines=_lines)
 
 
 def _report(run: "Run") -> dict[str, Any]:

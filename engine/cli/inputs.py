@@ -1,14 +1,16 @@
 """What a command needs before it can start, photos and weights: looked at or fetched behind a bar."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import assets, settings
 from engine.cli.progress import progress_bar
-from engine.contract import catalog
+from engine.contract import catalog, specs
 from engine.errors import PhotosError
 
 if TYPE_CHECKING:
+    from engine.contract.dataset import Dataset
     from engine.photos import Scan
 
 
@@ -32,6 +34,27 @@ def fetch_backbone(lab: settings.Settings, row: catalog.Backbone, model_dir: str
             Path(model_dir).expanduser() if model_dir else None,
             lambda done, total: bar.draw("Fetching", done, total, f"{assets.megabytes(done)} of {row.title}"),
         )
+
+
+def dataset(
+    image_dir: str,
+    lab: settings.Settings,
+    spec: specs.RetrainSpec | specs.FineTuneSpec | specs.LearningCurveSpec,
+    split_key: str = "",
+) -> "Dataset":
+    """The photos to learn from, split as `spec` says; what is odd about them goes to stderr.
+
+    `split_key`: as photos.split has it. Raises PhotosError and AssetError.
+    """
+    from engine import photos
+
+    found = scan(image_dir, lab)
+    if faults := photos.faults(found):
+        raise PhotosError(" ".join(faults))
+    made = photos.split(found, spec.validation_percentage, spec.testing_percentage, split_key or photos.NAME)
+    for remark in photos.remarks(found, made):
+        print(remark, file=sys.stderr)
+    return made
 
 
 def scan(image_dir: str, lab: settings.Settings) -> "Scan":

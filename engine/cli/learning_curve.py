@@ -1,16 +1,15 @@
 """python -m engine learning_curve: how accuracy grows with photos per class, and where it flattens."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.inputs import fetch_backbone, scan
+from engine.cli.inputs import dataset, fetch_backbone
 from engine.contract import catalog, specs
-from engine.errors import PhotosError, SpecError
+from engine.errors import SpecError
 
 if TYPE_CHECKING:
     from engine.runs import Run
@@ -46,8 +45,6 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _learning_curve(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine import photos
-
     spec = specs.LearningCurveSpec(**{name: getattr(options, name) for name in specs.LearningCurveSpec._fields})
     if faults := specs.faults(spec):
         raise SpecError(" ".join(faults))
@@ -55,14 +52,9 @@ def _learning_curve(options: argparse.Namespace, lab: settings.Settings) -> int:
         row = catalog.backbone(spec.backbone, lab.home)
     except KeyError:
         raise SpecError(f"There is no backbone {spec.backbone} here. Add its module first.") from None
-    found = scan(options.image_dir, lab)
-    if faults := photos.faults(found):
-        raise PhotosError(" ".join(faults))
-    dataset = photos.split(found, spec.validation_percentage, spec.testing_percentage)
-    for remark in photos.remarks(found, dataset):
-        print(remark, file=sys.stderr)
+    photos = dataset(options.image_dir, lab, spec)
     fetch_backbone(lab, row)
-    return carry_out(options, lab, spec, dataset, report=_report, last_lines=_last, new_lines=_Lines())
+    return carry_out(options, lab, spec, photos, report=_report, last_lines=_last, new_lines=_Lines())
 
 
 def _report(run: "Run") -> dict[str, Any]:

@@ -13,10 +13,10 @@ from engine import settings
 from engine.cli import retrain_files, retrain_lines
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.inputs import fetch_backbone, scan
+from engine.cli.inputs import dataset, fetch_backbone
 from engine.cli.progress import progress_bar
 from engine.contract import catalog, events, memory, specs
-from engine.errors import AssetError, PhotosError, SpecError
+from engine.errors import AssetError, SpecError
 
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
@@ -93,18 +93,11 @@ def _learning_rates(text: str) -> tuple[float, ...]:
 
 
 def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine import photos
-
     known = _known_backbone(options, lab)
     spec = _spec(options, known.name if known else "hub_module")  # a module gets its name when it is added
     if faults := specs.faults(spec) + retrain_files.faults(options):
         raise SpecError(" ".join(faults))
-    found = scan(options.image_dir, lab)
-    if faults := photos.faults(found):
-        raise PhotosError(" ".join(faults))
-    dataset = photos.split(found, spec.validation_percentage, spec.testing_percentage, options.split_key)
-    for remark in photos.remarks(found, dataset):
-        print(remark, file=sys.stderr)
+    photos = dataset(options.image_dir, lab, spec, options.split_key)
     row = _fetch(options, lab, known) if known else _add_module(options, lab)
     lines = retrain_lines.Lines(options.image_dir, options.print_misclassified_test_images)
     spec = spec._replace(backbone=row.name)
@@ -112,8 +105,8 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
         options,
         lab,
         spec,
-        dataset,
-        foreseen=_predict(lab, spec, dataset) if options.predict else None,
+        photos,
+        foreseen=_predict(lab, spec, photos) if options.predict else None,
         report=retrain_lines.report,
         new_lines=lines.new,
         last_lines=lines.last,
