@@ -8,8 +8,8 @@ from engine import runs
 from engine.contract import events, specs
 from engine.errors import EngineError
 from engine.runs_compared import FEWEST, MOST
-from engine.words import age, count, join, size
-from ui import copied_settings, frame, imported_form, lab, parts, reports, run_filters, runs_compared, tables
+from engine.words import age, count, join, plain, size
+from ui import copied_settings, frame, imported_form, lab, reports, run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
 
@@ -49,7 +49,7 @@ def started(row: lab.RunRow) -> str:
 def delete(chosen: list[lab.RunRow]) -> None:
     living, going = [row for row in chosen if is_active(row)], [row for row in chosen if not is_active(row)]
     if living:
-        words = parts.plain(join([row.title for row in living]))
+        words = plain(join([row.title for row in living]))
         st.warning(
             f"**{words}** {'is' if len(living) == 1 else 'are'} still working and will not be deleted. Cancel first.",
             icon=":material/info:",
@@ -57,7 +57,7 @@ def delete(chosen: list[lab.RunRow]) -> None:
     sizes = [runs.size(lab.home(), row.id) for row in going]
     for row, each in list(zip(going, sizes, strict=True))[:NAMED]:
         st.markdown(
-            f"**{parts.plain(row.title)}**, started {started(row)}, goes with everything in its folder, {size(each)}: "
+            f"**{plain(row.title)}**, started {started(row)}, goes with everything in its folder, {size(each)}: "
             f"settings, curves, log, {row.contents}. {row.stays}"
         )
     if len(going) > NAMED:
@@ -131,16 +131,16 @@ def listed(rows: list[lab.RunRow]) -> None:
             st.caption(f"{said}. Select one to open, copy, export or delete it, or up to {MOST} to compare them.")
         elif len(chosen) == 1:
             actions_of_one(chosen[0])
-            st.caption(f"{parts.plain(chosen[0].title)} · {said}")
+            st.caption(f"{plain(chosen[0].title)} · {said}")
         else:
             actions_of_several(chosen)
             st.caption(f"{len(chosen):,} chosen · {said}")
 
 
 for error in st.session_state.pop("_not_deleted", []):
-    st.error(parts.plain(error), icon=":material/error:")
+    st.error(plain(error), icon=":material/error:")
 if not_copied := st.session_state.pop("_not_copied", ""):
-    st.error(parts.plain(not_copied), icon=":material/error:")
+    st.error(plain(not_copied), icon=":material/error:")
 if "compare" in st.query_params:
     with header:
         st.button("All runs", icon=":material/arrow_back:", on_click=leave_comparison)

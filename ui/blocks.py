@@ -4,7 +4,8 @@ import streamlit as st
 
 from engine import charts
 from engine.blocks import Block, Chart, Pictures, Table, Text
-from ui import lab, parts
+from engine.words import plain
+from ui import lab
 
 PICTURE_WIDTH = 110  # pixels
 
@@ -18,7 +19,7 @@ def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> 
         st.markdown(block.markdown)
         return
     if block.title:
-        st.markdown(f"**{parts.plain(block.title)}**")
+        st.markdown(f"**{plain(block.title)}**")
     match block:
         case Chart():
             spec = charts.enlarged(block.draw(lab.is_dark()), enlarged)
@@ -26,7 +27,7 @@ def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> 
         case Table() if enlarged > 1 or light:
             # Its letters grow with the page's; a data frame's are painted in one size, which costs a tenth of a second.
             st.table(
-                [{parts.plain(name): parts.plain(words or "–") for name, words in row.items()} for row in block.rows],
+                [{plain(name): plain(words or "–") for name, words in row.items()} for row in block.rows],
                 hide_index=True,
                 border="horizontal",
             )
@@ -45,6 +46,6 @@ def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> 
                 for picture in block.pictures:
                     with st.container(width=PICTURE_WIDTH + 20, gap=None):
                         st.image(picture.file, width=PICTURE_WIDTH, alt=picture.alt)
-                        st.caption(parts.plain(picture.words))
+                        st.caption(plain(picture.words))
     if block.note:
-        st.caption(parts.plain(block.note))
+        st.caption(plain(block.note))

@@ -10,7 +10,7 @@ import streamlit as st
 from engine import device, digits, network_text, photos, runs
 from engine.contract import catalog, specs
 from engine.errors import SpecError
-from engine.words import join
+from engine.words import join, plain
 from ui import lab, learning_curve_form, mnist_form, parts, retraining_form
 
 # Of a retraining run: what widgets of the form are named after.
@@ -43,7 +43,7 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
     else:
         missing = _fill_retraining(run)
     note = f"Filled in with the settings of {run.title}."
-    st.session_state["_copied_from"] = parts.plain(" ".join([note, *missing]))
+    st.session_state["_copied_from"] = plain(" ".join([note, *missing]))
     if device.has_gpu():
         st.session_state["device"] = run.spec.device
     elif run.spec.device == specs.GPU:

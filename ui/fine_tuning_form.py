@@ -1,11 +1,11 @@
 """Widgets -> the spec of a fine-tuning run; the parts that trying batch sizes shares."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import streamlit as st
 
-from engine import assets, photos
+from engine import assets
 from engine.contract import events, specs
 from engine.words import count
 from ui import backbone_choice, distortions, foresight, lab, parts, retraining_form
@@ -59,14 +59,12 @@ def show() -> Form:
             testing_percentage=_number("Testing, % of photos", "testing_percentage", 1, 80),
             seed=_number("Seed", "seed", 0, 2**31 - 1),
         )
-    if chosen.scan and not chosen.faults:
-        dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
-        chosen = replace(chosen, dataset=dataset)
+    chosen = chosen.split(spec)
     faults = specs.faults(spec)
     if not depths:
         faults = ["Choose one depth at least."]
     expected: events.Expected | None = None
-    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    in_the_way = chosen.in_the_way(backbone)
     words = f"Train {count(len(spec.blocks), 'depth')}"
     start = parts.start_button(words, faults, in_the_way, chosen.dataset is not None)
     if chosen.dataset and not faults and not in_the_way:

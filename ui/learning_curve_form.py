@@ -1,6 +1,6 @@
 """Widgets -> the spec of a learning curve: accuracy against photos per class."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import streamlit as st
@@ -56,12 +56,10 @@ def show() -> Form:
             testing_percentage=_number("Testing, % of photos", "testing_percentage", 1, 80),
             seed=_number("Seed", "seed", 0, 2**31 - 1 - specs.SEEDS_LIMIT, "Of the first training of each"),
         )
-    if chosen.scan and not chosen.faults:
-        dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
-        chosen = replace(chosen, dataset=dataset)
+    chosen = chosen.split(spec)
     faults = specs.faults(spec) if sizes else ["Choose one number of photos at least."]
     measured = _measured(spec, chosen)
-    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    in_the_way = chosen.in_the_way(backbone)
     start = parts.start_button(f"Measure {count(measured, 'size')}", faults, in_the_way, chosen.dataset is not None)
     if not in_the_way:
         st.caption(_cost(spec, measured * spec.seeds))

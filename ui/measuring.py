@@ -14,7 +14,7 @@ from engine.contract.dataset import Dataset
 from engine.errors import EngineError, PhotosError, RunNotFound
 from engine.evidence import DEVICES, Evidence, Query
 from engine.photos import Source
-from engine.words import count
+from engine.words import count, plain
 from ui import lab, parts, retraining_form, run_panel
 
 REFRESH_SECONDS = 1.0
@@ -243,7 +243,7 @@ def words(asked: Query, planned: Plan) -> str:
     if isinstance(spec, specs.RetrainSpec):
         said += " at lr " + ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
     if planned.source:
-        said += f" on {parts.plain(planned.source.title)}, {count(planned.photos, 'photo')}"
+        said += f" on {plain(planned.source.title)}, {count(planned.photos, 'photo')}"
     runs = (
         "two runs of Retraining, one on each device," if asked.kind == DEVICES else f"a run of {lab.KINDS[asked.kind]}"
     )
@@ -316,7 +316,7 @@ def progress(ids: Sequence[str]) -> None:
                     title, page = run.title, lab.page_of(run)
             except RunNotFound:  # deleted just now
                 st.rerun()
-            st.progress(share, text=f"{parts.plain(title)} · {'waits for its turn' if waits else words or 'starting'}")
+            st.progress(share, text=f"{plain(title)} · {'waits for its turn' if waits else words or 'starting'}")
             st.page_link(page, label="Open this run", query_params={"run": run_id})
 
     st.fragment(live, run_every=REFRESH_SECONDS)()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from engine import assets, charts, device, devices, runs, words
+from engine import assets, charts, device, devices, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.devices import Devices
@@ -17,9 +17,6 @@ from ui import lab
 
 INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
-
-
-plain = words.plain
 
 
 def choice(label: str, options: Sequence[str], key: str, default: str = "") -> str:

@@ -29,31 +29,30 @@ def menu(make: "Callable[[], Report]", tertiary: bool = False) -> None:
 
         return report.markdown_zip(make(), time.time())
 
+    def offer(label: str, data: Callable[[], str | bytes], ending: str, mime: str, key: str, help_text: str) -> None:
+        st.download_button(
+            label,
+            data=data,
+            file_name=f"bottleneck-lab-{day}.{ending}",
+            mime=mime,
+            key=key,
+            icon=":material/download:",
+            width="stretch",
+            on_click="ignore",
+            help=help_text,
+        )
+
     look: Literal["secondary", "tertiary"] = "tertiary" if tertiary else "secondary"
     with st.popover("Report", icon=":material/summarize:", type=look, key="report"):
         st.caption("Charts, tables and pictures, made when asked for.")
-        st.download_button(
-            "One HTML file",
-            data=html,
-            file_name=f"bottleneck-lab-{day}.html",
-            mime="text/html",
-            key="report_html",
-            icon=":material/download:",
-            width="stretch",
-            on_click="ignore",
-            help="Live charts; opens without the lab and without a network, and prints as a clean PDF",
-        )
-        st.download_button(
-            "Markdown in a zip",
-            data=markdown,
-            file_name=f"bottleneck-lab-{day}.zip",
-            mime="application/zip",
-            key="report_markdown",
-            icon=":material/download:",
-            width="stretch",
-            on_click="ignore",
-            help="To write on: text, pictures of the charts, and the numbers behind them as CSV",
-        )
+        offer(
+            "One HTML file", html, "html", "text/html", "report_html",
+            "Live charts; opens without the lab and without a network, and prints as a clean PDF",
+        )  # fmt: skip
+        offer(
+            "Markdown in a zip", markdown, "zip", "application/zip", "report_markdown",
+            "To write on: text, pictures of the charts, and the numbers behind them as CSV",
+        )  # fmt: skip
 
 
 def of_runs(ids: Sequence[str], tertiary: bool = False) -> None:

@@ -61,6 +61,16 @@ class Photos:
     faults: tuple[str, ...] = ()  # sentences that stop a start
     to_fetch: str = ""  # the name of an asset that is not on this machine yet
 
+    def split(self, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.LearningCurveSpec) -> "Photos":
+        """The same with the dataset that a run of `spec` learns from, where the photos allow it."""
+        if self.scan is None or self.faults:
+            return self
+        return replace(self, dataset=photos.split(self.scan, spec.validation_percentage, spec.testing_percentage))
+
+    def in_the_way(self, backbone: backbone_choice.Choice) -> str:
+        """The sentence that stops a start with that backbone; "" where nothing does."""
+        return self.faults[0] if self.faults else backbone.fault
+
 
 @dataclass(frozen=True)
 class Form:
@@ -91,12 +101,10 @@ def retrain(mode: str) -> Form:
         distortions.preview(spec, chosen.scan)
     with st.expander("More settings", type="compact", key="more_settings"):
         spec = _more_settings(spec)
-    if chosen.scan and not chosen.faults:
-        dataset = photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
-        chosen = replace(chosen, dataset=dataset)
+    chosen = chosen.split(spec)
     faults = specs.faults(spec)
     predicted: tuple[events.Predicted, ...] = ()
-    in_the_way = chosen.faults[0] if chosen.faults else backbone.fault
+    in_the_way = chosen.in_the_way(backbone)
     ready = chosen.dataset is not None and (mode != DEVICES or _two(compared))
     start = parts.start_button(_button_words(mode, len(rates), compared), faults, in_the_way, ready)
     if mode == DEVICES and not in_the_way:

@@ -12,7 +12,7 @@ from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
 from engine.runs_compared import FEWEST, MOST, Side
-from engine.words import count, duration, join
+from engine.words import count, duration, join, plain
 from ui import lab, mnist_results, parts
 from ui.run_panel import BADGES
 
@@ -30,7 +30,7 @@ def show(asked: str) -> None:
         return
     sides = runs_compared.sides(found)
     said = runs_compared.verdict(sides)
-    st.markdown(f"**{parts.plain(said.conclusion)}** {parts.plain(said.reasons)}")
+    st.markdown(f"**{plain(said.conclusion)}** {plain(said.reasons)}")
     _curves(sides)
     _photo_counts(sides)
     parts.tabs(
@@ -53,7 +53,7 @@ def _found(ids: Sequence[str]) -> list[runs.Run]:
             missing.append(run_id)
     if missing:
         st.error(
-            f"There {'is no run' if len(missing) == 1 else 'are no runs'} {parts.plain(join(missing))}. "
+            f"There {'is no run' if len(missing) == 1 else 'are no runs'} {plain(join(missing))}. "
             f"{'It' if len(missing) == 1 else 'They'} may have been deleted; the others are shown.",
             icon=":material/error:",
         )
@@ -108,7 +108,7 @@ def _curves(sides: Sequence[Side]) -> None:
         _chart(group, drawn, names, split, measure, axis)
         alone = [side.name for side in group if (side.lane, charts.VALIDATION) not in side.run.story.curves]
         if alone and drawn and split == charts.VALIDATION:
-            st.caption(f"Training in place of validation, for which they hold nothing out: {parts.plain(join(alone))}.")
+            st.caption(f"Training in place of validation, for which they hold nothing out: {plain(join(alone))}.")
 
 
 def _photo_counts(sides: Sequence[Side]) -> None:
@@ -130,7 +130,7 @@ def _chart(
 ) -> None:
     without = [side.name for side in group if side.name not in [line.name for line in drawn]]
     if without:
-        st.caption(f"{parts.plain(join(without))}: no {split} curve of that.")
+        st.caption(f"{plain(join(without))}: no {split} curve of that.")
     if not drawn:
         return
     in_epochs = group[0].run.is_fine_tune and axis == charts.STEPS
@@ -216,12 +216,12 @@ def _stages(sides: Sequence[Side]) -> None:
         return
     chart = charts.stage_bars(shown, lab.is_dark(), lab.is_phone())
     st.vega_lite_chart(chart, width="stretch", key="compared_stages", alt=charts.stages_in_words(shown))
-    inside = [f"{parts.plain(bar.name)}: {bar.inside}" for bar in shown if bar.inside]
+    inside = [f"{plain(bar.name)}: {bar.inside}" for bar in shown if bar.inside]
     if inside:
         st.caption(f"{parts.INSIDE}. {'; '.join(inside)}.")
     without = [side.name for side, bar in zip(sides, bars, strict=True) if not bar.stages]
     if without:
-        st.caption(f"Without stages: {parts.plain(join(without))}.")
+        st.caption(f"Without stages: {plain(join(without))}.")
 
 
 def _settings(sides: Sequence[Side]) -> None:
@@ -248,7 +248,7 @@ def _settings(sides: Sequence[Side]) -> None:
         )
     if alike:
         st.markdown(f"**{count(len(alike), 'setting')} the same in all**")
-        parts.settings_table({setting.name: parts.plain(setting.values[0] or "–") for setting in alike})
+        parts.settings_table({setting.name: plain(setting.values[0] or "–") for setting in alike})
 
 
 def _settings_of(run: runs.Run) -> dict[str, str]:
