@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine import assets, charts, device
 from engine.contract import catalog, events
+from engine.run_rows import Learned, RunRow, of_here
 from engine.words import size
 from ui import frame, lab, retraining_form, run_panel, tables
 
@@ -92,8 +93,8 @@ def readiness() -> list[dict[str, str]]:
     return [{"What": f"{signs[good]} {what}", "State": words} for good, what, words in found]
 
 
-def accuracy_against_time(rows: list[lab.RunRow], height: int) -> None:
-    """The best run of each backbone and photo set, and of each network."""
+def accuracy_against_time(rows: list[RunRow], height: int) -> None:
+    """The best run of each backbone and photo set, and of each network, on this machine."""
     points = [*_photo_points(rows), *_digit_points(rows)]
     if not points:
         return
@@ -110,8 +111,8 @@ def accuracy_against_time(rows: list[lab.RunRow], height: int) -> None:
     st.caption(f"{said} The best run of each, by validation; the accuracy is that of its test.")
 
 
-def _photo_points(rows: list[lab.RunRow]) -> list[charts.TimedRun]:
-    best: dict[str, lab.RunRow] = {}
+def _photo_points(rows: list[RunRow]) -> list[charts.TimedRun]:
+    best: dict[str, RunRow] = {}
     for row in rows:
         if row.accuracy is None or not row.seconds or not row.backbone:
             continue
@@ -122,8 +123,8 @@ def _photo_points(rows: list[lab.RunRow]) -> list[charts.TimedRun]:
     return [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
 
 
-def _digit_points(rows: list[lab.RunRow]) -> list[charts.TimedRun]:
-    best: dict[str, lab.Learned] = {}
+def _digit_points(rows: list[RunRow]) -> list[charts.TimedRun]:
+    best: dict[str, Learned] = {}
     for each in [network for row in rows for network in row.networks]:
         title = each.network.title
         name = title if each.data == catalog.DIGIT_SETS[0].title else f"{each.data} · {title}"
@@ -156,11 +157,11 @@ def main() -> None:
         st.subheader("Recent runs", anchor=False)
         picked = tables.recent_runs(rows[:RECENT])
         if picked:
-            st.switch_page(picked.page, query_params={"run": picked.id})
+            st.switch_page(lab.page_of(picked.kind), query_params={"run": picked.id})
         st.caption("Select a run to open it.")
         questions_link()
     with right:
-        accuracy_against_time(rows, 250 if working else 400)
+        accuracy_against_time(of_here(rows), 250 if working else 400)
 
 
 main()

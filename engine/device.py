@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from engine.contract import hardware
 from engine.nvidia import Card
 from engine.tegrastats import Line
 
@@ -212,13 +213,13 @@ class Machine:
         """What a board's kernel shows of its processors: temperatures, and those at which it slows down."""
         found, limits = {}, []
         for zone in self._zone_folders:
-            name = _read_text(zone / "type")
+            name = hardware.read_text(zone / "type")
             degrees = _read_number(zone / "temp")
             if degrees is not None and 0 < degrees < 150_000 and "pmic" not in name.lower():
                 found[name.removesuffix("-therm").removesuffix("-thermal")[:LONGEST_NAME]] = degrees / 1000
             for kind in zone.glob("trip_point_*_type"):
                 trip = _read_number(kind.with_name(kind.name.replace("_type", "_temp")))
-                if _read_text(kind) == "passive" and trip is not None and 60_000 <= trip <= 130_000:
+                if hardware.read_text(kind) == "passive" and trip is not None and 60_000 <= trip <= 130_000:
                     limits.append(trip / 1000)
         return found, limits
 
@@ -226,7 +227,9 @@ class Machine:
     def _zone_folders(self) -> list[Path]:
         zones = (self.root / "sys/class/thermal").glob("thermal_zone*")
         return [
-            zone for zone in zones if re.search("cpu|gpu|soc|thermal-fan|x86_pkg", _read_text(zone / "type").lower())
+            zone
+            for zone in zones
+            if re.search("cpu|gpu|soc|thermal-fan|x86_pkg", hardware.read_text(zone / "type").lower())
         ]
 
     def _is_throttled(self, card: bool | None) -> bool | None:
@@ -244,7 +247,9 @@ class Machine:
     @functools.cached_property
     def _cooling(self) -> list[Path]:
         devices = (self.root / "sys/class/thermal").glob("cooling_device*")
-        return [each for each in devices if re.search("throttle|balanced|heavy", _read_text(each / "type").lower())]
+        return [
+            each for each in devices if re.search("throttle|balanced|heavy", hardware.read_text(each / "type").lower())
+        ]
 
     @functools.cached_property
     def _throttle_counts(self) -> list[Path]:
@@ -257,17 +262,9 @@ class Machine:
             return None
 
 
-def _read_text(path: Path) -> str:
-    """The first line of a file of the kernel, without the zero that ends it; "" where it cannot be read."""
-    try:
-        return path.read_text(errors="replace")[:4096].strip("\0\n ")
-    except OSError:  # some sensors exist and answer with an error while their part is off
-        return ""
-
-
 def _read_number(path: Path) -> float | None:
     try:
-        value = float(_read_text(path))
+        value = float(hardware.read_text(path))
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -282,42 +279,20 @@ def has_gpu() -> bool:
 
 def describe(root: Path = Path("/")) -> str:
     """One line for people: "Jetson TX2 · MAXN · GPU found", "Laptop · CPU only"."""
-    parts = [machine(root), power_mode(root), "GPU found" if has_gpu() else "CPU only"]
+    name = hardware.name(root).replace(hardware.COMPUTER, "This computer")
+    parts = [name, hardware.power_mode(root), "GPU found" if has_gpu() else "CPU only"]
     return " · ".join(filter(None, parts))
-
-
-def machine(root: Path = Path("/")) -> str:
-    model = _read_text(root / "proc/device-tree/model")  # boards say what they are
-    if "tx2" in model.lower():
-        return "Jetson TX2"
-    if model:
-        return model
-    has_battery = getattr(psutil, "sensors_battery", lambda: None)()
-    return "Laptop" if has_battery else "This computer"
 
 
 def is_shared(root: Path = Path("/")) -> bool:
     """Whether CPU and GPU share the memory, as on a Jetson and on a Mac."""
-    return bool(_read_text(root / "etc/nv_tegra_release")) or platform.system() == "Darwin"
-
-
-def power_mode(root: Path = Path("/")) -> str:
-    """The power mode that a Jetson is set to, "MAXN"; "" elsewhere."""
-    chosen = re.search(r"pmode:0*([0-9]+)", _read_text(root / "var/lib/nvpmodel/status"))
-    if not chosen:
-        return ""
-    try:
-        modes = (root / "etc/nvpmodel.conf").read_text(errors="replace")
-    except OSError:
-        return ""
-    found = re.search(rf"POWER_MODEL\s+ID={chosen[1]}\s+NAME=([\w-]+)", modes)
-    return found[1] if found else ""
+    return bool(hardware.read_text(root / "etc/nv_tegra_release")) or platform.system() == "Darwin"
 
 
 def release(root: Path = Path("/")) -> str:
     """ "Ubuntu 24.04.1 LTS, Linux 6.8"; with the release of a Jetson's own software where there is one."""
-    named = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read_text(root / "etc/os-release"), re.MULTILINE)
-    tegra = re.search(r"R(\d+)[^,]*,\s*REVISION:\s*([\d.]+)", _read_text(root / "etc/nv_tegra_release"))
+    named = re.search(r'^PRETTY_NAME="?([^"\n]+)', hardware.read_text(root / "etc/os-release"), re.MULTILINE)
+    tegra = re.search(r"R(\d+)[^,]*,\s*REVISION:\s*([\d.]+)", hardware.read_text(root / "etc/nv_tegra_release"))
     kernel = f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"
     parts = [named[1] if named else "", f"L4T {tegra[1]}.{tegra[2]}" if tegra else "", kernel]
     return ", ".join(filter(None, parts))

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import assets, device, measured, run_blocks
+from engine import assets, measured, run_blocks
 from engine.blocks import Block, Text
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, hardware, specs
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.device_comparison import halves
 from engine.errors import RunNotFound
@@ -255,14 +255,24 @@ def blocks(found: Evidence, field: str, settings: Settings, height: int) -> list
 
 
 def described(found: Evidence) -> str:
-    """Of what, how, on which machine and when: "MobileNet v2, seed 0, CPU, Jetson TX2, 24 Nov 2026". There are runs."""
+    """Of what, how, on which machine and when: "MobileNet v2, seed 0, CPU, Jetson TX2, 6 cores, 24 Nov 2026".
+
+    There are runs.
+    """
     run = found.runs[0]
     of_device = specs.machine_title if found.query.kind == DEVICES else lambda spec: spec.device.upper()
     what = [
         run.backbone_title if hasattr(run.spec, "backbone") else "",
         f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
         " and ".join(dict.fromkeys(of_device(each.spec) for each in found.runs)),
-        device.machine(),
+        hardware.describe(run.story.hardware) if run.story.hardware else "",  # earlier versions did not write it down
         time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
     ]
     return ", ".join(filter(None, what))
+
+
+def where(found: Evidence) -> str:
+    """ "Measured here", or that its runs came from elsewhere. There are runs."""
+    places = [run.story.hardware for run in found.runs if run.story.hardware]
+    here = hardware.here()
+    return "Measured here" if all(hardware.is_same(place, here) for place in places) else "Measured on another machine"

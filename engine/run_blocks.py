@@ -440,13 +440,13 @@ def _stages(run: Run) -> Iterator[Block]:
 
 
 def _settings(run: Run, settings: Settings) -> Iterator[Block]:
-    asked = run_settings.rows(run) | run_settings.more_rows(run)
+    asked = run_settings.everything(run)
     asked.pop("Folder", None)  # a path of this machine is nobody else's business
     note = ""
     if run.has_dataset:
         found = [one for one in photos.sources(settings) if one.root and str(one.root) == run.dataset.root]
         note = f"Photos: {found[0].attribution}." if found and found[0].attribution else ""
-    rows = [{"Setting": name, "Value": value} for name, value in (asked | {"Run": run.id}).items()]
+    rows = [{"Setting": name, "Value": value} for name, value in asked.items()]
     yield Table(rows, "Settings", note)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from engine.contract import catalog, layers, specs
+from engine.contract import catalog, hardware, layers, specs
 from engine.runs import Run
 from engine.words import count
 
@@ -14,8 +14,18 @@ def rows(run: Run) -> dict[str, str]:
 
 def more_rows(run: Run) -> dict[str, str]:
     """All the others that were asked for; empty for kinds that have no others."""
-    found = MORE.get(run.kind)
-    return found(run) if found else {}
+    others = MORE.get(run.kind)
+    return others(run) if others else {}
+
+
+def which(run: Run) -> dict[str, str]:
+    """Where it ran and which run it is."""
+    found = run.story.hardware  # None in runs of earlier versions
+    return ({"Machine": hardware.describe(found)} if found else {}) | {"Run": run.id}
+
+
+def everything(run: Run) -> dict[str, str]:
+    return rows(run) | more_rows(run) | which(run)
 
 
 def _retraining(run: Run) -> dict[str, str]:
@@ -100,7 +110,6 @@ def _imported(run: Run) -> dict[str, str]:
         "Imported from": run.spec.source,
         "Lanes": ", ".join(run.lanes),
         "Last step": ", ".join(f"{step:,}" for step in dict.fromkeys(steps.values())),
-        "Run": run.id,
     }
 
 
@@ -110,6 +119,10 @@ def _many_pictures(run: Run) -> dict[str, str]:
         "Model": run.spec.model_title,
         "Device": run.spec.device.upper(),
     }
+
+
+def _more_of_many_pictures(run: Run) -> dict[str, str]:
+    return {"Folder": run.dataset.root, "Model's key": run.spec.model}
 
 
 def _fine_tuning(run: Run) -> dict[str, str]:
@@ -129,6 +142,17 @@ def _fine_tuning(run: Run) -> dict[str, str]:
     }
 
 
+def _more_of_fine_tuning(run: Run) -> dict[str, str]:
+    spec = run.spec
+    return {
+        "Optimiser": "gradient descent with momentum 0.9",
+        "Batch normalisation": "in inference mode, folded into kernels and biases",
+        "The head begins": "as it is after 300 steps on bottlenecks, for all depths alike",
+        "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
+        "Folder": run.dataset.root,
+    }
+
+
 def _batch_size(run: Run) -> dict[str, str]:
     spec = run.spec
     return {
@@ -138,6 +162,10 @@ def _batch_size(run: Run) -> dict[str, str]:
         "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "what is free",
         "Device": spec.device.upper(),
     }
+
+
+def _more_of_batch_size(run: Run) -> dict[str, str]:
+    return {"Pictures": "noise, of the backbone's size"}
 
 
 def _learning_curve(run: Run) -> dict[str, str]:
@@ -175,5 +203,8 @@ KINDS: dict[str, Callable[[Run], dict[str, str]]] = {
 MORE: dict[str, Callable[[Run], dict[str, str]]] = {
     specs.RETRAIN: _more_of_retraining,
     specs.MNIST: _more_of_mnist,
+    specs.CLASSIFY: _more_of_many_pictures,
+    specs.FINE_TUNE: _more_of_fine_tuning,
+    specs.BATCH_SIZE: _more_of_batch_size,
     specs.LEARNING_CURVE: _more_of_learning_curve,
 }

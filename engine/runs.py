@@ -54,6 +54,7 @@ class Story:
     """What the events of a run say so far."""
 
     reported: list[events.State] = field(default_factory=list)
+    hardware: events.Hardware | None = None  # None before its turn, and in runs of earlier versions
     stages: list[StageStory] = field(default_factory=list)
     curves: dict[tuple[str, str], Curve] = field(default_factory=dict)  # by (lane, split)
     lane_results: dict[str, events.LaneResult] = field(default_factory=dict)
@@ -99,6 +100,8 @@ class Story:
                 self.reported.append(event)
                 if event.state in events.FINAL and self.stages and self.stages[-1].ended is None:
                     self.stages[-1].ended = event.t
+            case events.Hardware():
+                self.hardware = event
             case events.Stage():
                 if self.stages:
                     self.stages[-1].ended = event.t

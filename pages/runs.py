@@ -7,6 +7,7 @@ import streamlit as st
 from engine import runs
 from engine.contract import events, specs
 from engine.errors import EngineError
+from engine.run_rows import RunRow
 from engine.runs_compared import FEWEST, MOST
 from engine.words import age, count, join, plain, size
 from ui import copied_settings, frame, imported_form, lab, reports, run_filters, runs_compared, tables
@@ -24,7 +25,7 @@ def leave_comparison() -> None:
     st.query_params.pop("compare", None)
 
 
-def remove(chosen: list[lab.RunRow]) -> None:
+def remove(chosen: list[RunRow]) -> None:
     failed = []
     for row in chosen:
         try:
@@ -36,17 +37,17 @@ def remove(chosen: list[lab.RunRow]) -> None:
     st.session_state["_not_deleted"] = failed
 
 
-def is_active(row: lab.RunRow) -> bool:
+def is_active(row: RunRow) -> bool:
     return row.state in (events.QUEUED, events.RUNNING)
 
 
-def started(row: lab.RunRow) -> str:
+def started(row: RunRow) -> str:
     passed = age(row.started, time.time())
     return "just now" if passed == "now" else passed
 
 
 @st.dialog("Delete")
-def delete(chosen: list[lab.RunRow]) -> None:
+def delete(chosen: list[RunRow]) -> None:
     living, going = [row for row in chosen if is_active(row)], [row for row in chosen if not is_active(row)]
     if living:
         words = plain(join([row.title for row in living]))
@@ -71,9 +72,9 @@ def delete(chosen: list[lab.RunRow]) -> None:
             st.rerun()
 
 
-def actions_of_one(row: lab.RunRow) -> None:
-    st.page_link(row.page, label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-    has_form = row.kind not in (lab.KINDS[specs.CLASSIFY], lab.KINDS[specs.IMPORTED])
+def actions_of_one(row: RunRow) -> None:
+    st.page_link(lab.page_of(row.kind), label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
+    has_form = row.kind not in (specs.CLASSIFY, specs.IMPORTED)
     if has_form and st.button("Copy settings", icon=":material/content_copy:"):
         try:
             page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))
@@ -100,7 +101,7 @@ def actions_of_one(row: lab.RunRow) -> None:
         delete([row])
 
 
-def actions_of_several(chosen: list[lab.RunRow]) -> None:
+def actions_of_several(chosen: list[RunRow]) -> None:
     ids = [row.id for row in sorted(chosen, key=lambda row: row.started)]  # colours in the order of creation
     st.button(
         f"Compare {len(chosen):,} runs",
@@ -117,7 +118,7 @@ def actions_of_several(chosen: list[lab.RunRow]) -> None:
         delete(chosen)
 
 
-def listed(rows: list[lab.RunRow]) -> None:
+def listed(rows: list[RunRow]) -> None:
     shown = run_filters.choose(rows)
     said = f"{len(shown):,} of {count(len(rows), 'run')}" if len(shown) < len(rows) else count(len(rows), "run")
     if not shown:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from engine import forecast
 from engine.contract import events, specs
 from ui import backbone_choice, fine_tuning_form, foresight, lab, parts
 
@@ -42,7 +43,7 @@ def show() -> Form:
     expected: events.Expected | None = None
     start = parts.start_button("Try batch sizes", faults, backbone.fault)
     if not faults and not backbone.fault:
-        expected = foresight.expect_sizes(spec, lab.expected_of_sizes(lab.rows(), spec))
+        expected = foresight.expect_sizes(spec, forecast.of_sizes(lab.rows(), spec))
     return Form(spec, backbone, start, expected)
 
 

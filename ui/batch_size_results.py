@@ -67,7 +67,7 @@ def _results(run: runs.Run) -> None:
 
 def _settings(run: runs.Run) -> None:
     result = run.story.batch_size_result
-    rows = {"Pictures": "noise, of the backbone's size", "Run": run.id}
+    rows = run_settings.everything(run)
     if result:
         limit = size(result.memory_limit_bytes) if result.memory_limit_bytes else "none"
         rows |= {
@@ -76,5 +76,5 @@ def _settings(run: runs.Run) -> None:
             "Parameters": many(result.parameters),
             "Runtime": result.runtime,
         }
-    parts.settings_table(run_settings.rows(run) | rows | foresight.rows(run))
+    parts.settings_table(rows | foresight.rows(run))
     parts.time_spent(run)

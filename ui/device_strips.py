@@ -5,7 +5,8 @@ import time
 import psutil
 import streamlit as st
 
-from engine import device, sampler
+from engine import sampler
+from engine.contract import hardware
 from engine.words import duration
 from ui import device_charts, lab
 from ui.device_charts import Band
@@ -58,7 +59,7 @@ def _strips(window: int) -> None:
         if ended > now - window and began < now
     ]
     shown = device_charts.present(readings)
-    axis, mode, cores = device_charts.before_now(now, window), device.power_mode(), psutil.cpu_count() or 1
+    axis, mode, cores = device_charts.before_now(now, window), hardware.power_mode(), psutil.cpu_count() or 1
     column = st.container(gap="small")
     for number, sensor in enumerate(shown):
         newest = device_charts.newest(sensor, readings)

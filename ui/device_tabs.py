@@ -1,6 +1,5 @@
 """The tabs of the page Device: what this machine is, what tegrastats said, and what runs did to it."""
 
-import functools
 import json
 import os
 import platform
@@ -8,16 +7,16 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import psutil
 import streamlit as st
 
 from engine import buffers, device, devices, processes, sampler
-from engine.contract import memory
+from engine.contract import hardware, memory
 from engine.contract.run_folder import LabHome
 from engine.device import Reading
 from engine.errors import EngineError
+from engine.run_rows import of_here
 from engine.words import age, duration, size
 from ui import lab, parts
 
@@ -67,10 +66,11 @@ def _facts(worker: devices.Worker | None) -> dict[str, str]:
         its = worker.fault
     cores, physical = psutil.cpu_count() or 1, psutil.cpu_count(logical=False) or 0
     threads = f"{cores} on {physical} cores" if physical and physical != cores else f"{cores} cores"
+    here = hardware.here()
     return {
-        "Machine": " · ".join(filter(None, [device.machine(), device.power_mode()])),
+        "Machine": " · ".join(filter(None, [here.name, here.power_mode])),
         "System": f"{device.release()}, {platform.machine()}",
-        "Processor": f"{processor()}, {threads}" if processor() else threads,
+        "Processor": f"{here.processor}, {threads}" if here.processor else threads,
         "Memory": size(memory.total) + (", shared by CPU and GPU" if device.is_shared() else ""),
         "GPU": lab.card_name() or ("An NVIDIA driver is loaded" if device.has_gpu() else "None found"),
         "Dashboard": f"Python {platform.python_version()}, {sys.executable}",
@@ -79,17 +79,6 @@ def _facts(worker: devices.Worker | None) -> dict[str, str]:
         "Disk": f"{size(newest.disk_free)} free" if newest.disk_free is not None else "",
         "Up": f"for {duration(now - psutil.boot_time())}",
     }
-
-
-@functools.cache
-def processor() -> str:
-    """Its name as the system has it, "" where it has none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(("model name", "hardware"))]
-    return names[0] if names else ""
 
 
 def _tensorflow() -> None:
@@ -217,7 +206,7 @@ def _raw_line() -> None:
 
 def _history() -> None:
     rows = []
-    for row in lab.rows():
+    for row in of_here(lab.rows()):
         readings = run_readings(row.id)
         if readings:
             rows.append(

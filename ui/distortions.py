@@ -6,9 +6,10 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import photos
+from engine import forecast, photos
 from engine.contract import specs
 from engine.errors import ClassifierError
+from engine.run_rows import RunRow
 from engine.words import duration
 from ui import lab
 
@@ -86,15 +87,17 @@ def _samples(path: Path, changed: int, spec: specs.RetrainSpec, seed: int) -> li
     return lab.classifier().distorted(path.read_bytes(), spec, seed, SAMPLES)
 
 
-def cost(known: list[lab.RunRow], spec: specs.RetrainSpec, photo_count: int) -> str:
+def cost(known: list[RunRow], spec: specs.RetrainSpec, photo_count: int) -> str:
     """What the run takes here with the distortions, against what it takes without, and why."""
-    expected = lab.expected_seconds(known, spec, photo_count)
+    expected = forecast.of_retraining(known, spec, photo_count)
     where = f"on this {spec.device.upper()}"
     batch = "every training photo" if spec.train_batch_size == -1 else f"{spec.train_batch_size:,} changed photos"
     why = f"every step runs {batch} through the backbone."
     if expected is None:
         return f"The first run measures how long it takes {where}: {why}"
     off = specs.DEFAULT_RETRAIN._asdict()
-    without = lab.expected_seconds(known, spec._replace(**{name: off[name] for name in specs.DISTORTIONS}), photo_count)
+    without = forecast.of_retraining(
+        known, spec._replace(**{name: off[name] for name in specs.DISTORTIONS}), photo_count
+    )
     instead = "" if without is None else f" instead of {duration(without)}"
     return f"About {duration(expected)}{instead} {where}: {why}"

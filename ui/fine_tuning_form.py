@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import assets
+from engine import assets, forecast
 from engine.contract import events, specs
 from engine.words import count
 from ui import backbone_choice, distortions, foresight, lab, parts, retraining_form
@@ -68,7 +68,7 @@ def show() -> Form:
     words = f"Train {count(len(spec.blocks), 'depth')}"
     start = parts.start_button(words, faults, in_the_way, chosen.dataset is not None)
     if chosen.dataset and not faults and not in_the_way:
-        known = lab.expected_of_depths(lab.rows(), spec, len(chosen.dataset.photos))
+        known = forecast.of_depths(lab.rows(), spec, len(chosen.dataset.photos))
         expected = foresight.expect_depths(spec, chosen.dataset, known)
     return Form(spec, chosen, backbone, start, expected)
 

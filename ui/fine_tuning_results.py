@@ -159,19 +159,11 @@ def _files(run: runs.Run) -> None:
 
 
 def _settings(run: runs.Run) -> None:
-    spec, result = run.spec, run.story.fine_tune_result
-    rows = {
-        "Optimiser": "gradient descent with momentum 0.9",
-        "Batch normalisation": "in inference mode, folded into kernels and biases",
-        "The head begins": "as it is after 300 steps on bottlenecks, for all depths alike",
-        "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
-        "Folder": run.dataset.root,
-        "Run": run.id,
-    }
+    result, rows = run.story.fine_tune_result, run_settings.everything(run)
     if result:
         rows["Photos used"] = (
             f"{result.training:,} training, {result.validation:,} validation, {result.testing:,} testing"
         )
         rows["Runtime"] = result.runtime
-    parts.settings_table(run_settings.rows(run) | rows | foresight.rows(run))
+    parts.settings_table(rows | foresight.rows(run))
     parts.time_spent(run)

@@ -88,7 +88,7 @@ def _now(shown_run: str) -> None:
     st.space("small")
     st.caption("Running now")
     for row in active[:3]:
-        st.page_link(row.page, label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
+        st.page_link(lab.page_of(row.kind), label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
         if row.state == events.QUEUED:
             st.progress(0.0, text="Queued")
             continue

@@ -36,7 +36,7 @@ def show(run: runs.Run) -> None:
     st.vega_lite_chart(chart, width="stretch", key="curves", alt=alt)
     parts.tabs(
         {
-            "Settings": lambda: parts.settings_table(run_settings.rows(run)),
+            "Settings": lambda: parts.settings_table(run_settings.everything(run)),
             "TensorBoard": lambda: tensorboard_panel.show(run),
         },
         "imported_tabs",

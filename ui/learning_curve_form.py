@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import photos
+from engine import forecast, photos
 from engine.contract import specs
 from engine.contract.dataset import TRAINING
 from engine.words import count, duration
@@ -82,7 +82,7 @@ def _measured(spec: specs.LearningCurveSpec, chosen: retraining_form.Photos) -> 
 
 
 def _cost(spec: specs.LearningCurveSpec, trainings: int) -> str:
-    seconds = lab.expected_of_trainings(lab.rows(), spec, trainings)
+    seconds = forecast.of_trainings(lab.rows(), spec, trainings)
     takes = f"about {duration(seconds)} for " if seconds else ""
     words = f"{takes}{count(trainings, 'training')} of the last layer; bottlenecks that are not kept yet come first."
     return words[:1].upper() + words[1:]

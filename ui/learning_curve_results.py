@@ -82,7 +82,7 @@ def _results(run: runs.Run, rows: Sequence[SizeRow]) -> None:
 
 def _settings(run: runs.Run) -> None:
     result = run.story.learning_curve_result
-    rows = run_settings.rows(run) | run_settings.more_rows(run) | {"Run": run.id}
+    rows = run_settings.everything(run)
     if result:
         rows["Photos used"] = (
             f"{result.training:,} training, {result.validation:,} validation, {result.testing:,} testing"

@@ -334,11 +334,7 @@ def _confusion(rows: list[Row]) -> None:
 
 def _settings(run: runs.Run) -> None:
     loaded, result = run.story.model_loaded, run.story.classify_result
-    found = {
-        "Folder": run.dataset.root,
-        "Model's key": run.spec.model,
-        "Run": run.id,
-    }
+    found = run_settings.everything(run)
     if loaded:
         found["Input"] = f"{loaded.input_width}×{loaded.input_height} pixels"
         found["Runtime"] = f"{loaded.runtime} on {loaded.device}, loaded in {duration(loaded.load_seconds)}"
@@ -346,5 +342,5 @@ def _settings(run: runs.Run) -> None:
         found["One picture"] = f"{duration(result.photo_seconds)} in the network, the median of {result.photos:,}"
         found["Reading, decoding, resizing"] = f"{duration(result.decode_seconds)} of all cores together"
         found["Memory"] = f"{size(result.peak_memory_bytes)} at most"
-    parts.settings_table(run_settings.rows(run) | found)
+    parts.settings_table(found)
     parts.time_spent(run)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import digits
+from engine import digits, forecast
 from engine.contract import catalog, specs
 from engine.errors import DigitsError
 from engine.words import count, duration
@@ -147,7 +147,7 @@ def _choose_data() -> digits.Source | None:
 
 
 def _cost(spec: specs.MnistSpec) -> str:
-    expected, where = lab.expected_of_comparison(lab.rows(), spec), spec.device.upper()
+    expected, where = forecast.of_comparison(lab.rows(), spec), spec.device.upper()
     known = len(spec.networks) - len(expected.unknown)
     if not known:
         return f"The first run measures how long it takes on this {where}."

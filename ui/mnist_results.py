@@ -421,7 +421,7 @@ def _leaderboard(home_path: str, tested: tuple[tuple[str, str], ...]) -> list[co
 
 
 def _settings(run: runs.Run) -> None:
-    rows = run_settings.rows(run) | {"Run": run.id}
+    rows = run_settings.rows(run) | run_settings.which(run)
     if result := run.story.mnist_result:
         differences = [each.difference for each in run.story.networks_exported.values()]
         rows["Runtime"] = result.runtime

@@ -44,7 +44,7 @@ def _of_question(question: Question, shelf: questions.Shelf) -> Screen:
     def section() -> Section:
         answer = shelf.answer(question, height=HEIGHT)
         behind = [
-            f"Measured here: {join([run.id for run in found.runs])}, {evidence.described(found)}"
+            f"{evidence.where(found)}: {join([run.id for run in found.runs])}, {evidence.described(found)}"
             for found in answer.evidence.values()
             if found.runs
         ]
@@ -59,7 +59,7 @@ def _of_run(run_id: str, address: Mapping[str, str]) -> Screen:
     if "runs" in address:
         return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
     try:
-        page = lab.page_of(runs.open_run(lab.home(), run_id))
+        page = lab.page_of(runs.open_run(lab.home(), run_id).kind)
     except RunNotFound:
         return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
     return Screen(address, lambda: _section(run_id), page, {"run": run_id})

@@ -12,6 +12,7 @@ from engine.contract.run_folder import LabHome
 from engine.errors import EngineError, RunNotFound
 from engine.evidence import DEVICES, Evidence, Known, Query
 from engine.questions import Question
+from engine.run_rows import RunRow
 from engine.runs import Run
 from engine.words import join, plain
 from engine.write_up import Answer, Figure
@@ -69,7 +70,7 @@ class _Kept:
         self._specs: dict[tuple[str, str], Known | None] = {}
         self._runs: dict[str, tuple[float, Run]] = {}  # by path, with the time of its events
 
-    def known(self, home: LabHome, row: lab.RunRow) -> Known | None:
+    def known(self, home: LabHome, row: RunRow) -> Known | None:
         """The run of a row; None where its folder can no longer be read."""
         key = (home.path, row.id)
         if key not in self._specs:
@@ -166,7 +167,7 @@ def _mark(shelf: Shelf, question: Question) -> Callable[[Figure], str]:
 
 def _address(found: Evidence) -> str:
     run = found.runs[0]
-    page = Path(lab.page_of(run)).stem
+    page = Path(lab.page_of(run.kind)).stem
     return f"{page}?compare={run.spec.group}" if found.query.kind == DEVICES else f"{page}?run={run.id}"
 
 
@@ -177,9 +178,9 @@ def _evidence_line(found: Evidence) -> None:
     ids = join([each.id for each in found.runs])
     newer = " A newer run goes on." if found.pending else ""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"Measured here: {plain(f'{ids}, {evidence.described(found)}')}.{newer}", width="stretch")
+        st.caption(f"{evidence.where(found)}: {plain(f'{ids}, {evidence.described(found)}')}.{newer}", width="stretch")
         st.page_link(
-            lab.page_of(run),
+            lab.page_of(run.kind),
             label="Open the comparison" if compared else "Open the run",
             icon=":material/arrow_forward:",
             icon_position="right",

@@ -9,7 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from engine import device_comparison as comparison
-from engine import photos, runs
+from engine import forecast, photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.devices import Devices
@@ -356,7 +356,7 @@ def _cost(spec: specs.RetrainSpec, photo_count: int) -> str:
     known = lab.rows()
     if specs.is_distorted(spec):
         return distortions.cost(known, spec, photo_count)
-    expected = lab.expected_seconds(known, spec, photo_count)
+    expected = forecast.of_retraining(known, spec, photo_count)
     where = spec.device.upper()
     if expected is None:
         return f"The first run measures how long it takes on this {where}."

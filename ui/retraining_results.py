@@ -260,7 +260,7 @@ def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
 
 def _settings(run: runs.Run) -> None:
     result = run.story.result
-    rows = run_settings.rows(run) | run_settings.more_rows(run) | {"Run": run.id}
+    rows = run_settings.everything(run)
     if result:
         rows |= {
             "Photos used": f"{result.images:,}: {result.training:,} training, "

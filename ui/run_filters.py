@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine.run_rows import KINDS, RunRow
 from ui import lab
 from ui.run_panel import BADGES
 
@@ -19,7 +20,7 @@ FILTERS = {
 WIDTH = 172  # pixels: five beside each other
 
 
-def choose(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
+def choose(rows: Sequence[RunRow]) -> list[RunRow]:
     """Draw the selects and return the rows that pass all of them."""
     asked = {name: st.query_params[name] for name in FILTERS if st.query_params.get(name)}
     if lab.is_phone():
@@ -39,9 +40,9 @@ def clear() -> None:
         st.query_params.pop(name, None)
 
 
-def _values(row: lab.RunRow) -> dict[str, tuple[str, ...]]:
+def _values(row: RunRow) -> dict[str, tuple[str, ...]]:
     return {
-        "kind": (row.kind,),
+        "kind": (KINDS[row.kind],),
         "data": (row.data,),
         "model": row.models,
         "state": (BADGES[row.state][0],),
@@ -49,7 +50,7 @@ def _values(row: lab.RunRow) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _select(name: str, rows: Sequence[lab.RunRow], asked: str | None) -> None:
+def _select(name: str, rows: Sequence[RunRow], asked: str | None) -> None:
     label, nothing = FILTERS[name]
     options = {value for row in rows for value in _values(row)[name] if value}
     if asked:

@@ -118,8 +118,8 @@ def find(run_id: str, page: str) -> tuple[runs.Run | None, str]:
         run = lab.open_run(run_id)
     except RunNotFound as error:
         return None, str(error)
-    if lab.page_of(run) != page:
-        st.switch_page(lab.page_of(run), query_params={"run": run.id})
+    if lab.page_of(run.kind) != page:
+        st.switch_page(lab.page_of(run.kind), query_params={"run": run.id})
     return run, ""
 
 

@@ -11,6 +11,7 @@ from engine import charts, learning_curve, learning_curve_charts, run_settings, 
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
+from engine.run_rows import KINDS
 from engine.runs_compared import FEWEST, MOST, Side
 from engine.words import count, duration, join, plain
 from ui import lab, mnist_results, parts
@@ -80,7 +81,7 @@ def _curves(sides: Sequence[Side]) -> None:
     """A chart for each kind of run that has curves."""
     groups = [group for group in runs_compared.by_kind(sides) if group[0].run.lanes]
     if len(groups) > 1:
-        kinds = join([lab.KINDS[group[0].run.kind] for group in groups])
+        kinds = join([KINDS[group[0].run.kind] for group in groups])
         st.caption(f"Curves of different kinds are drawn apart: {kinds}. A run has the same colour everywhere.")
     names = [side.name for side in sides]
     photos = [group for group in groups if not group[0].run.is_mnist]
@@ -187,7 +188,7 @@ def _results(sides: Sequence[Side]) -> None:
     with st.container(horizontal=True, gap="small", key="open_compared"):
         for side in sides:
             st.page_link(
-                lab.page_of(side.run),
+                lab.page_of(side.run.kind),
                 label=f"Open {side.number + 1}",
                 icon=":material/open_in_new:",
                 query_params={"run": side.run.id},
@@ -252,7 +253,7 @@ def _settings(sides: Sequence[Side]) -> None:
 
 
 def _settings_of(run: runs.Run) -> dict[str, str]:
-    rows = run_settings.rows(run) | run_settings.more_rows(run)
+    rows = run_settings.everything(run)
     # One row for the rates of single runs and of races.
     names = {"Learning rates": "Learning rate"}
     return {names.get(name, name): value for name, value in rows.items() if name != "Run"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.run_rows import RunRow
 from engine.words import age, duration
 from ui import lab
 from ui.run_panel import BADGES
@@ -17,14 +18,14 @@ STATE_COLOURS = {
 }
 
 
-def recent_runs(rows: Sequence[lab.RunRow]) -> lab.RunRow | None:
+def recent_runs(rows: Sequence[RunRow]) -> RunRow | None:
     """Draw the narrow table of Home and return the row of which a cell was clicked."""
     event = st.dataframe(**_table(rows, wide=False), key="recent_runs", on_select="rerun", selection_mode="single-cell")
     picked = [row for row, _ in event.selection.cells]
     return rows[picked[0]] if picked and picked[0] < len(rows) else None
 
 
-def choose_runs(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
+def choose_runs(rows: Sequence[RunRow]) -> list[RunRow]:
     """Draw the wide table with a column of boxes and return the chosen rows, in its order.
 
     A browser says which places of the table are chosen. They are read as the runs that it showed there, whatever has
@@ -51,7 +52,7 @@ def choose_runs(rows: Sequence[lab.RunRow]) -> list[lab.RunRow]:
     return picked
 
 
-def _table(rows: Sequence[lab.RunRow], wide: bool) -> dict[str, Any]:
+def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
     """What st.dataframe takes for both."""
     now = time.time()
     table = [

@@ -329,6 +329,12 @@ def backbone(name, home=None):
     raise KeyError(name)
 
 
+def backbone_of_asset(name):
+    # type: (str) -> Optional[Backbone]
+    """The backbone whose weights are that asset; None for photos, digits and the like."""
+    return next((row for row in BACKBONES + ORIGINALS if row.asset == name), None)
+
+
 def is_classifier(row):
     # type: (Backbone) -> bool
     """Whether it still has a last layer of its own whose answers can be named.

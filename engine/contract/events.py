@@ -67,6 +67,17 @@ Metric = NamedTuple(  # a block of evaluations of one lane, at most 0.5 s of the
         ("cross_entropy", List[Optional[float]]),  # nats, mean over the batch; None where it is not a number
     ],
 )
+Hardware = NamedTuple(  # where the run is computed, told once its turn has come
+    "Hardware",
+    [
+        ("t", float),
+        ("name", str),  # for people: "Jetson TX2"
+        ("processor", str),  # as the system names it; "" where it does not
+        ("cores", int),
+        ("memory_bytes", int),  # all of it; 0 where the system does not tell
+        ("power_mode", str),  # of a Jetson: "MAXN"; "" elsewhere
+    ],
+)
 Skipped = NamedTuple(  # a photo that could not be used; the run goes on without it
     "Skipped",
     [
@@ -361,6 +372,7 @@ _KINDS = {
     "stage": Stage,
     "progress": Progress,
     "metric": Metric,
+    "hardware": Hardware,
     "skipped": Skipped,
     "warning": Warning,
     "diverged": Diverged,

@@ -20,9 +20,10 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from engine import answers, device, evidence, questions, run_blocks, vega, write_up
+from engine import answers, evidence, questions, run_blocks, vega, write_up
 from engine.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.charts import LIGHT, Spec
+from engine.contract import hardware
 from engine.errors import RunNotFound
 from engine.evidence import Evidence
 from engine.many_pictures import harmless
@@ -106,12 +107,12 @@ def _question(answer: Answer, settings: Settings) -> Section:
 
 def _measured(found: Evidence) -> str:
     links = join([f"[{plain(each.id)}](#{_name(each.id)})" for each in found.runs])
-    return f"Measured here: {links}, {plain(evidence.described(found))}."
+    return f"{evidence.where(found)}: {links}, {plain(evidence.described(found))}."
 
 
 def made(now: float) -> str:
     """Where and when: "Made on 24 Nov 2026 21:14 on Jetson TX2 · MAXN · GPU found"."""
-    return f"Made on {time.strftime('%-d %b %Y %H:%M', time.localtime(now))} on {device.describe()}"
+    return f"Made on {time.strftime('%-d %b %Y %H:%M', time.localtime(now))} on {hardware.describe(hardware.here())}"
 
 
 # --- one HTML file ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import List
 
-from engine.contract import events, specs, tickets
+from engine.contract import events, hardware, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker import children
 from engine.worker.batches import halve_hungriest
@@ -41,6 +41,7 @@ def main(folder, lock):
     try:
         turn = _wait_for_turn(folder, spec, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
+        events.append(folder.events, hardware.here())
         if isinstance(spec, specs.MnistSpec):
             _compare(spec, folder, report)
         elif isinstance(spec, specs.FineTuneSpec):

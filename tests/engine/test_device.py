@@ -3,6 +3,7 @@
 import pytest
 
 from engine import device
+from engine.contract import hardware
 from engine.device import Machine, Reading, decode, encode
 from engine.tegrastats import parse
 from tests.fakes.tegrastats import LINE
@@ -93,8 +94,21 @@ def test_a_machine_is_described_as_people_know_it(root, tmp_path):
     assert device.release(root).startswith("Ubuntu 18.04.6 LTS, L4T 32.7.1, ")
     assert device.is_shared(root)
     nowhere = tmp_path / "nothing"
-    assert device.power_mode(nowhere) == ""
-    assert device.machine(nowhere) in ("Laptop", "This computer")
+    assert device.describe(nowhere).startswith("This computer · ")
+
+
+def test_a_machine_is_named_by_what_it_says_of_itself(root, tmp_path):
+    (root / "proc/device-tree/model").write_text("NVIDIA Jetson TX2 Developer Kit\0")
+    (root / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: ARMv8 Processor rev 3 (v8l)\n")
+    board = hardware.here(root)._replace(cores=6, memory_bytes=8_200_000_000)
+    assert hardware.describe(board) == "Jetson TX2, ARMv8 Processor rev 3 (v8l), 6 cores, 8.2 GB, MAXP_CORE_ARM"
+    assert hardware.is_same(board, board._replace(t=0.0, memory_bytes=8_190_000_000))
+    assert not hardware.is_same(board, board._replace(power_mode="MAXN"))  # the same board, at another speed
+    assert not hardware.is_same(board, hardware.here())
+    nowhere = tmp_path / "nothing"
+    assert (hardware.name(nowhere), hardware.power_mode(nowhere)) == (hardware.COMPUTER, "")
+    (nowhere / "sys/class/power_supply/BAT0").mkdir(parents=True)
+    assert hardware.name(nowhere) == "Laptop"
 
 
 def test_a_reading_survives_its_file():

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import cli, evidence, photos, questions, quoted, write_up
+from engine import cli, evidence, photos, questions, quoted, run_settings, write_up
 from engine.blocks import Chart, Table, Text
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, hardware, specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
 from engine.runs import list_runs, open_run
 from engine.settings import Settings
 from tests.photo_folders import draw_photos
+from tests.weights import pretend
 
 ALL = questions.read_all()
 QUERIES = [(question.number, name) for question in ALL for name in question.runs]
@@ -243,6 +244,22 @@ def test_the_figures_are_those_of_the_run(answer):
     assert "<script>" not in said.replace("\\<script", "")  # a name of photos stays what it is
 
 
+def test_an_answer_says_on_which_machine_its_run_was(measured, answer, tmp_path):
+    here = answer(8).evidence["race"]
+    assert evidence.where(here) == "Measured here"
+    assert hardware.describe(hardware.here()) in evidence.described(here)
+    # As a folder that is copied from a board comes.
+    (run,) = here.runs
+    copied = LabHome(str(tmp_path)).run(run.id)
+    shutil.copytree(run.folder.path, copied.path)
+    board = hardware.here()._replace(name="Jetson TX2", power_mode="MAXN")
+    events.append(copied.events, board)
+    there = reader(LabHome(str(tmp_path)))(8).evidence["race"]
+    assert evidence.where(there) == "Measured on another machine"
+    assert "Jetson TX2, " in evidence.described(there)
+    assert run_settings.everything(there.runs[0])["Machine"] == hardware.describe(board)
+
+
 def test_the_command_line_lists_what_is_measured_and_what_is_missing(measured, tmp_path, monkeypatch, capsys):
     for home, state in ((measured.path, "measured here"), (str(tmp_path), "missing: race")):
         monkeypatch.setenv("LAB_HOME", home)
@@ -252,6 +269,34 @@ def test_the_command_line_lists_what_is_measured_and_what_is_missing(measured, t
     assert cli.main(["questions", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["questions"]
     assert rows[7] == {"number": 8, "question": of(8).question, "runs": [], "missing": ["race"]}
+
+
+def test_the_command_line_does_the_runs_that_questions_miss(tmp_path, monkeypatch, capsys):
+    home = LabHome(str(tmp_path))
+    monkeypatch.setenv("LAB_HOME", home.path)
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    monkeypatch.delenv("WORKER_PYTHON", raising=False)
+    pretend(home, "mobilenet_v2", "traffic_lights")
+    folder = Path(home.assets, "traffic_lights", "photos")
+    folder.unlink()
+    draw_photos(folder)
+
+    def measure(*numbers: str) -> tuple[int, str, str]:
+        code = cli.main(["questions", "--measure", *numbers], "tests.fakes.fake_worker")
+        return code, *capsys.readouterr()
+
+    code, out, err = measure("8", "9")
+    assert code == 0, err
+    (run,) = list_runs(home)  # one race answers both
+    assert run.spec == specs.DEFAULT_RETRAIN
+    assert "Measuring a run of Retraining with MobileNet v2 at lr 0.005, 0.5, 1.0 on Traffic lights, " in err
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith(("8. ", "9. "))] == [run.id, run.id]
+    assert measure("8", "9")[0] == 0
+    assert len(list_runs(home)) == 1  # nothing is missing any more
+    code, out, err = measure("10")  # photos of one's own, which nobody has brought
+    assert code == 1
+    assert "Nobody has brought photos of their own yet" in err
+    assert measure("99") == (1, "", "There is no question 99; they are 1 to 18.\n")
 
 
 def test_a_comparison_of_devices_takes_the_newest_run_of_each(measured):

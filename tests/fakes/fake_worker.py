@@ -29,7 +29,7 @@ import zlib
 
 import numpy as np
 
-from engine.contract import catalog, events, layers, specs, tickets
+from engine.contract import catalog, events, hardware, layers, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import RunFolder, try_lock, write_json
 
@@ -63,7 +63,7 @@ class Fake:
         device = -1
         try:
             device = self._wait(ticket)
-            self.say(events.State(time.time(), events.RUNNING, 0))
+            self.say(events.State(time.time(), events.RUNNING, 0), hardware.here())
             self._story()
             self.say(events.State(time.time(), events.DONE, 0))
         except Cancelled:

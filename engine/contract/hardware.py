@@ -1,0 +1,102 @@
+"""Which machine this is, as both sides name it: a figure is worth little without that.
+
+Python 3.6, standard library only. `root` is where proc/, sys/ and etc/ lie, for tests.
+"""
+
+import functools
+import os
+import platform
+import re
+import time
+from typing import Union
+
+from engine.contract import events
+
+AnyPath = Union[str, "os.PathLike[str]"]
+COMPUTER = "Computer"
+WHOLE = 1 << 20  # letters; more than any of these files has
+
+
+def here(root="/"):
+    # type: (AnyPath) -> events.Hardware
+    """This machine now."""
+    found = name(root), processor(os.fspath(root)), os.cpu_count() or 1, _memory(), power_mode(root)
+    return events.Hardware(time.time(), *found)
+
+
+def is_same(one, other):
+    # type: (events.Hardware, events.Hardware) -> bool
+    """Whether a time that was measured on one holds for the other: equal machines are the same.
+
+    Memory is left out: its size differs a little from kernel to kernel.
+    """
+    fields = ("name", "processor", "cores", "power_mode")
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
+def describe(found):
+    # type: (events.Hardware) -> str
+    """For people: "Jetson TX2, ARMv8 Processor rev 3 (v8l), 6 cores, 8.2 GB, MAXN"."""
+    known = [
+        found.name if found.name != COMPUTER or not found.processor else "",
+        found.processor,
+        "{} core{}".format(found.cores, "" if found.cores == 1 else "s"),
+        "{:.1f} GB".format(found.memory_bytes / 1e9) if found.memory_bytes else "",
+        found.power_mode,
+    ]
+    return ", ".join(filter(None, known))
+
+
+def name(root="/"):
+    # type: (AnyPath) -> str
+    """ "Jetson TX2" and what other boards say that they are, "Laptop" for what has a battery, else COMPUTER."""
+    model = read_text(os.path.join(root, "proc/device-tree/model"))
+    if "tx2" in model.lower():
+        return "Jetson TX2"
+    if model:
+        return model
+    try:
+        supplies = os.listdir(os.path.join(root, "sys/class/power_supply"))
+    except OSError:
+        supplies = []
+    return "Laptop" if any(each.startswith("BAT") for each in supplies) else COMPUTER
+
+
+@functools.lru_cache(maxsize=None)
+def processor(root="/"):
+    # type: (str) -> str
+    """Its name as the system has it, "" where it has none."""
+    for line in read_text(os.path.join(root, "proc/cpuinfo"), WHOLE).splitlines():
+        if line.lower().startswith(("model name", "hardware")):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def power_mode(root="/"):
+    # type: (AnyPath) -> str
+    """The power mode that a Jetson is set to, "MAXN"; "" elsewhere."""
+    chosen = re.search(r"pmode:0*([0-9]+)", read_text(os.path.join(root, "var/lib/nvpmodel/status")))
+    if not chosen:
+        return ""
+    modes = read_text(os.path.join(root, "etc/nvpmodel.conf"), WHOLE)
+    found = re.search(r"POWER_MODEL\s+ID={}\s+NAME=([\w-]+)".format(chosen.group(1)), modes)
+    return found.group(1) if found else ""
+
+
+def read_text(path, limit=4096):
+    # type: (AnyPath, int) -> str
+    """A file of the kernel, without the zero that ends it; "" where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(limit).strip("\0\n ")
+    except OSError:  # some sensors exist and answer with an error while their part is off
+        return ""
+
+
+def _memory():
+    # type: () -> int
+    """All of it, bytes; 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0
