@@ -50,7 +50,7 @@ def batch_size(spec, folder, report):
     def fits(size):
         # type: (int) -> bool
         arguments = [folder.path, str(size), str(megabytes)]
-        code = children.run_module("engine.worker.batch_size", arguments, report)
+        code = children.run_module("engine.worker.batch_size", arguments, report, 0)  # it has nothing to tidy up
         measured = Try(**read_json(found)) if code == DONE else None
         if measured:
             fitting.append(measured)

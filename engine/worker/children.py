@@ -42,9 +42,11 @@ def run_module(name, arguments, report, patience=KILL_SECONDS):
     """Run `python -m name arguments` to its end: 0 done, AGAIN, OVER or KILLED out of memory, below 0 killed by that
     signal.
 
-    `patience`: seconds between asking the child to stop and killing it. Raises RunCancelled, and RunEnded where the
-    child failed and has said why.
+    `patience`: seconds between asking the child to stop and killing it. Raises RunCancelled, also where the run was
+    asked to stop before, and RunEnded where the child failed and has said why.
     """
+    if report.stop():  # the child before may have ended well before it was killed
+        raise RunCancelled()
     # Settled before numpy is imported there: on a busy machine threads of BLAS wait for each other far longer than they
     # work, see machine.choose_device.
     environment = dict({"OPENBLAS_NUM_THREADS": "1"}, **os.environ)

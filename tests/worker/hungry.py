@@ -1,6 +1,7 @@
 """A story that stands in for one: it runs out of memory with more photos at once than the seed of its spec says.
 
-With more than 4 it is refused the memory, with fewer it is killed. Python 3.6.
+With more than 4 it is refused the memory, with fewer it is killed. A run with 300 steps is asked to stop meanwhile.
+Python 3.6.
 """
 
 import os
@@ -17,6 +18,8 @@ def in_memory(stage, spec, folder, at_once):
 
 def eat(spec, folder, report, at_once):
     report.stage(events.TRAINING, 1)
+    if spec.steps == 300:
+        open(folder.cancel, "w").close()
     if (at_once or 16) <= spec.seed:
         return
     if (at_once or 16) > 4:

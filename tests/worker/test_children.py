@@ -21,8 +21,8 @@ def folder(home):
     return folder
 
 
-def tell(folder, fits):
-    spec = specs.DEFAULT_RETRAIN._replace(seed=fits)
+def tell(folder, fits, steps=100):
+    spec = specs.DEFAULT_RETRAIN._replace(seed=fits, steps=steps)
     specs.write(folder.spec, spec)
     children.run_story("tests.worker.hungry", spec, folder, Reporter(folder))
 
@@ -48,10 +48,17 @@ def test_what_does_not_even_fit_one_at_a_time_ends_in_words(folder):
 
 
 def test_a_run_that_is_to_stop_is_not_begun_anew(folder):
-    open(folder.cancel, "w").close()
     with pytest.raises(RunCancelled):
-        tell(folder, 2)
+        tell(folder, 2, steps=300)
+    assert len(only(told(folder), events.Stage)) == 1
     assert only(told(folder), events.BatchHalved) == []
+
+
+def test_a_child_that_ends_well_though_it_was_to_stop_is_the_last_one(folder):
+    tell(folder, 16, steps=300)
+    with pytest.raises(RunCancelled):
+        tell(folder, 16)
+    assert len(only(told(folder), events.Stage)) == 1
 
 
 @pytest.mark.parametrize(
