@@ -23,17 +23,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NEEDS_PHOTOS = {
-    "bottlenecks": True,
-    "race": False,
-    "cached": True,
-    "accuracy": True,
-    "faithful": True,
-    "prediction": True,
-    "report": True,
-    "dashboard": False,
-}
-NEEDS_PHOTOS |= {"mnist": False, "digits": False, "memory": False, "questions": False}
+OF_PHOTOS = ("bottlenecks", "cached", "accuracy", "faithful", "prediction", "report")
+OTHERS = ("race", "dashboard", "mnist", "questions", "memory", "door", "digits")
 
 
 def main(arguments: list[str]) -> None:
@@ -41,10 +32,10 @@ def main(arguments: list[str]) -> None:
     name = arguments[0] if arguments else ""
     if name == "race":
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as engine/worker/__main__.py sets it, before numpy is imported
-    if name not in NEEDS_PHOTOS:
+    if name not in OF_PHOTOS + OTHERS:
         sys.exit(__doc__)
     module = import_module(f"benchmarks.{name}")
-    if not NEEDS_PHOTOS[name]:
+    if name in OTHERS:
         return module.run()
     given = arguments[1] if len(arguments) > 1 else os.path.join(os.environ.get("LAB_TEST_DATA", ""), "flower_photos")
     if not Path(given).is_dir():
