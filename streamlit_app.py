@@ -6,11 +6,15 @@ import shutil
 import psutil
 import streamlit as st
 
-from engine import assets, charts, device
+from engine import assets
+from engine.charts import time_charts
 from engine.contract import catalog, events
-from engine.run_rows import Learned, RunRow, of_here
+from engine.machine import device
+from engine.run_views.run_rows import Learned, RunRow, of_here
 from engine.words import size
-from ui import frame, lab, retraining_form, run_panel, tables
+from ui import frame, lab, run_panel
+from ui.retraining import retraining_form
+from ui.runs import tables
 
 RECENT = 12  # rows
 
@@ -100,7 +104,7 @@ def accuracy_against_time(rows: list[RunRow], height: int) -> None:
         return
     st.subheader("Accuracy against time", anchor=False)
     words = "; ".join(f"{point.name}: {point.accuracy:.1%} after {point.seconds:.0f} s" for point in points)
-    chart = charts.accuracy_against_time(points, height, lab.is_dark())
+    chart = time_charts.accuracy_against_time(points, height, lab.is_dark())
     st.vega_lite_chart(chart, width="stretch", key="accuracy_against_time", alt=f"{words}.")
     kinds = {point.digits for point in points}
     shapes = {
@@ -111,7 +115,7 @@ def accuracy_against_time(rows: list[RunRow], height: int) -> None:
     st.caption(f"{said} The best run of each, by validation; the accuracy is that of its test.")
 
 
-def _photo_points(rows: list[RunRow]) -> list[charts.TimedRun]:
+def _photo_points(rows: list[RunRow]) -> list[time_charts.TimedRun]:
     best: dict[str, RunRow] = {}
     for row in rows:
         if row.accuracy is None or not row.seconds or not row.backbone:
@@ -120,10 +124,10 @@ def _photo_points(rows: list[RunRow]) -> list[charts.TimedRun]:
         # Chosen by validation; the testing figure is only shown.
         if name not in best or (row.validation or 0) > (best[name].validation or 0):
             best[name] = row
-    return [charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
+    return [time_charts.TimedRun(name, row.seconds or 1.0, row.accuracy or 0.0) for name, row in best.items()]
 
 
-def _digit_points(rows: list[RunRow]) -> list[charts.TimedRun]:
+def _digit_points(rows: list[RunRow]) -> list[time_charts.TimedRun]:
     best: dict[str, Learned] = {}
     for each in [network for row in rows for network in row.networks]:
         title = each.network.title
@@ -131,7 +135,7 @@ def _digit_points(rows: list[RunRow]) -> list[charts.TimedRun]:
         # Without a validation split the newest stays.
         if name not in best or (each.validation or 0) > (best[name].validation or 0):
             best[name] = each
-    return [charts.TimedRun(name, max(0.1, each.seconds), each.accuracy, True) for name, each in best.items()]
+    return [time_charts.TimedRun(name, max(0.1, each.seconds), each.accuracy, True) for name, each in best.items()]
 
 
 def main() -> None:

@@ -12,11 +12,13 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.dashboard import _server
 from benchmarks.measure import record, table
-from engine import devices, photos, runs, sampler, settings
-from engine.classifier import Classifier
+from engine import runs, settings
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
+from engine.machine import devices, sampler
+from engine.playground.classifier import Classifier
 from engine.queue import Queue
+from engine.retraining import photos
 from engine.words import size
 from tests.assets_home import with_assets
 
@@ -129,7 +131,7 @@ def _classifier(home: LabHome, python: str) -> list[list[str]]:
     classifier = Classifier(home, python)
 
     def held() -> str:
-        found = [each for each in psutil.Process().children() if "engine.worker.classify" in _command(each)]
+        found = [each for each in psutil.Process().children() if "engine.worker.playground.classify" in _command(each)]
         return size(_held(found))
 
     try:

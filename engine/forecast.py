@@ -1,4 +1,4 @@
-"""How long a run takes, from earlier runs of this machine (engine/run_rows.py): before it starts, and at no cost.
+"""How long a run takes, from earlier runs of this machine (engine/run_views/run_rows.py): before it starts, at no cost.
 
 What is measured for the purpose is engine/prediction.py's. Runs of another machine, which came with a copied folder,
 do not count.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine import prediction
 from engine.contract import catalog, events, specs
-from engine.run_rows import RunRow, distorted_photos, of_here
+from engine.run_views.run_rows import RunRow, distorted_photos, of_here
 
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 

@@ -54,11 +54,11 @@ class Processes:
             return "Dashboard"
         if not any(part == self.home.path or part.startswith(self.home.path + os.sep) for part in command):
             return ""
-        if "engine.sampler" in command:
+        if "engine.machine.sampler" in command:
             return "Sampler"
         if any("tensorboard" in part and "import" in part for part in command):
             return "TensorBoard"
-        if "engine.worker.classify" in command:
+        if "engine.worker.playground.classify" in command:
             return "Classifier"
         run = next((part for part in command if os.path.dirname(part) == self.home.runs), "")
         if run and "-m" in command:

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from engine import devices, worker_programs
+from engine import worker_programs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, try_lock
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
+from engine.machine import devices
 from engine.settings import APP_ROOT
 from engine.worker_programs import worker_environment
 

@@ -372,7 +372,7 @@ class Run:
         return os.path.isfile(self.folder.contract) and os.path.isfile(self.folder.tflite)
 
     def predictions(self) -> dict | None:
-        """What each lane said of each testing photo (see engine/worker/retrain.py), None before Evaluating ends."""
+        """What each lane said of each testing photo, as the worker wrote it; None before Evaluating ends."""
         try:
             return read_json(self.folder.predictions)
         except FileNotFoundError:

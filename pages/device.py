@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui import device_strips, device_tabs, frame, parts
+from ui import frame, parts
+from ui.machine import device_strips, device_tabs
 
 PURPOSE = "What this machine is doing while you train: load, memory, temperature and power, once a second."
 

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui import frame, mnist_form, network_builder, run_panel
+from ui import frame, run_panel
+from ui.mnist import mnist_form, network_builder
 
 PURPOSE = "Train several networks on the same digits with the same seed, and see which one earns its training time."
 

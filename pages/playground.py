@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from engine import models
 from engine.errors import EngineError
-from ui import frame, lab, many_pictures, parts, playground_answer, playground_pictures, playground_tabs, run_panel
-from ui import playground_models as asking
+from engine.playground import models
+from ui import frame, lab, parts, run_panel
+from ui.playground import many_pictures, playground_answer, playground_pictures, playground_tabs
+from ui.playground import playground_models as asking
 
 PURPOSE = "Classify an image, see how sure the model is, and how long an evaluation really takes."
 ONE, MANY = "One picture", "Many pictures"

@@ -4,15 +4,14 @@ from typing import Any
 
 import streamlit as st
 
-from ui import (
+from ui import frame, run_panel
+from ui.retraining import (
     backbone_choice,
     batch_size_form,
     device_comparison,
     fine_tuning_form,
-    frame,
     learning_curve_form,
     retraining_form,
-    run_panel,
 )
 
 PURPOSE = (

@@ -7,10 +7,11 @@ import streamlit as st
 from engine import runs
 from engine.contract import events, specs
 from engine.errors import EngineError
-from engine.run_rows import RunRow
-from engine.runs_compared import FEWEST, MOST
+from engine.run_views.run_rows import RunRow
+from engine.run_views.runs_compared import FEWEST, MOST
 from engine.words import age, count, join, plain, size
-from ui import copied_settings, frame, imported_form, lab, reports, run_filters, runs_compared, tables
+from ui import frame, lab, reports
+from ui.runs import copied_settings, imported_form, run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
 

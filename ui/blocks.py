@@ -1,9 +1,9 @@
-"""Blocks (engine/blocks.py) as a page draws them."""
+"""Blocks (engine/run_views/blocks.py) as a page draws them."""
 
 import streamlit as st
 
-from engine import charts
-from engine.blocks import Block, Chart, Pictures, Table, Text
+from engine.charts import base
+from engine.run_views.blocks import Block, Chart, Pictures, Table, Text
 from engine.words import plain
 from ui import lab
 
@@ -22,7 +22,7 @@ def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> 
         st.markdown(f"**{plain(block.title)}**")
     match block:
         case Chart():
-            spec = charts.enlarged(block.draw(lab.is_dark()), enlarged)
+            spec = base.enlarged(block.draw(lab.is_dark()), enlarged)
             st.vega_lite_chart(spec, width="stretch", key=key, alt=block.alt)
         case Table() if enlarged > 1 or light:
             # Its letters grow with the page's; a data frame's are painted in one size, which costs a tenth of a second.

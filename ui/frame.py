@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import device
+from engine.charts import device_charts
 from engine.contract import events
 from engine.door import is_loopback
-from ui import device_charts, lab, run_panel
+from engine.machine import device
+from ui import lab, run_panel
 
 IMAGES = Path(__file__).parent / "images"
 

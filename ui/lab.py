@@ -12,15 +12,17 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine import run_rows, runs, sampler, settings
-from engine.classifier import Classifier
+from engine import runs, settings
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.device import HISTORY, Machine, Reading
-from engine.devices import Devices, Finder, Worker, found_or_why, look_at
 from engine.errors import RunNotFound
+from engine.machine import sampler
+from engine.machine.device import HISTORY, Machine, Reading
+from engine.machine.devices import Devices, Finder, Worker, found_or_why, look_at
+from engine.playground.classifier import Classifier
 from engine.queue import Queue
-from engine.run_rows import RunRow
+from engine.run_views import run_rows
+from engine.run_views.run_rows import RunRow
 
 
 def load_settings() -> settings.Settings:

@@ -1,17 +1,23 @@
 """Small parts that forms and results of every kind of run are made of."""
 
+import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
-from engine import assets, charts, device, devices, runs
+from engine import assets, runs
+from engine.charts import answer_charts, base, curve_charts, time_charts
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
-from engine.devices import Devices
-from engine.errors import AssetError, EngineError
+from engine.errors import AssetError, EngineError, PhotosError
+from engine.machine import device, devices
+from engine.machine.devices import Devices
 from engine.metrics import per_class
+from engine.retraining import photos
 from engine.words import duration, short_duration, size
 from ui import lab
 
@@ -33,13 +39,13 @@ def choice(label: str, options: Sequence[str], key: str, default: str = "") -> s
 
 
 def curve_controls(lanes: int) -> tuple[str, str, str, float]:
-    """The controls above the curves of photos: split, measure and axis as charts.lines takes them, and the weight."""
+    """The controls above the curves of photos: split, measure and axis as lines takes them, and the weight."""
     split = choice("Photos", ["Validation", "Training"], "curve_split").lower()
     measure = choice("Measure", ["Accuracy", "Loss"], "curve_measure")
     axis = choice("Axis", ["Steps", "Seconds"], "curve_axis")
     weight = smoothing_choice(lanes, "curve_smoothing")
-    measure_field = charts.ACCURACY if measure == "Accuracy" else charts.LOSS
-    return split, measure_field, charts.STEPS if axis == "Steps" else charts.SECONDS, weight
+    measure_field = curve_charts.ACCURACY if measure == "Accuracy" else curve_charts.LOSS
+    return split, measure_field, curve_charts.STEPS if axis == "Steps" else curve_charts.SECONDS, weight
 
 
 def smoothing_choice(lanes: int, key: str) -> float:
@@ -64,8 +70,8 @@ def device_choice() -> str:
 
 def colour_square(position: int, margin: int = 0) -> str:
     """The colour of the lane or run at this position, as SVG; those that the chart does not show are gray."""
-    colours = charts.palette(lab.is_dark())
-    colour = colours.lanes[position] if position < charts.SHOWN_LANES else colours.rule
+    colours = base.palette(lab.is_dark())
+    colour = colours.lanes[position] if position < curve_charts.SHOWN_LANES else colours.rule
     box = f"{-margin} {-margin} {12 + 2 * margin} {12 + 2 * margin}"
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"><path fill="{colour}" d="M1 1h10v10H1z"/></svg>'
 
@@ -196,7 +202,7 @@ def _hundreds(share: float | None) -> float | None:
 def confusion_chart(counts: np.ndarray, labels: Sequence[str], right: str, one: str) -> None:
     """`counts` (classes, classes), rows true; `right`: what the right ones are, after their number."""
     st.vega_lite_chart(
-        charts.confusion(counts, labels, lab.is_dark(), f"{one.capitalize()}s"),
+        answer_charts.confusion(counts, labels, lab.is_dark(), f"{one.capitalize()}s"),
         width="stretch",
         key="confusion_chart",
         alt=f"{int(counts.trace()):,} of {int(counts.sum()):,} {right}; rows are the true class.",
@@ -209,15 +215,15 @@ def settings_table(settings: Mapping[str, str]) -> None:
     st.table(rows, hide_header=True, hide_index=True, border="horizontal")
 
 
-def stage_bar(run: runs.Run, name: str = "") -> charts.StageBar:
-    """Where the time of a run went, for charts.stage_bars; `name` at its left."""
+def stage_bar(run: runs.Run, name: str = "") -> time_charts.StageBar:
+    """Where the time of a run went, for time_charts.stage_bars; `name` at its left."""
     inside = ""
     if result := run.story.result:
         decoding, backbone = (short_duration(each) for each in (result.decode_seconds, result.backbone_seconds))
         inside = f"decoding {decoding}, backbone {backbone}"
         if result.cache_seconds is not None:
             inside += f", cache {short_duration(result.cache_seconds)}"
-    return charts.StageBar(name, tuple(run.stage_seconds), inside)
+    return time_charts.StageBar(name, tuple(run.stage_seconds), inside)
 
 
 def time_spent(run: runs.Run) -> None:
@@ -226,8 +232,8 @@ def time_spent(run: runs.Run) -> None:
     if run.is_active or not bar.stages:
         return
     st.markdown("**Where the time went**")
-    chart = charts.stage_bars([bar], lab.is_dark(), lab.is_phone())
-    st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=charts.stages_in_words([bar]))
+    chart = time_charts.stage_bars([bar], lab.is_dark(), lab.is_phone())
+    st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=time_charts.stages_in_words([bar]))
     if bar.inside:
         st.caption(f"{INSIDE}: {bar.inside}.")
     if result := run.story.result:
@@ -298,3 +304,14 @@ def fetch_button(
         st.error(str(error), icon=":material/error:")
     else:
         st.rerun()
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
+    """A JPEG of the photo and the width at which it is `height` pixels high; None where it is gone or unreadable."""
+    try:
+        picture = photos.thumbnail(Path(path), 2 * height)
+    except PhotosError:
+        return None
+    with Image.open(io.BytesIO(picture)) as image:
+        return picture, max(1, round(height * image.width / image.height))

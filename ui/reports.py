@@ -9,8 +9,8 @@ import streamlit as st
 from ui import lab
 
 if TYPE_CHECKING:  # a tenth of what a page loads, for those who ask for a report
+    from engine.coursework.write_up import Find
     from engine.report import Report
-    from engine.write_up import Find
 
 PRESENT = "pages/present.py"
 

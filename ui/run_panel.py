@@ -7,24 +7,17 @@ from typing import Literal, Protocol
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import run_settings, runs
+from engine import runs
 from engine.contract import events, memory, specs
 from engine.errors import EngineError, RunNotFound
+from engine.run_views import run_settings
 from engine.words import age, duration
-from ui import (
-    batch_size_results,
-    fine_tuning_results,
-    foresight,
-    imported_results,
-    lab,
-    learning_curve_results,
-    machine_tab,
-    many_pictures,
-    mnist_results,
-    parts,
-    reports,
-    retraining_results,
-)
+from ui import lab, parts, reports
+from ui.machine import machine_tab
+from ui.mnist import mnist_results
+from ui.playground import many_pictures
+from ui.retraining import batch_size_results, fine_tuning_results, foresight, learning_curve_results, retraining_results
+from ui.runs import imported_results
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour

@@ -41,7 +41,7 @@ def _batch_size(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _report(run: "Run") -> dict[str, Any]:
-    from engine import batch_sizes
+    from engine.retraining import batch_sizes
 
     taken, result = batch_sizes.recommend(run), run.story.batch_size_result
     return {
@@ -65,7 +65,7 @@ class _Lines:
         self.said = 0
 
     def __call__(self, run: "Run") -> list[str]:
-        from engine import batch_sizes
+        from engine.retraining import batch_sizes
 
         new = run.story.batches_tried[self.said :]
         self.said += len(new)
@@ -73,7 +73,7 @@ class _Lines:
 
 
 def _last(run: "Run") -> Iterator[str]:
-    from engine import batch_sizes
+    from engine.retraining import batch_sizes
 
     if taken := batch_sizes.recommend(run):
         yield f"{taken.conclusion} {taken.reasons}"

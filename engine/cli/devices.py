@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _devices(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine import devices
+    from engine.machine import devices
 
     if not options.json:
         print(f"Asking the TensorFlow of {lab.worker_python}, which takes some seconds.", file=sys.stderr)

@@ -13,7 +13,7 @@ from engine.cli.inputs import scan
 from engine.cli.progress import progress_bar
 from engine.errors import ClassifierError, PhotosError
 
-SMALLEST_PROBABILITY = 1e-10  # as in engine/worker/evaluate.py
+SMALLEST_PROBABILITY = 1e-10  # as in engine/worker/retraining/evaluate.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine import photos as photo_folders
+    from engine.retraining import photos as photo_folders
 
     found = scan(options.image_dir, lab)
     for remark in photo_folders.remarks(found, None):
@@ -53,7 +53,7 @@ def _evaluate(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _ask_graph(options: argparse.Namespace, lab: settings.Settings, photos: list[tuple[Path, str]]) -> dict[str, Any]:
-    from engine import graph_files
+    from engine.playground import graph_files
 
     graph = models.graph_file(options)
     assert graph.labels
@@ -124,7 +124,7 @@ def _ask_model(options: argparse.Namespace, lab: settings.Settings, photos: list
 
 def _places(labels: list[str], photos: list[tuple[Path, str]], source: str) -> dict[str, int]:
     """Which output each class's label is. Raises PhotosError where a class has none."""
-    from engine.photos import label
+    from engine.retraining.photos import label
 
     places = {label(each): place for place, each in reversed(list(enumerate(labels)))}
     if unknown := sorted({each for _, each in photos} - set(places)):

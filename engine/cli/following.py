@@ -35,7 +35,7 @@ def carry_out(
     With --json that is `report`; else `new_lines` while it goes on, what came since the last call, and `last_lines`.
     `finish` is called once it is done, and may raise EngineError.
     """
-    from engine import devices, sampler
+    from engine.machine import devices, sampler
     from engine.queue import Queue
     from engine.runs import open_run
 

@@ -17,7 +17,7 @@ from engine.cli.answers import DONE, FAILED, add_json, print_json
 from engine.errors import ClassifierError, EngineError, PhotosError, SpecError
 
 if TYPE_CHECKING:
-    from engine.classifier import Answer
+    from engine.playground.classifier import Answer
 
 REPEATS = 5  # calls after the first; their median is what a call usually takes
 
@@ -63,7 +63,7 @@ def _label_image(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _images(given: list[str]) -> Iterator[str]:
     """Every file that was named, and every photo in the folders that were. Raises PhotosError."""
-    from engine import photos
+    from engine.retraining import photos
 
     for name in given:
         path = Path(name).expanduser()
@@ -83,7 +83,7 @@ def _images(given: list[str]) -> Iterator[str]:
 
 
 def _is_photo(path: Path) -> bool:
-    from engine import photos
+    from engine.retraining import photos
 
     try:
         with path.open("rb") as file, photos.opened(file.read(photos.FILE_LIMIT)):

@@ -59,7 +59,7 @@ def _learning_curve(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _report(run: "Run") -> dict[str, Any]:
     """A run as one record for programs; a size is listed once all its seeds were measured."""
-    from engine import learning_curve
+    from engine.retraining import learning_curve
 
     rows = learning_curve.rows(run)
     enough = learning_curve.flattens(rows)
@@ -91,7 +91,7 @@ class _Lines:
         self.said = 0
 
     def __call__(self, run: "Run") -> list[str]:
-        from engine import learning_curve
+        from engine.retraining import learning_curve
 
         new = run.story.learning_curve[self.said :]
         self.said += len(new)
@@ -99,8 +99,8 @@ class _Lines:
 
 
 def _last(run: "Run") -> Iterator[str]:
-    from engine import learning_curve
-    from engine.curves import percent
+    from engine.retraining import learning_curve
+    from engine.retraining.curves import percent
 
     rows = learning_curve.rows(run)
     for row in rows:

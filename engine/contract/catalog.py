@@ -30,7 +30,7 @@ Backbone = NamedTuple(
         # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become those
         # of a Keras Applications network
         ("format", str),
-        ("asset", str),  # the name in engine/assets.py of what holds its weights; "" for a visitor's own
+        ("asset", str),  # the name in engine/assets/ of what holds its weights; "" for a visitor's own
         ("weights", str),  # the file, relative to LAB_HOME/assets
         ("size", int),  # input height and width, pixels
         ("width", int),  # length of a bottleneck
@@ -298,7 +298,7 @@ NETWORKS = [
 DigitSet = NamedTuple(  # 28 x 28 gray pictures of ten classes
     "DigitSet",
     [
-        ("name", str),  # the word of specs and command lines, and of the asset in engine/assets.py
+        ("name", str),  # the word of specs and command lines, and of the asset in engine/assets/
         ("title", str),  # for people
         ("file", str),  # an .npz with x_train, y_train, x_test and y_test, relative to LAB_HOME/assets
         ("labels", Tuple[str, ...]),  # of the ten classes

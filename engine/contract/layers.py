@@ -171,7 +171,7 @@ def is_one_product(row):
     """Whether the lab computes this convolution as one matrix product: its kernel is larger than its input.
 
     Such a kernel joins every place with every place, as a dense layer whose weights repeat, and most of its products
-    would meet padding; see engine/worker/networks.py.
+    would meet padding; see engine/worker/comparison/networks.py.
     """
     if row.layer.kind != CONV:
         return False

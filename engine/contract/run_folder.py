@@ -5,13 +5,13 @@
       datasets/            what visitors uploaded to learn from
       pictures/            what they uploaded to be classified, one folder for each run
       models/<id>/         models that visitors uploaded, see engine/contract/models.py
-      answers/<number>/    what visitors answered to the questions, a file a version, see engine/answers.py;
-                           answers/pinned.json: the runs that answers hold on to, see engine/questions.py
+      answers/<number>/    what visitors answered to the questions, a file a version, see engine/coursework/answers.py;
+                           answers/pinned.json: the runs that answers hold on to, see engine/coursework/questions.py
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       queue/               who is next, see engine/contract/tickets.py
-      device/              what the machine does now, see engine/sampler.py
-      bottlenecks.sqlite   backbone outputs, see engine/worker/bottlenecks.py
+      device/              what the machine does now, see engine/machine/sampler.py
+      bottlenecks.sqlite   backbone outputs, see engine/worker/retraining/bottlenecks.py
 
 Python 3.6, standard library only.
 """
@@ -56,7 +56,7 @@ class RunFolder(object):
         self.log = os.path.join(self.path, "log.txt")
         self.lock = os.path.join(self.path, "lock")
         self.cancel = os.path.join(self.path, "cancel")
-        self.device = os.path.join(self.path, "device.jsonl")  # what the machine did meanwhile, see engine/sampler.py
+        self.device = os.path.join(self.path, "device.jsonl")  # what the machine did meanwhile
         self.summaries = os.path.join(self.path, "summaries")  # <lane>/train, <lane>/validation: TensorBoard's files
         self.artifacts = os.path.join(self.path, "artifacts")
         # In artifacts/:
@@ -69,10 +69,12 @@ class RunFolder(object):
         self.intermediate = os.path.join(self.artifacts, "intermediate")  # intermediate_<step>.pb, likewise
         self.contract = os.path.join(self.artifacts, "contract.json")
         self.predictions = os.path.join(self.artifacts, "predictions.json")
-        self.calibration = os.path.join(self.artifacts, "calibration.json")  # see worker/calibration.py
+        self.calibration = os.path.join(self.artifacts, "calibration.json")  # see worker/retraining/calibration.py
         self.photos = os.path.join(self.artifacts, "photos.json")  # the sha256 of every photo used, likewise
         self.networks = os.path.join(self.artifacts, "networks")  # <lane>.tflite and <lane>/, a SavedModel
-        self.digits = os.path.join(self.artifacts, "digits.npz")  # pictures that the page shows, see worker/mnist.py
+        self.digits = os.path.join(
+            self.artifacts, "digits.npz"
+        )  # pictures that the page shows, see worker/comparison/mnist.py
 
     def stop(self, lane):
         # type: (str) -> str

@@ -112,7 +112,7 @@ ImportedSpec = NamedTuple(  # curves that were read from TensorBoard's files; no
 ClassifySpec = NamedTuple(  # many pictures, named in dataset.json, and one model that says what each shows
     "ClassifySpec",
     [
-        ("model", str),  # its key, see engine/models.py
+        ("model", str),  # its key, see engine/playground/models.py
         ("model_title", str),  # for people, as it was called when it was asked: it may be deleted since
         ("top", int),  # labels kept of each picture, 1 to 20
         ("device", str),  # "cpu" or "gpu"

@@ -20,17 +20,19 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from engine import answers, evidence, questions, run_blocks, vega, write_up
-from engine.blocks import Block, Chart, Pictures, Section, Table, Text
-from engine.charts import LIGHT, Spec
+from engine.charts import vega
+from engine.charts.base import LIGHT, Spec
 from engine.contract import hardware
+from engine.coursework import answers, evidence, questions, write_up
+from engine.coursework.evidence import Evidence
+from engine.coursework.write_up import Answer, Figure
 from engine.errors import RunNotFound
-from engine.evidence import Evidence
-from engine.many_pictures import harmless
+from engine.playground.many_pictures import harmless
+from engine.run_views import run_blocks
+from engine.run_views.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.runs import open_run
 from engine.settings import Settings
 from engine.words import count, join, plain
-from engine.write_up import Answer, Figure
 
 HERE = Path(__file__).parent
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"

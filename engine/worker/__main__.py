@@ -3,7 +3,7 @@
 reads   spec.json      what to do                                     (engine/contract/specs.py)
         dataset.json   on which photos, unless it compares networks   (engine/contract/dataset.py)
 appends events.jsonl   what happened, ending with a final state       (engine/contract/events.py)
-writes  artifacts/     what is kept                                   (engine/worker/export.py, network_files.py)
+writes  artifacts/     what is kept                                   (retraining/, comparison/network_files.py)
 holds   lock           as long as it lives; the descriptor comes from whoever started it
 
 Waits until its ticket is the lowest living one of its device. Then processes of its own tell the story and load what is
@@ -19,9 +19,15 @@ from typing import List
 from engine.contract import events, hardware, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker import children
-from engine.worker.batches import halve_hungriest
+from engine.worker.comparison.batches import halve_hungriest
 from engine.worker.machine import bind_to_cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
+
+STORIES = {
+    specs.RetrainSpec: "engine.worker.retraining.retrain",
+    specs.LearningCurveSpec: "engine.worker.retraining.learning_curve",
+    specs.ClassifySpec: "engine.worker.playground.label",
+}
 
 
 def main(folder, lock):
@@ -45,16 +51,15 @@ def main(folder, lock):
         if isinstance(spec, specs.MnistSpec):
             _compare(spec, folder, report)
         elif isinstance(spec, specs.FineTuneSpec):
-            from engine.worker.fine_tune import fine_tune  # numpy and more: not before it is this run's turn
+            from engine.worker.retraining.fine_tune import fine_tune  # numpy and more: not before it is this run's turn
 
             fine_tune(spec, folder, report)
         elif isinstance(spec, specs.BatchSizeSpec):
-            from engine.worker.batch_size import batch_size
+            from engine.worker.retraining.batch_size import batch_size
 
             batch_size(spec, folder, report)
         else:
-            names = {specs.ClassifySpec: "label", specs.LearningCurveSpec: "learning_curve"}
-            children.run_story("engine.worker." + names.get(type(spec), "retrain"), spec, folder, report)
+            children.run_story(STORIES[type(spec)], spec, folder, report)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return DONE
@@ -84,7 +89,7 @@ def _compare(spec, folder, report):
             halve_hungriest(spec, folder, report, -code, deaths)
         return [folder.path]  # otherwise it has halved the batch of the network that needed too much itself
 
-    children.run_until_it_fits("engine.worker.mnist", [folder.path], less, report, children.KEEP_SECONDS)
+    children.run_until_it_fits("engine.worker.comparison.mnist", [folder.path], less, report, children.KEEP_SECONDS)
 
 
 def _wait_for_turn(folder, spec, ticket, report):

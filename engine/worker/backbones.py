@@ -19,8 +19,8 @@ import numpy as np
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
-from engine.worker import graphs
-from engine.worker.checkpoints import Chain
+from engine.worker.formats import graphs
+from engine.worker.formats.checkpoints import Chain
 
 Network = NamedTuple(
     "Network",
@@ -148,7 +148,7 @@ def _graph(_home, row, path, _sha256):
 def _keras(home, row, path, sha256):
     # type: (LabHome, catalog.Backbone, str, str) -> Graph
     """Through Keras once; the graph that comes of it is kept and is a frozen graph like any other from then on."""
-    from engine.worker import keras_weights
+    from engine.worker.formats import keras_weights
 
     frozen = os.path.join(home.derived, "{}-{}-{}.pb".format(row.name, sha256[:16], keras_weights.FORM))
     if not os.path.exists(frozen):

@@ -27,8 +27,8 @@ import numpy as np
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome, write_json
-from engine.worker import graphs, saved_models
-from engine.worker.graphs import GraphRefused
+from engine.worker.formats import graphs, saved_models
+from engine.worker.formats.graphs import GraphRefused
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 SMALLEST, LARGEST = 16, 1024  # pixels, for height and width

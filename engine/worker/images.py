@@ -2,8 +2,8 @@
 
 catalog.PILLOW: numpy and Pillow alone. The kernel is Pillow's bilinear on 8-bit pixels: triangular, widened when it
 shrinks a photo (antialiased), rounded to whole grey levels after the horizontal pass and again after the vertical one.
-`engine/worker/export.py` says the same in TensorFlow's words, bit for bit, so that an exported model answers as the lab
-did.
+`engine/worker/retraining/export.py` says the same in TensorFlow's words, bit for bit, so that an exported model answers
+as the lab did.
 
 catalog.TENSORFLOW: what retrain.py and label_image.py of TensorFlow for Poets did, for the original backbones alone.
 TensorFlow's default JPEG decoding, which is faster and up to 22 grey levels off; no EXIF; the bilinear kernel of

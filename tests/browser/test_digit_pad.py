@@ -17,8 +17,8 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import numpy as np
 import streamlit as st
-from engine import digits
-from ui import digit_pad
+from engine.mnist import digits
+from ui.playground import digit_pad
 
 st.set_page_config(page_title="A field")
 st.title("A field")

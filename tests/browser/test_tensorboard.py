@@ -9,12 +9,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, expect
 
-from engine import imported, photos, settings, tensorboard
+from engine import imported, settings, tensorboard
 from engine.contract import specs
 from engine.queue import Queue
+from engine.retraining import photos
 from engine.runs import open_run
+from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from engine.worker.summaries import Summaries
 from tests.browser.conftest import AXE_RULES, wait_until
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from engine.classifier import Classifier
 from engine.contract import events
 from engine.contract.run_folder import LabHome
+from engine.playground.classifier import Classifier
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.browser.conftest import ROOT, Lab, serve, stop, wait_until

@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine import answers
 from engine.contract.run_folder import LabHome
+from engine.coursework import answers
 from engine.errors import EngineError
 
 

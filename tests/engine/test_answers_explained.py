@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine import heat
-from engine.classifier import Classifier
 from engine.errors import ClassifierError
+from engine.playground import heat
+from engine.playground.classifier import Classifier
 from tests.assets_home import with_assets
 
 

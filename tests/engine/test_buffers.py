@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import buffers
 from engine.errors import EngineError
+from engine.machine import buffers
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "flush_buffers.sh"
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine import calibration
-from engine.calibration import Bin, Calibration, NoneOfThese
 from engine.contract.run_folder import LabHome, RunFolder
+from engine.playground import calibration
+from engine.playground.calibration import Bin, Calibration, NoneOfThese
 
 
 def tenths(photos: dict[int, tuple[int, float, float]]) -> list[Bin]:

@@ -4,9 +4,9 @@ import altair as alt
 import numpy as np
 import pytest
 
-from engine import charts
-from engine.calibration import Bin
+from engine.charts import answer_charts, base, curve_charts, time_charts
 from engine.contract import events
+from engine.playground.calibration import Bin
 from engine.runs import Curve, Story
 
 
@@ -26,13 +26,13 @@ TITLES = {"0.005": "lr 0.005", "0.5": "lr 0.5", "1.0": "lr 1.0"}
 NAMES = list(TITLES.values())
 
 
-def drawn(story, weight=0.9, measure=charts.ACCURACY, axis=charts.STEPS):
-    return charts.lines(story, TITLES, charts.VALIDATION, measure, axis, weight)
+def drawn(story, weight=0.9, measure=curve_charts.ACCURACY, axis=curve_charts.STEPS):
+    return curve_charts.lines(story, TITLES, curve_charts.VALIDATION, measure, axis, weight)
 
 
 def chart(lines, **changes):
-    usual = {"measure": charts.ACCURACY, "axis": charts.STEPS, "end": 4000, "height": 350, "dark": False}
-    return charts.curves(lines, NAMES, **(usual | changes))
+    usual = {"measure": curve_charts.ACCURACY, "axis": curve_charts.STEPS, "end": 4000, "height": 350, "dark": False}
+    return curve_charts.curves(lines, NAMES, **(usual | changes))
 
 
 def domain(spec):
@@ -43,11 +43,11 @@ def test_every_chart_is_valid_vega_lite(story):
     for spec in (
         chart(drawn(story)),
         chart([]),
-        charts.confusion(np.eye(3, dtype=int), ["a", "b", "c"], dark=False),
-        charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False),
-        charts.reliability(BINS, dark=True),
-        charts.reliability([], dark=False),
-        charts.accuracy_against_time([charts.TimedRun("Flowers", 112.0, 0.9)], 250, dark=False),
+        answer_charts.confusion(np.eye(3, dtype=int), ["a", "b", "c"], dark=False),
+        answer_charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False),
+        answer_charts.reliability(BINS, dark=True),
+        answer_charts.reliability([], dark=False),
+        time_charts.accuracy_against_time([time_charts.TimedRun("Flowers", 112.0, 0.9)], 250, dark=False),
     ):
         alt.Chart.from_dict(spec)  # raises SchemaValidationError
 
@@ -56,33 +56,36 @@ STAGES = (("Starting", 1.0), ("Scanning", 2.0), ("Bottlenecks", 60.0), ("Trainin
 
 
 def test_stages_stand_behind_each_other_and_say_their_names_where_there_is_room():
-    bars = [charts.StageBar("1 · lr 0.5", STAGES, "decoding 12 s, backbone 49 s"), charts.StageBar("2 · lr 1.0", ())]
-    spec = charts.stage_bars(bars, dark=False)
+    bars = [
+        time_charts.StageBar("1 · lr 0.5", STAGES, "decoding 12 s, backbone 49 s"),
+        time_charts.StageBar("2 · lr 1.0", ()),
+    ]
+    spec = time_charts.stage_bars(bars, dark=False)
     alt.Chart.from_dict(spec)
     segments, words, totals = (layer["data"]["values"] for layer in spec["layer"])
     assert [round(row["to"] - row["from"], 3) for row in segments] == [0.017, 0.033, 1.0, 2.95]  # minutes
     assert [row["words"] for row in words] == ["", "", "Bottlenecks 1m 00s", "Training 2m 57s"]
     assert segments[2]["took"] == "1m 00s; of all cores together decoding 12 s, backbone 49 s"
     assert [(row["run"], row["words"]) for row in totals] == [("1 · lr 0.5", "4m 00s"), ("2 · lr 1.0", "0 ms")]
-    assert charts.stages_in_words([charts.StageBar("", STAGES[2:])]) == (
+    assert time_charts.stages_in_words([time_charts.StageBar("", STAGES[2:])]) == (
         "Bottlenecks 1m 00s, Training 2m 57s, 3m 57s in all."
     )
 
 
 def test_a_bar_alone_has_no_axes():
-    spec = charts.stage_bars([charts.StageBar("", STAGES)], dark=True, narrow=True)
+    spec = time_charts.stage_bars([time_charts.StageBar("", STAGES)], dark=True, narrow=True)
     assert [spec["layer"][0]["encoding"][axis]["axis"] for axis in "xy"] == [None, None]
 
 
 def test_a_bin_is_as_high_as_its_share_of_right_answers_and_says_how_many_photos_it_has():
-    rows = charts.reliability(BINS, dark=False)["layer"][0]["data"]["values"]
+    rows = answer_charts.reliability(BINS, dark=False)["layer"][0]["data"]["values"]
     assert [(row["low"], row["high"], row["right"], row["words"]) for row in rows] == [
         (0.5, 0.9, 0.75, "4"),
         (0.9, 1.0, 0.98, "1,234"),
     ]
     assert [row["few"] for row in rows] == [True, False]
-    assert "of 1,234 with a score of 90% to 100%, 98% are right." in charts.reliability_in_words(BINS)
-    assert charts.reliability_in_words(BINS[:1]) == "No photo was tested."
+    assert "of 1,234 with a score of 90% to 100%, 98% are right." in answer_charts.reliability_in_words(BINS)
+    assert answer_charts.reliability_in_words(BINS[:1]) == "No photo was tested."
 
 
 def test_a_point_is_the_evaluation_it_shows(story):
@@ -98,9 +101,10 @@ def test_at_most_400_points_of_a_line_are_sent():
     long = Story()
     steps = list(range(1, 20001))
     long.curves[("0.5", "validation")] = Curve(steps, [float(step) for step in steps], [0.9] * 20000, [0.1] * 20000)
-    spec = charts.curves(
-        charts.lines(long, {"0.5": "lr 0.5"}, "validation", charts.ACCURACY, charts.STEPS, 0.6), ["lr 0.5"],
-        measure=charts.ACCURACY, axis=charts.STEPS, end=20000, height=300, dark=False,
+    drawn = curve_charts.lines(long, {"0.5": "lr 0.5"}, "validation", curve_charts.ACCURACY, curve_charts.STEPS, 0.6)
+    spec = curve_charts.curves(
+        drawn, ["lr 0.5"],
+        measure=curve_charts.ACCURACY, axis=curve_charts.STEPS, end=20000, height=300, dark=False,
     )  # fmt: skip
     assert len(spec["datasets"]["points"]) == 400
     assert spec["datasets"]["points"][-1]["x"] == 20000
@@ -114,8 +118,8 @@ def test_only_datasets_change_while_a_run_goes_on(story):
 
 
 def test_colours_follow_the_lane_and_not_its_rank(story):
-    for axis_word in (charts.LIGHT, charts.DARK):
-        spec = chart(drawn(story), dark=axis_word is charts.DARK)
+    for axis_word in (base.LIGHT, base.DARK):
+        spec = chart(drawn(story), dark=axis_word is base.DARK)
         scales = [layer["encoding"]["color"]["scale"] for layer in spec["layer"] if "color" in layer["encoding"]]
         assert all(scale["domain"] == NAMES and scale["range"] == list(axis_word.lanes[:3]) for scale in scales)
 
@@ -130,16 +134,18 @@ def test_a_lane_that_diverged_does_not_shape_the_axis(story):
     curve = story.curves[("0.5", "validation")]
     story.curves[("10.0", "validation")] = Curve(curve.step, curve.seconds, [0.2] * 200, [None] * 200)
     story.diverged["10.0"] = None
-    lines = charts.lines(story, TITLES | {"10.0": "lr 10.0"}, charts.VALIDATION, charts.ACCURACY, charts.STEPS, 0.9)
+    lines = curve_charts.lines(
+        story, TITLES | {"10.0": "lr 10.0"}, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.STEPS, 0.9
+    )
     assert len(lines) == 4
     assert domain(chart(lines)) == before
 
 
 def test_the_loss_axis_starts_at_zero_and_a_loss_that_is_no_number_is_left_out(story):
     story.curves[("0.5", "validation")].cross_entropy[50] = None
-    lines = drawn(story, measure=charts.LOSS)
+    lines = drawn(story, measure=curve_charts.LOSS)
     assert len(lines[1].x) == 199
-    low, high = domain(chart(lines, measure=charts.LOSS))
+    low, high = domain(chart(lines, measure=curve_charts.LOSS))
     values = [value for line in lines for value in line.shown]
     assert low == 0
     assert high == pytest.approx(np.quantile(values, 0.97))
@@ -159,7 +165,7 @@ def test_the_marker_stands_on_the_best_evaluation_and_names_it_where_there_is_on
 )
 def test_labels_are_17_pixels_apart_inside_the_chart_and_in_the_order_of_their_values(values):
     low, high, height = 0.75, 0.94, 300
-    places = charts.label_places(values, low, high, height)
+    places = base.label_places(values, low, high, height)
     pixels = sorted((high - place) / (high - low) * height for place in places)
     assert all(b - a >= 17 - 1e-6 for a, b in itertools.pairwise(pixels))
     assert pixels[0] >= -1e-6
@@ -182,8 +188,8 @@ def test_the_crosshair_reads_every_lane_and_has_a_dash_where_there_is_no_value(s
 
 
 def test_seconds_end_where_the_race_is_going_to_end(story):
-    assert charts.x_end(story, 4000, charts.STEPS) == 4000
-    assert charts.x_end(story, 4000, charts.SECONDS) == pytest.approx(20.0)
+    assert curve_charts.x_end(story, 4000, curve_charts.STEPS) == 4000
+    assert curve_charts.x_end(story, 4000, curve_charts.SECONDS) == pytest.approx(20.0)
 
 
 # --- a comparison of networks ----------------------------------------------------------------------------------------
@@ -209,8 +215,8 @@ def comparison():
     return told
 
 
-def network_lines(story, split=charts.BOTH, measure=charts.ACCURACY, axis=charts.STEPS, weight=0.0):
-    return charts.network_lines(story, NETWORKS, split, measure, axis, weight)
+def network_lines(story, split=curve_charts.BOTH, measure=curve_charts.ACCURACY, axis=curve_charts.STEPS, weight=0.0):
+    return curve_charts.network_lines(story, NETWORKS, split, measure, axis, weight)
 
 
 def test_validation_stands_in_full_and_training_faint_behind_it(comparison):
@@ -230,7 +236,7 @@ def test_validation_stands_in_full_and_training_faint_behind_it(comparison):
 
 @pytest.mark.parametrize(
     ("split", "names"),
-    [(charts.VALIDATION, ["Beginner", "Strong"]), (charts.TRAINING, ["Beginner", "Strong"])],
+    [(curve_charts.VALIDATION, ["Beginner", "Strong"]), (curve_charts.TRAINING, ["Beginner", "Strong"])],
 )
 def test_one_split_alone_is_drawn_in_full(comparison, split, names):
     lines = network_lines(comparison, split)
@@ -245,7 +251,7 @@ def test_before_its_first_validation_a_network_is_labelled_at_its_training(compa
 
 
 def test_training_is_drawn_as_means_that_stay_where_they_are_while_the_run_goes_on(comparison):
-    whole = network_lines(comparison, charts.TRAINING)[0]
+    whole = network_lines(comparison, curve_charts.TRAINING)[0]
     curve = comparison.curves[("beginner", "training")]
     together = -(-3 * 1875 // 400)
     assert whole.x[0] == together
@@ -255,7 +261,7 @@ def test_training_is_drawn_as_means_that_stay_where_they_are_while_the_run_goes_
     comparison.curves[("beginner", "training")] = Curve(
         curve.step[:half], curve.seconds[:half], curve.accuracy[:half], curve.cross_entropy[:half]
     )
-    before = network_lines(comparison, charts.TRAINING)[0]
+    before = network_lines(comparison, curve_charts.TRAINING)[0]
     assert before.raw == whole.raw[: len(before.raw)]
 
 
@@ -268,19 +274,19 @@ def test_only_training_is_smoothed(comparison):
 @pytest.mark.parametrize(
     ("axis", "last", "end"),
     [
-        pytest.param(charts.STEPS, 938, 5625, id="steps, of the network with the most"),
-        pytest.param(charts.EPOCHS, 2, 3, id="epochs"),
-        pytest.param(charts.SECONDS, 9.38, 56.25, id="seconds, of the slowest network"),
+        pytest.param(curve_charts.STEPS, 938, 5625, id="steps, of the network with the most"),
+        pytest.param(curve_charts.EPOCHS, 2, 3, id="epochs"),
+        pytest.param(curve_charts.SECONDS, 9.38, 56.25, id="seconds, of the slowest network"),
     ],
 )
 def test_the_axis_of_a_comparison_ends_where_its_last_network_will(comparison, axis, last, end):
     assert network_lines(comparison, axis=axis)[2].x[-1] == pytest.approx(last)
-    assert charts.networks_end(comparison, 3, axis) == pytest.approx(end)
+    assert curve_charts.networks_end(comparison, 3, axis) == pytest.approx(end)
 
 
 def test_a_stopped_network_does_not_stretch_the_seconds(comparison):
     comparison.tell(events.LaneEnded(0.0, "beginner", True))
-    assert charts.networks_end(comparison, 3, charts.SECONDS) == pytest.approx(37.5)
+    assert curve_charts.networks_end(comparison, 3, curve_charts.SECONDS) == pytest.approx(37.5)
 
 
 def test_the_crosshair_says_training_beside_validation(comparison):
@@ -291,16 +297,16 @@ def test_the_crosshair_says_training_beside_validation(comparison):
 
 
 def test_every_chart_of_a_comparison_is_valid_vega_lite(comparison):
-    for axis in (charts.STEPS, charts.EPOCHS, charts.SECONDS):
+    for axis in (curve_charts.STEPS, curve_charts.EPOCHS, curve_charts.SECONDS):
         alt.Chart.from_dict(chart(network_lines(comparison, axis=axis), axis=axis, end=5625))
 
 
 def test_names_of_points_that_are_close_stand_apart():
-    runs = [charts.TimedRun(f"Network {number}", 60.0 + number, 0.99 + number / 1000, True) for number in range(4)]
-    spec = charts.accuracy_against_time(runs, 250, dark=False)
+    runs = [time_charts.TimedRun(f"Network {number}", 60.0 + number, 0.99 + number / 1000, True) for number in range(4)]
+    spec = time_charts.accuracy_against_time(runs, 250, dark=False)
     rows = spec["layer"][0]["data"]["values"]
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
-    pixels = sorted((row["place"] - low) / (high - low) * (250 - charts.AROUND) for row in rows)
+    pixels = sorted((row["place"] - low) / (high - low) * (250 - base.AROUND) for row in rows)
     assert all(above - below >= 17 - 1e-6 for below, above in itertools.pairwise(pixels))
     assert all(layer["encoding"]["y"]["field"] == "place" for layer in spec["layer"][1:])
 
@@ -308,35 +314,35 @@ def test_names_of_points_that_are_close_stand_apart():
 def test_names_of_digits_stand_upright_and_long_ones_lean():
     many = [f"class {number}" for number in range(10)]
     for labels, angle in (([str(number) for number in range(10)], 0), (many, -45), (many[:3], 0)):
-        spec = charts.confusion(np.eye(len(labels), dtype=int), labels, dark=False)
+        spec = answer_charts.confusion(np.eye(len(labels), dtype=int), labels, dark=False)
         assert spec["layer"][0]["encoding"]["x"]["axis"]["labelAngle"] == angle
 
 
 def test_circles_are_digits_and_squares_are_photos():
-    points = [charts.TimedRun("Flowers", 112.0, 0.9), charts.TimedRun("Strong", 60.0, 0.99, digits=True)]
-    spec = charts.accuracy_against_time(points, 250, dark=False)
+    points = [time_charts.TimedRun("Flowers", 112.0, 0.9), time_charts.TimedRun("Strong", 60.0, 0.99, digits=True)]
+    spec = time_charts.accuracy_against_time(points, 250, dark=False)
     scale = spec["layer"][0]["encoding"]["shape"]["scale"]
     shape = dict(zip(scale["domain"], scale["range"], strict=True))
     assert [shape[row["of"]] for row in spec["layer"][0]["data"]["values"]] == ["square", "circle"]
 
 
 def test_confusion_writes_counts_and_leaves_zero_blank():
-    spec = charts.confusion(np.array([[61, 0], [3, 52]]), ["daisy", "roses"], dark=False)
+    spec = answer_charts.confusion(np.array([[61, 0], [3, 52]]), ["daisy", "roses"], dark=False)
     rows = spec["layer"][0]["data"]["values"]
     assert [row["words"] for row in rows] == ["61", "", "3", "52"]
     assert rows[2]["share"] == pytest.approx(3 / 55)
 
 
 def test_names_as_long_as_a_book_are_cut_and_stay_apart():
-    spec = charts.confusion(np.eye(3, dtype=int), ["x" * 10_000, "x" * 9_999, "roses"], dark=False)
+    spec = answer_charts.confusion(np.eye(3, dtype=int), ["x" * 10_000, "x" * 9_999, "roses"], dark=False)
     named = spec["layer"][0]["encoding"]["x"]["sort"]
     assert named == ["x" * 39 + "…", "x" * 39 + "… · 2", "roses"]
     assert [row["predicted"] for row in spec["layer"][0]["data"]["values"]] == named * 3
 
 
 def test_a_chart_for_a_large_screen_has_larger_letters_and_the_same_rows():
-    spec = charts.confusion(np.eye(2, dtype=int), ["daisy", "roses"], dark=False)
-    large = charts.enlarged(spec, 1.5)
+    spec = answer_charts.confusion(np.eye(2, dtype=int), ["daisy", "roses"], dark=False)
+    large = base.enlarged(spec, 1.5)
     alt.Chart.from_dict(large)
     assert large["height"] == 1.5 * spec["height"]
     assert large["layer"][1]["mark"]["fontSize"] == 1.5 * spec["layer"][1]["mark"]["fontSize"]
@@ -344,24 +350,28 @@ def test_a_chart_for_a_large_screen_has_larger_letters_and_the_same_rows():
 
 
 def test_tiny_probabilities_are_below_a_tenth_of_a_percent():
-    rows = charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False)["layer"][0]["data"]["values"]
+    rows = answer_charts.top_bars([("daisy", 0.998), ("roses", 0.0004)], dark=False)["layer"][0]["data"]["values"]
     assert [row["words"] for row in rows] == ["99.8%", "<0.1%"]
 
 
 def test_a_curve_of_another_run_is_dashed_behind_no_colour_of_a_lane(story):
     other = Story()
     other.curves[("old run", "validation")] = Curve([0, 3000], [0.0, 9.0], [0.5, 0.875], [1.0, 0.5])
-    line = charts.compared_line(other, "old run", "Of 2017", 3, charts.VALIDATION, charts.ACCURACY, charts.STEPS, 0.0)
+    line = curve_charts.compared_line(
+        other, "old run", "Of 2017", 3, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.STEPS, 0.0
+    )
     assert line is not None
     spec = chart([*drawn(story), line])
     alt.Chart.from_dict(spec)
     (smoothed,) = (layer["encoding"] for layer in spec["layer"] if "strokeDash" in layer["encoding"])
     names = [*NAMES, "Of 2017"]
-    assert smoothed["color"]["scale"] == {"domain": names, "range": [*charts.LIGHT.lanes[:3], charts.LIGHT.muted]}
+    assert smoothed["color"]["scale"] == {"domain": names, "range": [*base.LIGHT.lanes[:3], base.LIGHT.muted]}
     assert smoothed["strokeDash"]["scale"]["range"] == [[1, 0], [1, 0], [1, 0], [5, 3]]
     points = [(row["x"], row["y"]) for row in spec["datasets"]["points"] if row["lane"] == "Of 2017"]
     assert points == [(0.0, 0.5), (3000.0, 0.875)]
     assert [row["lane3"] for row in spec["datasets"]["crosshair"]][::40] == ["50.0%", "50.0%", "87.5%"]
     assert [row["lane"] for row in spec["datasets"]["bests"]] == NAMES  # the best of another run is not marked
-    missing = charts.compared_line(other, "old run", "Of 2017", 3, charts.TRAINING, charts.LOSS, charts.STEPS, 0.0)
+    missing = curve_charts.compared_line(
+        other, "old run", "Of 2017", 3, curve_charts.TRAINING, curve_charts.LOSS, curve_charts.STEPS, 0.0
+    )
     assert missing is None

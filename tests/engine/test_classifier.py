@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from engine import prediction
-from engine.classifier import Classifier
 from engine.contract import specs, tickets
 from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
+from engine.playground.classifier import Classifier
 from tests.assets_home import with_assets
 from tests.tiny_tflite import TINY
 
@@ -42,7 +42,9 @@ def picture(shade: int = 90) -> bytes:
 
 def only_child() -> psutil.Process:
     (child,) = [
-        process for process in psutil.Process().children() if "engine.worker.classify" in " ".join(process.cmdline())
+        process
+        for process in psutil.Process().children()
+        if "engine.worker.playground.classify" in " ".join(process.cmdline())
     ]
     return child
 
@@ -117,7 +119,7 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     with pytest.raises(EngineError, match="uses the GPU just now"):
         prediction.expect_sizes(home, sys.executable, specs.DEFAULT_BATCH_SIZE._replace(device=specs.GPU))
     os.close(held)
-    command = [sys.executable, "-m", "engine.worker.classify", home.path, "--device", "gpu"]
+    command = [sys.executable, "-m", "engine.worker.playground.classify", home.path, "--device", "gpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout

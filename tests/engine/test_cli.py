@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import assets, curves, photos
+from engine import assets
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue, holder_of
+from engine.retraining import curves, photos
 from engine.runs import list_runs, open_run
 from tests.fakes.lights import draw_lights
 
@@ -525,13 +526,13 @@ CLASSIFIER = """#!{python}
 import json, sys
 how = dict(input_layer="input", output_layer="final_result", input_height=128, input_width=128)
 how.update(input_mean=127.5, input_std=127.5)
-if "engine.worker.graphs" in sys.argv:
+if "engine.worker.formats.graphs" in sys.argv:
     one = dict(name="input", dtype="float32", shape=[None, 128, 128, 3])
     counts = dict(bytes=1900000, nodes=3, operations={{"Const": 2, "Softmax": 1}}, parameters=470000, classes=2)
     outputs = [dict(name="final_result", shape=[1, 2])]
     print(json.dumps(dict(how, **counts, inputs=[one], outputs=outputs, guess="Why.")))
     sys.exit()
-if "engine.worker.evaluate" in sys.argv:
+if "engine.worker.retraining.evaluate" in sys.argv:
     asked = json.load(sys.stdin)
     print("1 of 2", file=sys.stderr)
     rows = [[label, 1, sum(at == number for _, at in asked["photos"])] for number, label in enumerate(asked["labels"])]
@@ -555,7 +556,7 @@ SAID = "Evaluation time (1-image): {}s\n\nmilitary uniform (score=0.67180)\nbow 
 
 @pytest.fixture
 def classifier(home: LabHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interpreter that answers as `-m engine.worker.classify` would."""
+    """An interpreter that answers as `-m engine.worker.playground.classify` would."""
     script = tmp_path / "python-with-a-model"
     script.write_text(CLASSIFIER.format(python=sys.executable))
     script.chmod(0o755)

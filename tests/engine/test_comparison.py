@@ -11,10 +11,10 @@ from hypothesis import strategies as some
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from engine import comparison, explanations
 from engine.contract import catalog, events, layers, specs
 from engine.contract.run_folder import LabHome, RunFolder, write_json
 from engine.metrics import wilson
+from engine.mnist import comparison, explanations
 from engine.runs import Run, open_run
 
 TESTED = 1000  # pictures

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.contract import events
-from engine.curves import LaneRow, Plateau, lane_rows, plateau, smooth, spread, thin, verdict
+from engine.retraining.curves import LaneRow, Plateau, lane_rows, plateau, smooth, spread, thin, verdict
 from engine.runs import Curve, Story
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine import device
 from engine.contract import hardware
-from engine.device import Machine, Reading, decode, encode
-from engine.tegrastats import parse
+from engine.machine import device
+from engine.machine.device import Machine, Reading, decode, encode
+from engine.machine.tegrastats import parse
 from tests.fakes.tegrastats import LINE
 
 

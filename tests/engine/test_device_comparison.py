@@ -7,12 +7,14 @@ import sys
 
 import pytest
 
-from engine import device_comparison, devices, prediction, sampler
+from engine import prediction
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.device import Reading, encode
 from engine.errors import SpecError
+from engine.machine import devices, sampler
+from engine.machine.device import Reading, encode
+from engine.retraining import device_comparison
 from engine.runs import Run, open_run
 from engine.settings import APP_ROOT
 

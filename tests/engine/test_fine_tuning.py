@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from engine import batch_sizes, fine_tuning
 from engine.cli import main
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
+from engine.retraining import batch_sizes, fine_tuning
 from engine.runs import open_run
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -4,7 +4,7 @@ import pytest
 
 from engine import forecast
 from engine.contract import events, hardware, specs
-from engine.run_rows import Depth, RunRow
+from engine.run_views.run_rows import Depth, RunRow
 
 PHOTOS = 1000
 PLAIN = specs.DEFAULT_RETRAIN._replace(backbone="mobilenet_v2", steps=4000)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine import graph_files, worker_programs
+from engine import worker_programs
 from engine.errors import EngineError, GraphError, WorkerStartError
+from engine.playground import graph_files
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from engine.contract.run_folder import RunFolder
 from engine.errors import EngineError, ImportRefused, SpecError
 from engine.queue import Queue
 from engine.runs import delete, list_runs, open_run
+from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from engine.worker.summaries import Summaries
 
 ROOT = Path(__file__).resolve().parents[2]
 

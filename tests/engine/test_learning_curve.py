@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engine import learning_curve, learning_curve_charts
+from engine.charts import learning_curve_charts
+from engine.charts.learning_curve_charts import Curve
 from engine.cli import main
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.learning_curve_charts import Curve
+from engine.retraining import learning_curve
 from engine.runs import open_run
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import many_pictures, photos, runs
+from engine import runs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome
-from engine.many_pictures import ELSE, Row
+from engine.playground import many_pictures
+from engine.playground.many_pictures import ELSE, Row
 from engine.queue import Queue
+from engine.retraining import photos
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.photo_folders import draw_photos

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine import charts, mnist_charts
-from engine.comparison import NetworkRow
+from engine.charts import base, mnist_charts
 from engine.contract import catalog, layers
 from engine.metrics import wilson
+from engine.mnist.comparison import NetworkRow
 
 
 def row(title, number, cost, wrong, n=10_000):
@@ -40,7 +40,7 @@ def test_every_chart_is_valid_vega_lite(cost, dark):
 
 
 def test_a_point_is_the_network_it_shows_in_the_colour_of_its_lane():
-    for dark, colours in ((False, charts.LIGHT), (True, charts.DARK)):
+    for dark, colours in ((False, base.LIGHT), (True, base.DARK)):
         points = of_layer(mnist_charts.accuracy_against_cost(ROWS, "parameters", 300, dark), 2)
         assert [(point["name"], point["cost"], point["accuracy"], point["colour"]) for point in points] == [
             (row.title, row.parameters, row.test_accuracy, colours.lanes[row.number]) for row in ROWS

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import network_text
 from engine.contract import catalog, specs
+from engine.mnist import network_text
 
 
 @pytest.mark.parametrize("network", catalog.NETWORKS, ids=lambda network: network.name)

@@ -5,8 +5,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from engine import pictures
 from engine.errors import PhotosError
+from engine.playground import pictures
 
 
 def png(width: int, height: int) -> bytes:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import devices
 from engine.contract import events, specs, tickets
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
+from engine.machine import devices
 from engine.queue import Queue, holder_of, judge
 from engine.runs import Run, list_runs, open_run
 from engine.words import age, duration

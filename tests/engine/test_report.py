@@ -15,14 +15,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from engine import answers, cli, photos, report, run_blocks, settings
-from engine.blocks import Chart
+from engine import cli, report, settings
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, write_json
-from engine.curves import percent
+from engine.coursework import answers
 from engine.queue import Queue
+from engine.retraining import photos
+from engine.retraining.curves import percent
+from engine.run_views import run_blocks
+from engine.run_views.blocks import Chart
 from engine.runs import Run, open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos

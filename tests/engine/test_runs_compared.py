@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import runs_compared
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome
+from engine.run_views import runs_compared
 from engine.runs import Run, open_run
 
 FILES = [Photo(f"red/{number}.jpg", 1, "validation" if number % 2 else "testing") for number in range(40)]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from engine.tegrastats import MEGABYTE, Line, parse
+from engine.machine.tegrastats import MEGABYTE, Line, parse
 
 JETPACK_4 = (
     "RAM 2586/7846MB (lfb 1x1MB) SWAP 12/3923MB (cached 0MB) CPU [49%@806,off,off,7%@806,31%@960,0%@960] "

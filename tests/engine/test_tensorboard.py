@@ -17,8 +17,8 @@ import pytest
 from engine import settings, tensorboard
 from engine.contract import specs
 from engine.contract.run_folder import LabHome, RunFolder, write_json
+from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from engine.worker.summaries import Summaries
 
 
 @pytest.fixture

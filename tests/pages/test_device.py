@@ -8,9 +8,9 @@ import time
 import pytest
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
-from engine import buffers, sampler
 from engine.contract.run_folder import LabHome
-from engine.device import Reading, encode
+from engine.machine import buffers, sampler
+from engine.machine.device import Reading, encode
 from tests.fakes.tegrastats import LINE, program
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts

@@ -8,12 +8,14 @@ import time
 
 import pytest
 
-from engine import run_settings, runs
+from engine import runs
 from engine.contract import events
+from engine.run_views import run_settings
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
-from ui import foresight, lab
+from ui import lab
+from ui.retraining import foresight
 
 GPU = {"name": "NVIDIA Tegra X2", "memory_bytes": 6_000_000_000}
 FORESEEN = {
@@ -32,7 +34,7 @@ def machine(home, tmp_path, monkeypatch):
         python.write_text(
             f"#!/bin/sh\n[ \"$2 $3\" = 'engine.worker.environment devices' ] "
             f"&& exec echo {shlex.quote(json.dumps(answer))}\n"
-            f"[ $2 = engine.worker.predict ] && exec echo {shlex.quote(json.dumps(foreseen))}\n"
+            f"[ $2 = engine.worker.retraining.predict ] && exec echo {shlex.quote(json.dumps(foreseen))}\n"
             f'exec {shlex.quote(sys.executable)} "$@"\n'
         )
         python.chmod(0o755)

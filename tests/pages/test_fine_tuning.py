@@ -3,12 +3,12 @@ import re
 import pytest
 
 from engine.contract import specs
-from engine.device import Reading, encode
+from engine.machine.device import Reading, encode
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_device import charts, tab
 from tests.pages.test_retraining import button, choose_lamps, texts
-from ui import foresight
+from ui.retraining import foresight
 
 
 def train(app, label="Train 2 depths"):

@@ -13,9 +13,10 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from engine import many_pictures, runs
+from engine import runs
 from engine.contract import catalog, events, specs
 from engine.contract.run_folder import is_locked
+from engine.playground import many_pictures
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import texts

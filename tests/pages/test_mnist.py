@@ -2,9 +2,9 @@ import time
 
 import pytest
 
-from engine import comparison, explanations
 from engine.contract import catalog, specs
-from engine.curves import percent
+from engine.mnist import comparison, explanations
+from engine.retraining.curves import percent
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts

@@ -197,7 +197,9 @@ def test_two_models_on_one_picture_and_where_they_disagree(visit):
 def test_a_classifier_that_was_killed_comes_back_and_the_page_says_so(visit):
     app = visit(model="mobilenet_v2", sample="grace_hopper")
     button(app, "Classify").click().run()
-    resident = [each for each in psutil.Process().children() if "engine.worker.classify" in " ".join(each.cmdline())]
+    resident = [
+        each for each in psutil.Process().children() if "engine.worker.playground.classify" in " ".join(each.cmdline())
+    ]
     assert resident
     for each in resident:
         os.kill(each.pid, signal.SIGKILL)

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from engine import answers, questions
 from engine.contract import specs
+from engine.coursework import answers, questions
 from engine.runs import delete, list_runs
 from engine.words import plain
 from tests.pages.conftest import finished

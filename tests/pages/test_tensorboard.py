@@ -9,8 +9,8 @@ import pytest
 from engine import tensorboard
 from engine.contract.run_folder import RunFolder
 from engine.runs import list_runs, open_run
+from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from engine.worker.summaries import Summaries
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts
 

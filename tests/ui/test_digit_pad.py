@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.classifier import DigitAnswer
-from ui import digit_pad
+from engine.playground.classifier import DigitAnswer
+from ui.playground import digit_pad
 
 LABELS = [str(digit) for digit in range(10)]
 TITLES = {"beginner": "Beginner", "small": "Small", "strong": "Strong"}

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine import keras_code
 from engine.contract import catalog, layers
-from engine.worker import fitting, networks
-from ui import network_layers
+from engine.mnist import keras_code
+from engine.worker.comparison import fitting, networks
+from ui.mnist import network_layers
 
 EVERYTHING = catalog.network("beginner")._replace(
     name="every_kind",

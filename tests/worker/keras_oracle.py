@@ -5,7 +5,7 @@ Python 3.6; also what the benchmarks run as "plain Keras".
 
 import numpy as np
 
-from engine.worker import torch_file
+from engine.worker.formats import torch_file
 
 # (kernel size, stride, expansion, output channels, repeats) of the inverted residual blocks
 MOBILENET = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (3, 2, 6, 32, 3), (3, 2, 6, 64, 4), (3, 1, 6, 96, 3)]

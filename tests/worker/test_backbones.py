@@ -9,8 +9,10 @@ import pytest
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
-from engine.worker import backbones, bottlenecks, images
-from engine.worker.bottleneck_files import BottleneckFiles
+from engine.worker import backbones, images
+from engine.worker.formats import tflite
+from engine.worker.formats.bottleneck_files import BottleneckFiles
+from engine.worker.retraining import bottlenecks
 from tests.assets_home import with_assets
 from tests.worker.keras_oracle import keras_model
 
@@ -48,7 +50,7 @@ def test_mobilenet_v1_answers_as_the_tflite_file_its_weights_come_from(keras_hom
     row = catalog.backbone("mobilenet_v1_keras")
     network = backbones.load(keras_home, row)
     rgb = np.random.RandomState(2).randint(0, 256, (1, 224, 224, 3)).astype(np.float32)
-    interpreter = bottlenecks.tflite_interpreter()[0](model_path=backbones.weights_path(keras_home, row))
+    interpreter = tflite.interpreter()[0](model_path=backbones.weights_path(keras_home, row))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], (rgb / 127.5 - 1).astype(np.float32))
     interpreter.invoke()

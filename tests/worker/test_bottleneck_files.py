@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from engine.contract import catalog
-from engine.worker.bottleneck_files import BottleneckFiles
+from engine.worker.formats.bottleneck_files import BottleneckFiles
 
 ROW = catalog.backbone("mobilenet_0.25_128")
 Entry, Photo = namedtuple("Entry", "file"), namedtuple("Photo", "entry sha256")

@@ -8,7 +8,9 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from engine.worker import backbones, bottlenecks, images
+from engine.worker import backbones, images
+from engine.worker.reporter import RunCancelled
+from engine.worker.retraining import bottlenecks
 
 
 def go_on():
@@ -151,7 +153,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(lab, photos, tmp_path
 def test_cancelling_keeps_what_was_computed(lab, photos):
     paths = by_content(photos)
     asked = iter([False] * 1 + [True] * 1000)
-    with pytest.raises(bottlenecks.Cancelled):
+    with pytest.raises(RunCancelled):
         lab.extract(paths, runtime=Slow(lab.network, lab.home, 1), stop=lambda: next(asked))
     _, figures, _ = lab.extract(paths)
     assert 0 < figures.cached < 36

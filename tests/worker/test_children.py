@@ -9,8 +9,10 @@ import pytest
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import is_locked
-from engine.worker import children, label, retrain
+from engine.worker import children
+from engine.worker.playground import label
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+from engine.worker.retraining import retrain
 from tests.worker.test_run import Worker, child_of, only, read_text, told, wait_for
 
 

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from engine.contract import catalog, specs
-from engine.worker import bottlenecks, distortions, heads, images
+from engine.worker import images
+from engine.worker.reporter import RunCancelled
+from engine.worker.retraining import bottlenecks, distortions, heads
 
 PLAIN = specs.DEFAULT_RETRAIN
 SIZE = 32
@@ -239,5 +241,5 @@ def test_photos_stay_decoded_up_to_the_limit_and_faults_are_found_in_advance(lam
             os.remove(path)
     kept = [path for path in lamps.paths if not isinstance(photos(path), str)]
     assert kept == [lamps.paths[0], lamps.paths[3]]
-    with pytest.raises(bottlenecks.Cancelled):
+    with pytest.raises(RunCancelled):
         photos.faults(lamps.paths, 1, lambda done: None, lambda: True)

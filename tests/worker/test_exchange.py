@@ -8,7 +8,8 @@ import os
 import numpy as np
 
 from engine.contract.run_folder import LabHome
-from engine.worker import bottlenecks, export
+from engine.worker.formats import tflite
+from engine.worker.retraining import export
 
 PIXELS = np.random.RandomState(8).randint(0, 256, (1, 200, 310, 3)).astype(np.uint8)
 
@@ -19,7 +20,7 @@ def answers(folder):
 
     signatures = tf.saved_model.load(folder.saved_model).signatures
     square = export.resize_bytes(PIXELS, 224).numpy()
-    interpreter = bottlenecks.tflite_interpreter()[0](model_path=folder.tflite)
+    interpreter = tflite.interpreter()[0](model_path=folder.tflite)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], square)
     interpreter.invoke()

@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw
 from engine.contract import catalog, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, read_json, write_json
-from engine.worker import bottlenecks, calibration, explain, export, gradients, heads, models, skew
+from engine.worker.formats import tflite
+from engine.worker.playground import explain, gradients, models, skew
+from engine.worker.retraining import bottlenecks, calibration, export, heads
 
 COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
 LABELS = sorted(COLOURS)
@@ -40,7 +42,7 @@ class Used(object):
 
 @pytest.fixture(scope="module")
 def run(assets, mobilenet, tmp_path_factory):
-    """A home with a finished run on lamps, as engine/worker/retrain.py leaves it, and its photos."""
+    """A home with a finished run on lamps, as engine/worker/retraining/retrain.py leaves it, and its photos."""
     home = LabHome(str(tmp_path_factory.mktemp("lab")))
     os.symlink(assets.assets, home.assets)
     folder = home.run("a-run")
@@ -245,7 +247,7 @@ def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_go
 
 
 def upload(home, name, suffix, path, labels, **asked):
-    """A model as engine/models.py keeps it; the file is a link."""
+    """A model as engine/playground/models.py keeps it; the file is a link."""
     folder = models.keys.folder(home, name)
     os.makedirs(folder)
     os.symlink(path, os.path.join(folder, "model." + suffix))
@@ -316,7 +318,7 @@ def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
     def halves(ink):
         return tf.nn.softmax(tf.matmul(tf.reshape(ink, [1, 784]), weights.reshape(784, 2)))
 
-    bottlenecks.keep_tflite(folder.network_tflite("half"), halves, [1, 28, 28])
+    tflite.keep(folder.network_tflite("half"), halves, [1, 28, 28])
     picture = Image.new("RGB", (28, 28), (0, 0, 0))
     picture.paste((255, 255, 255), (18, 4, 22, 24))
     heat = asked("occlusion", "digits:half", picture)

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from engine.contract.run_folder import RunFolder
-from engine.worker import backbones, bottlenecks, export, images
+from engine.worker import backbones, images
+from engine.worker.formats import tflite
+from engine.worker.retraining import export
 
 DAISY = np.random.RandomState(9).randint(0, 256, (180, 240, 3)).astype(np.uint8)
 
@@ -90,7 +92,7 @@ def test_an_8_bit_file_is_calibrated_by_photos(exported, photos):
     folder, network, weights, bias = exported
     paths = [os.path.join(photos.root, photo.file) for photo in photos.photos[:10]]
     export.write_tflite(folder.tflite_8bit, network, weights, bias, paths)
-    run = bottlenecks.open_tflite(folder.tflite_8bit)
+    run = tflite.open_file(folder.tflite_8bit)
     with open(paths[0], "rb") as file:
         square = images.resize(images.decode(file.read()), 224)[None].astype(np.float32)
     plain = np.asarray(export.classify(network, weights, bias, square))[0]

@@ -8,17 +8,10 @@ import pytest
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.run_folder import read_json
-from engine.worker import (
-    batch_size,
-    bottlenecks,
-    children,
-    classify,
-    fine_tune,
-    fine_tune_export,
-    fine_tune_lane,
-    models,
-)
+from engine.worker import children
+from engine.worker.playground import classify, models
 from engine.worker.reporter import Reporter, RunFailed
+from engine.worker.retraining import batch_size, bottlenecks, fine_tune, fine_tune_export, fine_tune_lane
 from tests.worker.test_run import Worker, only, read_text, told
 
 CLASSES = 3
@@ -33,7 +26,7 @@ def pictures():
 
 
 def tuned(mobilenet, blocks):
-    from engine.worker.tuned import Tuned
+    from engine.worker.retraining.tuned import Tuned
 
     head = np.random.RandomState(2).standard_normal((1280, CLASSES)) * 0.01
     return Tuned(mobilenet.body, blocks, head, np.zeros(CLASSES), HEAD_RATE, BODY_RATE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engine.worker import graphs
+from engine.worker.formats import graphs
 
 v1 = tf.compat.v1
 

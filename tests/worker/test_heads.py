@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.worker import heads
+from engine.worker.retraining import heads
 
 CLASSES, WIDTH = 3, 20
 

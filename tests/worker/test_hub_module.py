@@ -12,8 +12,9 @@ import pytest
 
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
-from engine.worker import graphs, hub_module
-from engine.worker.graphs import GraphRefused
+from engine.worker import hub_module
+from engine.worker.formats import graphs
+from engine.worker.formats.graphs import GraphRefused
 from tests.worker import hub_modules
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, about what it has given up by now

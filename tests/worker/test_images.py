@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.worker import export, images
+from engine.worker import images
+from engine.worker.retraining import export
 
 
 def saved(image, kind, **options):

@@ -13,7 +13,7 @@ import pytest
 
 from engine.contract import catalog, events, layers, specs, tickets
 from engine.contract.run_folder import is_locked, read_json
-from engine.worker import batches, network_files, networks
+from engine.worker.comparison import batches, network_files, networks
 from engine.worker.reporter import Reporter, RunFailed
 from tests.worker.test_run import ROOT, Worker, child_of, only, read_text, told, wait_for
 from tests.worker.test_summaries import read
@@ -132,7 +132,7 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
 def ask_the_classifier(folder, digits):
     """It answers a digit with every network of the run, as the run itself did."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.worker.classify", folder.home.path],
+        [sys.executable, "-m", "engine.worker.playground.classify", folder.home.path],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -261,8 +261,8 @@ def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(compar
 
 
 def test_a_long_curve_is_the_mean_of_equally_many_batches(digits):
-    from engine.worker.fitting import Block
-    from engine.worker.mnist import CURVE_LIMIT, Lane
+    from engine.worker.comparison.fitting import Block
+    from engine.worker.comparison.mnist import CURVE_LIMIT, Lane
 
     class Learner(object):
         steps = 2 * CURVE_LIMIT + 1  # so that three batches make a point

@@ -8,8 +8,10 @@ import pytest
 
 from engine.contract import specs
 from engine.contract.run_folder import write_json
-from engine.worker import bottlenecks, export, heads, hub_module
-from engine.worker.models import SMALLEST_LIMIT, Models, Refused, convert, load_tflite, memory_limit
+from engine.worker import hub_module
+from engine.worker.formats import tflite
+from engine.worker.playground.models import SMALLEST_LIMIT, Models, Refused, convert, load_tflite, memory_limit
+from engine.worker.retraining import bottlenecks, export, heads
 
 PICTURE = np.random.RandomState(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
 
@@ -119,7 +121,7 @@ def test_a_network_for_digits_answers_by_its_own_key(home):
     folder = home.run("digits")
     os.makedirs(folder.networks)
     write_json(folder.contract, {"networks": [{"name": "beginner"}], "labels": list("0123456789")})
-    bottlenecks.keep_tflite(folder.network_tflite("beginner"), lambda gray: gray[:, 0, :10] / 255.0, [1, 28, 28])
+    tflite.keep(folder.network_tflite("beginner"), lambda gray: gray[:, 0, :10] / 255.0, [1, 28, 28])
     gray = np.random.RandomState(0).uniform(0, 255, (1, 28, 28, 1)).astype(np.float32)
     model = Models(home).get("digits:beginner")
     assert (model.input_height, model.input_width, model.labels) == (28, 28, list("0123456789"))

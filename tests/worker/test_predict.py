@@ -7,8 +7,8 @@ import time
 import pytest
 
 from engine.contract.run_folder import LabHome
-from engine.worker import bottlenecks, predict
 from engine.worker.reporter import RunFailed
+from engine.worker.retraining import bottlenecks, predict
 
 
 def question(home, photos, **settings):

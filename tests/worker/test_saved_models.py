@@ -6,8 +6,8 @@ import shutil
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
-from engine.worker import saved_models
-from engine.worker.graphs import GraphRefused
+from engine.worker.formats import saved_models
+from engine.worker.formats.graphs import GraphRefused
 from tests.worker import hub_modules
 
 

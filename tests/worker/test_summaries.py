@@ -11,8 +11,8 @@ import pytest
 
 from engine.contract import events
 from engine.contract.run_folder import LabHome
+from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from engine.worker.summaries import Summaries
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -25,7 +25,7 @@ if "without tensorboard" in sys.argv:
 import numpy as np
 from engine.contract import catalog, dataset, events, specs
 from engine.contract.run_folder import RunFolder
-from engine.worker import heads, retrain
+from engine.worker.retraining import heads, retrain
 from engine.worker.reporter import Reporter
 
 folder, other = RunFolder(sys.argv[1]), sys.argv[2]

@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from engine.contract import catalog
-from engine.worker import backbones, torch_file
+from engine.worker import backbones
+from engine.worker.formats import torch_file
 
 
 def test_the_checkpoint_holds_every_tensor_of_the_paper(assets):

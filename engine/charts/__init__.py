@@ -1,0 +1,1 @@
+"""Records to Vega-Lite charts, as plain dictionaries; nothing here knows Streamlit."""

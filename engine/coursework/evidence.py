@@ -1,0 +1,280 @@
+"""What stands behind an answer: a query, the newest finished run that fits it, and what would have to be run otherwise.
+
+A query is the table [runs.NAME] of a question (engine/coursework/questions.py). Its keys, all but `kind` optional:
+
+    kind             of KINDS; "devices" is the same retraining run on each device, a group of runs
+    backbone         names of the catalogue, any of which will do; the first that is here would be run
+    learning_rates   lanes that the run must have
+    networks         likewise, of a comparison of networks for digits
+    blocks           likewise, of fine-tuning; of batch sizes how many blocks learn
+    device           "cpu" or "gpu"
+    own              true: photos that a visitor uploaded or named, none of the built-in sets
+    pinned           the id of a run: that one, whatever is newer
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine import assets
+from engine.contract import catalog, events, hardware, specs
+from engine.contract.run_folder import LabHome, RunFolder, read_json
+from engine.coursework import measured
+from engine.errors import RunNotFound
+from engine.retraining.device_comparison import halves
+from engine.run_views import run_blocks
+from engine.run_views.blocks import Block, Text
+from engine.runs import Run, list_runs
+from engine.settings import Settings
+
+DEVICES = measured.DEVICES
+KINDS = tuple(measured.FIGURES)
+
+
+@dataclass(frozen=True)
+class Query:
+    kind: str
+    backbone: tuple[str, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    networks: tuple[str, ...] = ()
+    blocks: tuple[int, ...] = ()
+    device: str = ""
+    own: bool = False
+    pinned: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run as far as a query has to know it."""
+
+    id: str
+    state: str
+    started: float  # Unix seconds
+    spec: Any  # of engine/contract/specs.py
+    root: str  # the folder of its photos; "" where it has none, or they cannot be read
+
+
+def known(folder: RunFolder, state: str, started: float) -> Known:
+    """From the files that are written once. Raises OSError, ValueError, KeyError or TypeError for what is no run."""
+    root = ""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        root = str(read_json(folder.dataset)["root"])
+    return Known(folder.id, state, started, specs.read(folder.spec), root)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    query: Query
+    runs: tuple[Run, ...]  # finished: one, or the parts of a comparison; empty where none fits
+    pending: tuple[Known, ...] = ()  # fit, and go on or wait
+    failed: Known | None = None  # the newest that fits, where it ended otherwise and none is finished or pending
+    gone: bool = False  # the run that it is pinned to has been deleted
+
+
+def query(values: Mapping[str, Any]) -> Query:
+    """From TOML. Raises ValueError for what is no query."""
+    known = dict(values)
+    if unknown := set(known) - set(Query.__dataclass_fields__):
+        raise ValueError(f"a query has no {min(unknown)}")
+    if known.get("kind") not in KINDS:
+        raise ValueError(f"kind is {known.get('kind')!r}; choose one of {', '.join(KINDS)}")
+    for name in ("backbone", "learning_rates", "networks", "blocks"):
+        known[name] = tuple(known.get(name, ()))
+    found = Query(**known)
+    if faults := specs.faults(spec(found)):
+        raise ValueError(" ".join(faults))
+    return found
+
+
+def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
+    """Raises ValueError where runs of this query never have such a figure, chart or table."""
+    if field in blocks_of(asked) and not options:
+        return
+    if field not in measured.FIGURES[asked.kind]:
+        raise ValueError(f"runs of kind {asked.kind} have no figure {field}")
+    for name, value in options.items():
+        lanes = specs.lanes(spec(asked))
+        if name != "lane" or value not in lanes:
+            raise ValueError(f"{field} {name}={value}: choose lane= one of {', '.join(lanes)}")
+
+
+def blocks_of(asked: Query) -> Mapping[str, Any]:
+    """The charts and tables of its runs, by name."""
+    return measured.BLOCKS[asked.kind]
+
+
+# --- what fits -------------------------------------------------------------------------------------------------------
+
+
+def fits(asked: Query, given: Any) -> bool:
+    """Whether a run of that spec answers the query, as far as the spec tells."""
+    usual = spec(asked)
+    if type(given) is not type(usual) or (asked.device and given.device != asked.device):
+        return False
+    if asked.backbone and given.backbone not in asked.backbone:
+        return False
+    if isinstance(given, specs.RetrainSpec):
+        is_half = bool(given.group)
+        lanes = set(asked.learning_rates) <= set(given.learning_rates)
+        return lanes and is_half == (asked.kind == DEVICES) and not specs.is_distorted(given)
+    if isinstance(given, specs.MnistSpec):
+        whole = given.data == usual.data and not given.training_images
+        named = {network.name: network.layers for network in given.networks}
+        return whole and all(named.get(name) == catalog.network(name).layers for name in asked.networks)
+    if isinstance(given, specs.FineTuneSpec):
+        return not given.memory_limit and set(asked.blocks) <= set(given.blocks)
+    if isinstance(given, specs.BatchSizeSpec):
+        return given.blocks == usual.blocks
+    return True
+
+
+def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], settings: Settings) -> Evidence:
+    """The newest finished run that fits; `opened`: id -> run, raising RunNotFound for one that is gone or damaged."""
+    built_in = _built_in(settings) if asked.own else ()
+    fitting = [each for each in known if fits(asked, each.spec) and not (asked.own and each.root in built_in)]
+    fitting.sort(key=lambda each: (each.started, each.id), reverse=True)
+    pending = tuple(each for each in fitting if each.state in (events.QUEUED, events.RUNNING))
+    if asked.pinned:
+        fitting = [each for each in fitting if each.id == asked.pinned or _group(each) in _groups(asked, fitting)]
+        if not fitting:
+            return Evidence(asked, (), pending, gone=True)
+    runs = (_newest_group if asked.kind == DEVICES else _newest)(fitting, opened)
+    if runs:
+        return Evidence(asked, runs, pending)
+    failed = next((each for each in fitting if each.state in (events.FAILED, events.LOST)), None)
+    return Evidence(asked, (), pending, None if pending else failed)
+
+
+def _groups(asked: Query, fitting: Sequence[Known]) -> set[str]:
+    """The comparison that a pinned run is part of; its other parts are pinned with it."""
+    return {_group(each) for each in fitting if each.id == asked.pinned and asked.kind == DEVICES}
+
+
+def _group(each: Known) -> str:
+    return getattr(each.spec, "group", "")
+
+
+def finder(settings: Settings) -> Callable[[Query], Evidence]:
+    """`find` over all runs, which are read now."""
+    runs = {run.id: run for run in list_runs(settings.home)}
+    everything = []
+    for run in runs.values():
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # damaged
+            everything.append(known(run.folder, run.state, run.started))
+    return lambda asked: find(asked, everything, runs.__getitem__, settings)
+
+
+def _newest(fitting: Sequence[Known], opened: Callable[[str], Run]) -> tuple[Run, ...]:
+    """The newest that is done; empty where none is."""
+    for each in fitting:
+        if each.state == events.DONE and (runs := _open(opened, [each.id])):
+            return tuple(runs)
+    return ()
+
+
+def _newest_group(fitting: Sequence[Known], opened: Callable[[str], Run]) -> tuple[Run, ...]:
+    """The newest group that is done on two devices at least, with the newest run of each."""
+    for group in dict.fromkeys(each.spec.group for each in fitting):
+        newest: dict[str, Known] = {}
+        for each in fitting:
+            if each.spec.group == group and each.state == events.DONE:
+                newest.setdefault(specs.machine_title(each.spec), each)
+        runs = _open(opened, [each.id for each in newest.values()]) if len(newest) > 1 else []
+        if len(runs) > 1:
+            return tuple(half.run for half in halves(runs))
+    return ()
+
+
+def _open(opened: Callable[[str], Run], ids: Sequence[str]) -> list[Run]:
+    found = []
+    for run_id in ids:
+        try:
+            found.append(opened(run_id))
+        except RunNotFound:
+            continue
+    return found
+
+
+def _built_in(settings: Settings) -> set[str]:
+    """The folders of the sets that nobody has to bring; "" for those that are not here."""
+    found = [assets.find_asset(settings.home, row) for row in assets.ASSETS if row.kind == assets.PHOTOS]
+    return {str(path) if path else "" for path in found} | {""}
+
+
+# --- what would answer it --------------------------------------------------------------------------------------------
+
+
+def spec(asked: Query, home: LabHome | None = None) -> Any:
+    """What to run for it: the lab's usual settings, with what the query names. `home`: where weights are looked for."""
+    usual = _USUAL[asked.kind]
+    changes: dict[str, Any] = {"device": asked.device} if asked.device else {}
+    if asked.backbone:
+        here = [name for name in asked.backbone if home and assets.find_backbone(home, catalog.backbone(name))]
+        changes["backbone"] = (here or list(asked.backbone))[0]
+    if asked.learning_rates:
+        changes["learning_rates"] = asked.learning_rates
+    if asked.networks:
+        changes["networks"] = tuple(catalog.network(name) for name in asked.networks)
+        changes["epochs"] = max(network.epochs for network in changes["networks"])
+    if asked.blocks:
+        changes["blocks"] = asked.blocks[0] if asked.kind == specs.BATCH_SIZE else asked.blocks
+    return usual._replace(**changes)
+
+
+_USUAL: dict[str, Any] = {
+    specs.RETRAIN: specs.DEFAULT_RETRAIN,
+    DEVICES: specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
+    specs.MNIST: specs.DEFAULT_MNIST,
+    specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE,
+    specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE,
+    specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE,
+}
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def figure(found: Evidence, field: str, options: Mapping[str, str]) -> str | None:
+    """One figure in words, plain; None where nothing is measured or its folder is damaged."""
+    if not found.runs:
+        return None
+    try:
+        return measured.FIGURES[found.query.kind][field](found.runs, options.get("lane", ""))
+    except run_blocks.DAMAGED:
+        return None
+
+
+def blocks(found: Evidence, field: str, settings: Settings, height: int) -> list[Block]:
+    """A chart or a table; nothing where nothing is measured."""
+    if not found.runs:
+        return []
+    try:
+        return list(blocks_of(found.query)[field](found.runs, settings, height))
+    except run_blocks.DAMAGED:
+        return [Text("A part of this run cannot be read: its folder is damaged.")]
+
+
+def described(found: Evidence) -> str:
+    """Of what, how, on which machine and when: "MobileNet v2, seed 0, CPU, Jetson TX2, 6 cores, 24 Nov 2026".
+
+    There are runs.
+    """
+    run = found.runs[0]
+    of_device = specs.machine_title if found.query.kind == DEVICES else lambda spec: spec.device.upper()
+    what = [
+        run.backbone_title if hasattr(run.spec, "backbone") else "",
+        f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
+        " and ".join(dict.fromkeys(of_device(each.spec) for each in found.runs)),
+        hardware.describe(run.story.hardware) if run.story.hardware else "",  # earlier versions did not write it down
+        time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
+    ]
+    return ", ".join(filter(None, what))
+
+
+def where(found: Evidence) -> str:
+    """ "Measured here", or that its runs came from elsewhere. There are runs."""
+    places = [run.story.hardware for run in found.runs if run.story.hardware]
+    here = hardware.here()
+    return "Measured here" if all(hardware.is_same(place, here) for place in places) else "Measured on another machine"

@@ -1,0 +1,182 @@
+"""The story of many pictures: a model -> what it says of each picture.
+
+Whether an answer is right is not judged here: engine/playground/many_pictures.py does, by the names of labels. As a
+program, `python -m engine.worker.playground.label RUN_FOLDER AT_ONCE`, it tells the story for the run's own process,
+with so many pictures in memory at a time; see children.run_story. Python 3.6.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from typing import Any, List, NamedTuple, Set, Union
+
+import numpy as np
+
+from engine.contract import dataset as datasets
+from engine.contract import events, specs
+from engine.contract.dataset import TRAINING
+from engine.contract.run_folder import LabHome, RunFolder, read_json
+from engine.worker import children, images
+from engine.worker.machine import cores, peak_memory
+from engine.worker.playground import classify, models
+from engine.worker.reporter import Reporter, RunCancelled, RunFailed
+from engine.worker.retraining import bottlenecks, export
+
+FILE_LIMIT = 200 * 1000 * 1000  # bytes, as engine/retraining/photos.py has it
+BLOCK_SECONDS = 0.3  # between two reports
+
+Prepared = NamedTuple(
+    "Prepared",
+    [
+        ("pixels", Any),  # (1, height, width, 3) float32, as the network takes them
+        ("is_learned", bool),
+        ("seconds", float),  # of reading, decoding and resizing
+    ],
+)
+
+
+def in_memory(stage, spec, folder, at_once):
+    # type: (str, specs.ClassifySpec, RunFolder, int) -> int
+    """See children.run_story."""
+    taken = bottlenecks.AHEAD * cores() if stage == events.CLASSIFYING else 1
+    return min(taken, at_once or taken)
+
+
+def label(spec, folder, report, at_once):
+    # type: (specs.ClassifySpec, RunFolder, Reporter, int) -> None
+    dataset = datasets.read(folder.dataset)
+    report.stage(events.LOADING, 0)
+    began = time.perf_counter()
+    try:
+        model = models.Models(folder.home, through_tensorflow=spec.device == specs.GPU).get(spec.model)
+    except models.Refused as error:
+        raise RunFailed("no_model", str(error), "Choose another model and start again.")
+    # One label a line, and a label is no more than a line.
+    export.write_labels(folder, [" ".join(each.splitlines()) for each in model.labels])
+    report.tell(
+        events.ModelLoaded,
+        runtime=model.runtime,
+        device=model.device,
+        input_height=model.input_height,
+        input_width=model.input_width,
+        load_seconds=time.perf_counter() - began,
+    )
+    learned = _learned_from(folder.home, spec.model)
+    report.stage(events.CLASSIFYING, len(dataset.photos))
+    top = min(spec.top, len(model.labels))
+    told = _Told(report)
+    decode_seconds, network_seconds = 0.0, []  # type: float, List[float]
+    paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
+    try:
+        for place, prepared in enumerate(
+            bottlenecks.ahead(lambda path: _prepared(path, model, learned), paths, cores(), at_once)
+        ):
+            if isinstance(prepared, str):
+                told.skip(dataset.photos[place].file, prepared)
+                continue
+            decode_seconds += prepared.seconds
+            asked = time.perf_counter()
+            scores = model.run(prepared.pixels)[0]  # (classes,) float32
+            network_seconds.append(time.perf_counter() - asked)
+            if np.isfinite(scores).all():
+                told.say(place, scores, top, prepared.is_learned)
+            else:
+                told.skip(dataset.photos[place].file, "the model answers with values that are no numbers")
+    finally:
+        told.flush()  # what was classified so far is kept
+    if not told.classified:
+        raise RunFailed(
+            "no_pictures",
+            "None of the {:,} pictures could be classified.".format(len(dataset.photos)),
+            "The list of what was left out says why; choose other pictures.",
+        )
+    report.tell(
+        events.ClassifyResult,
+        photos=told.classified,
+        decode_seconds=decode_seconds,
+        network_seconds=sum(network_seconds),
+        photo_seconds=float(np.median(network_seconds)),
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+class _Told(object):
+    """Reports in blocks of a fraction of a second, and hears there whether the run is to stop."""
+
+    def __init__(self, report):
+        # type: (Reporter) -> None
+        self.report, self.done, self.classified, self.last = report, 0, 0, time.perf_counter()
+        self._clear()
+
+    def _clear(self):
+        # type: () -> None
+        self.photo, self.label, self.score, self.learned = [], [], [], []  # type: List[int], List[int], List[float], List[bool]
+
+    def say(self, place, scores, top, is_learned):
+        # type: (int, np.ndarray, int, bool) -> None
+        order = np.argsort(-scores, kind="stable")[:top]
+        self.photo.append(place)
+        self.label += [int(at) for at in order]
+        self.score += [round(float(scores[at]), 6) for at in order]
+        self.learned.append(is_learned)
+        self.classified += 1
+        self._look()
+
+    def skip(self, file, why):
+        # type: (str, str) -> None
+        self.report.tell(events.Skipped, file=file, why=why)
+        self._look()
+
+    def _look(self):
+        # type: () -> None
+        self.done += 1
+        if time.perf_counter() - self.last < BLOCK_SECONDS:
+            return
+        self.flush()
+        if self.report.stop():
+            raise RunCancelled()
+
+    def flush(self):
+        # type: () -> None
+        if self.photo:
+            self.report.tell(
+                events.Classified, photo=self.photo, label=self.label, score=self.score, learned=self.learned
+            )
+            self._clear()
+        self.report.progress(self.done)
+        self.last = time.perf_counter()
+
+
+def _prepared(path, model, learned):
+    # type: (str, models.Model, Set[str]) -> Union[Prepared, str]
+    """The picture as the network takes it, or why it cannot be used, for people."""
+    began = time.perf_counter()
+    try:
+        if os.path.getsize(path) > FILE_LIMIT:
+            return "larger than {:,} MB".format(FILE_LIMIT // 1000000)
+        with open(path, "rb") as file:
+            data = file.read()
+        image = images.decode(data, model.preprocessing)
+    except images.ImageError as error:
+        return str(error)
+    except OSError as error:
+        return "it cannot be read ({})".format(error.strerror)
+    pixels = classify.normalised(classify.resized(image, model), model)
+    is_learned = bool(learned) and hashlib.sha256(data).hexdigest() in learned
+    return Prepared(pixels, is_learned, time.perf_counter() - began)
+
+
+def _learned_from(home, key):
+    # type: (LabHome, str) -> Set[str]
+    """The sha256 of every photo that a run of ours learned from; empty where the model is none or its list is gone."""
+    run = home.run(key.partition(":")[0])
+    try:
+        photos = read_json(run.photos)
+        return {sha256 for sha256, split in zip(photos["sha256"], photos["split_of_file"]) if split == TRAINING}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+if __name__ == "__main__":
+    sys.exit(children.tell(sys.argv[1:], label))

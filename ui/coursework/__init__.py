@@ -1,0 +1,1 @@
+"""Parts of the page Q&A, and the screens of Present."""

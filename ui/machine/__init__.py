@@ -1,0 +1,1 @@
+"""Parts of the page Device, and what other pages show of the machine."""

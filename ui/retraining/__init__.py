@@ -1,0 +1,1 @@
+"""Parts of the page Retraining: a form and results for each of its modes."""

@@ -1,0 +1,61 @@
+"""Widgets -> the spec of trying batch sizes. It needs no photos: what a step takes depends on their number alone."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine import forecast
+from engine.contract import events, specs
+from ui import lab, parts
+from ui.retraining import backbone_choice, fine_tuning_form, foresight
+
+LARGEST = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+
+
+@dataclass(frozen=True)
+class Form:
+    spec: specs.BatchSizeSpec
+    backbone: backbone_choice.Choice
+    start: bool  # the button was pressed, and nothing is wrong
+    expected: events.Expected | None = None  # what it was said to take
+
+
+def show() -> Form:
+    """The form, in the place where it is called."""
+    usual = specs.DEFAULT_BATCH_SIZE
+    parts.say_copied()
+    backbone = fine_tuning_form.choose_backbone()
+    depths = fine_tuning_form.depths_offered("batch_blocks")
+    blocks = st.selectbox(
+        "Blocks that learn", depths, depths.index(usual.blocks), specs.depth_title,
+        key="batch_blocks", persist_state="session",
+    )  # fmt: skip
+    sizes = sorted({*LARGEST, *parts.copied("batch_largest")})
+    largest = st.select_slider("Try batches up to", sizes, usual.largest, key="batch_largest", persist_state="session")
+    limit = st.number_input(
+        "Memory limit, MB", 0, specs.MEMORY_LIMITS[1], 0, step=specs.MEMORY_LIMITS[0], key="batch_memory",
+        persist_state="session",
+        help="Of each process that tries a size; 0: nine tenths of what is free when it begins.",
+    )  # fmt: skip
+    spec = usual._replace(
+        backbone=backbone.name, blocks=blocks, largest=largest, memory_limit=limit, device=parts.device_choice()
+    )
+    faults = specs.faults(spec)
+    expected: events.Expected | None = None
+    start = parts.start_button("Try batch sizes", faults, backbone.fault)
+    if not faults and not backbone.fault:
+        expected = foresight.expect_sizes(spec, forecast.of_sizes(lab.rows(), spec))
+    return Form(spec, backbone, start, expected)
+
+
+def describe() -> None:
+    """What stands in the place of results before a run is shown."""
+    parts.empty(
+        "Memory and speed against the batch size",
+        "Sizes are doubled until one no longer fits, then halved between, and one of them is recommended.",
+    )
+
+
+def start(form: Form) -> None:
+    """Queue the run and make it the page's address; the sentence of what is wrong otherwise."""
+    parts.start_run(form.spec, None, form.expected)
