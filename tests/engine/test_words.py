@@ -1,8 +1,10 @@
+import re
 import time
 
 import pytest
+from markdown_it import MarkdownIt
 
-from engine.words import age, count, duration, size
+from engine.words import age, count, duration, plain, size
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,18 @@ def test_ages():
 def test_counts_and_sizes():
     assert [count(1, "photo"), count(1484, "photo"), count(3, "class")] == ["1 photo", "1,484 photos", "3 classes"]
     assert [size(812e3), size(14.2e6), size(4.7e9)] == ["812 KB", "14.2 MB", "4.7 GB"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a_b *c* `d`", "<b>", "[x](y)", "# 1 | 2", ":red[hot] :smile:", "$5 ~ 6$", "!", "C:\\x"]
+)
+def test_titles_are_shown_as_they_are_written(text):
+    (paragraph,) = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parseInline(plain(text))
+    assert [child.type for child in paragraph.children if child.type not in ("text", "text_special")] == []
+    assert "".join(child.content for child in paragraph.children) == text
+    # What Streamlit adds to Markdown: colours, icons and formulas.
+    assert not re.search(r"(?<!\\)(:\w|\$)", plain(text))
+
+
+def test_a_sentence_stays_readable_as_text():
+    assert plain("Photos: 3 (of 5), 10% more - fine.") == "Photos: 3 (of 5), 10% more - fine."

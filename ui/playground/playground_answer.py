@@ -14,7 +14,7 @@ from engine.playground import calibration, models
 from engine.playground.classifier import Answer, Outlier
 from engine.playground.models import Model, ModelCard
 from engine.retraining.curves import percent
-from engine.words import count, duration, join
+from engine.words import count, duration, join, plain
 from ui import lab, parts
 from ui.playground import playground_models as asking
 from ui.playground.playground_pictures import Picture
@@ -108,13 +108,6 @@ def said(model: Model, card: ModelCard, picture: Picture, answer: Answer) -> Non
         st.caption(f"With {answer.runtime} on {answer.device}. {answer.note}".strip())
         if card.by_guess:
             st.warning(card.by_guess, icon=":material/info:")
-
-
-def plain(text: str) -> str:
-    """A label as it is, whatever Markdown would make of it."""
-    for letter in "\\`*_{}[]()#+-.!|<>~$:":
-        text = text.replace(letter, f"\\{letter}")
-    return text
 
 
 def _believed(model: Model, picture: Picture, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from engine.playground import calibration, heat, models, recipes
 from engine.playground.classifier import Answer, Heat, Neighbour, Skew
 from engine.playground.models import Model, ModelCard
 from engine.retraining.curves import percent
-from engine.words import count, many, size
+from engine.words import count, many, plain, size
 from ui import lab, parts
 from ui.playground import playground_answer
 from ui.playground import playground_models as asking
@@ -143,7 +143,7 @@ def _map(question: str, title: str, model: Model, picture: Picture, label: str, 
             st.info(str(error), icon=":material/info:")
             return 1
         where = heat.in_words(found.grid)
-        st.markdown(f"**{title}: {playground_answer.plain(found.label)}**")
+        st.markdown(f"**{title}: {plain(found.label)}**")
         st.image(
             heat.overlay(found.seen_png, found.grid),
             width="stretch",
@@ -263,7 +263,7 @@ def _model(model: Model, card: ModelCard, answer: Answer) -> None:
     if card.by_guess:
         st.warning(card.by_guess, icon=":material/info:")
     parts.settings_table(rows)
-    shown = ", ".join(playground_answer.plain(label) for label in card.labels[:LABELS_SHOWN])
+    shown = ", ".join(plain(label) for label in card.labels[:LABELS_SHOWN])
     more = f", and {len(card.labels) - LABELS_SHOWN:,} more" if len(card.labels) > LABELS_SHOWN else ""
     st.caption(f"{count(len(card.labels), 'label')}: {shown}{more}.")
     if model.group == models.UPLOADED:

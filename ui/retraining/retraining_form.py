@@ -265,7 +265,7 @@ def show_photos(chosen: Photos) -> None:
             st.caption(f"{chosen.attribution}.")
     for remark in photos.remarks(chosen.scan, chosen.dataset):
         st.warning(remark, icon=":material/info:")
-    st.caption("Start a run to see the curves, the time per stage and the confusion matrix here.")
+    st.caption("Start a run, and what it finds is shown here.")
     return None
 
 
