@@ -42,7 +42,7 @@ def begin(name: str, purpose: str, shown_run: str = "") -> DeltaGenerator:
             for file, title, icon in PAGES:
                 st.page_link(file, label=title, icon=icon, width="stretch")
         st.space("small")
-        st.fragment(_now, run_every=2)(shown_run)
+        st.fragment(_now, run_every=2)(shown_run, dark)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         with st.container(width="content", gap=None):
             st.title(name, anchor=False)
@@ -74,14 +74,24 @@ def _configure(name: str, **more: Any) -> bool:
 
 def bare(name: str) -> None:
     """A page without frame: no sidebar, no title."""
-    _configure(name)
+    st.fragment(_follow_scheme, run_every=2)(_configure(name))
 
 
-def _now(shown_run: str) -> None:
+def _follow_scheme(dark: bool) -> None:
+    """Draw all of the page anew where the system has changed its scheme since: the colours of charts are data.
+
+    `dark`: as the page was drawn.
+    """
+    if lab.is_dark() != dark:
+        st.rerun()
+
+
+def _now(shown_run: str, dark: bool) -> None:
+    _follow_scheme(dark)
     readings = lab.readings()
     st.caption(device.describe())
     words = ", ".join(f"{sensor.short} {value}" for sensor, value in device_charts.beside_rows(readings))
-    chart = device_charts.beside(readings, lab.is_dark())
+    chart = device_charts.beside(readings, dark)
     st.vega_lite_chart(chart, width="stretch", key="device_strip", alt=f"The last minute of this device: {words}.")
     active = [row for row in lab.rows() if row.state in (events.QUEUED, events.RUNNING) and row.id != shown_run]
     if not active:

@@ -78,19 +78,12 @@ def choose_bars(page):
 
 
 def turn_dark(here):
-    """The browser changes its scheme and the page is drawn anew, which is quicker than loading it a second time."""
+    """The system changes its scheme, and the page follows by itself."""
     here.page.emulate_media(color_scheme="dark")
     expect(here.page.get_by_test_id("stApp")).to_have_css("color-scheme", "dark")
     # The one rule that pages send in the dark (ui/frame.py) tells that the server knows.
     sent = "[...document.querySelectorAll('style')].some(each => each.textContent.includes('stBaseButton-primary'))"
-
-    def known():
-        here.page.evaluate("document.activeElement.blur()")  # in a field an r would be a letter
-        here.page.keyboard.press("r")  # Streamlit's own key: run the page again
-        here.page.wait_for_timeout(700)
-        return here.page.evaluate(sent)
-
-    wait_until(known, PATIENCE / 1000)
+    wait_until(lambda: here.page.evaluate(sent), PATIENCE / 1000)
     expect(here.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     here.page.wait_for_timeout(700)
 
