@@ -180,7 +180,9 @@ def _end_for_want_of_memory(error):
 def is_want_of_memory(error):
     # type: (BaseException) -> bool
     """Also where a library inside TensorFlow was refused the memory, which has only words for it."""
-    words = ("out of memory", "Status: 1, message", "bad_alloc")  # the second is oneDNN's
+    words = ["out of memory", "Status: 1, message", "bad_alloc"]  # the second is oneDNN's
+    if machine.is_bounded():  # then this is said of a buffer that oneDNN was refused in the middle of its work
+        words.append("Status: 5, message: could not execute a primitive")
     return is_out_of_memory(error) or any(each in str(error) for each in words)
 
 

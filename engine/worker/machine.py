@@ -119,6 +119,12 @@ def bound_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
 
 
+def is_bounded():
+    # type: () -> bool
+    """Whether this process may be refused memory that the machine has."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def threads():
     # type: () -> int
     """How many threads an answer of the classifier takes: beyond four, a small network gets slower (measured)."""

@@ -3,6 +3,8 @@ that is to stop.
 """
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -137,6 +139,27 @@ def test_a_retraining_that_is_refused_the_memory_of_its_batch_learns_it_in_parts
     message = only(told(folder), events.Warning)[0].message
     assert "Training ran out of memory: the process was refused the memory (ResourceExhausted)" in message
     cancel(folder, process)
+
+
+@pytest.mark.parametrize(
+    "words, bounded, expected",
+    [
+        ("Status: 1, message: could not create a memory object", False, True),
+        ("std::bad_alloc", False, True),
+        ("Status: 5, message: could not execute a primitive, in file mkl_matmul_op_fused.cc:306", True, True),
+        ("Status: 5, message: could not execute a primitive, in file mkl_matmul_op_fused.cc:306", False, False),
+        ("Incompatible shapes: [5] vs. [6]", True, False),
+    ],
+)
+def test_the_words_of_libraries_that_were_refused_memory_are_known(words, bounded, expected):
+    # In a process of its own: nothing lifts the bound again.
+    code = (
+        "import sys; from engine.worker import children, machine\n"
+        "if sys.argv[2] == 'True': machine.bound_memory(2 * 10**9)\n"
+        "print(children.is_want_of_memory(RuntimeError(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, words, str(bounded)]
+    assert subprocess.check_output(command, universal_newlines=True).strip() == str(expected)
 
 
 def test_why_a_child_ended_tells_a_refusal_from_a_kill():
