@@ -75,6 +75,7 @@ Hardware = NamedTuple(  # where the run is computed, told once its turn has come
         ("processor", str),  # as the system names it; "" where it does not
         ("cores", int),
         ("memory_bytes", int),  # all of it; 0 where the system does not tell
+        ("gpu", str),  # the card that NVIDIA's driver names; "" without one, and on boards, whose name says it
         ("power_mode", str),  # of a Jetson: "MAXN"; "" elsewhere
     ],
 )

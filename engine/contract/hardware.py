@@ -4,6 +4,7 @@ Python 3.6, standard library only. `root` is where proc/, sys/ and etc/ lie, for
 """
 
 import functools
+import glob
 import os
 import platform
 import re
@@ -20,8 +21,15 @@ WHOLE = 1 << 20  # letters; more than any of these files has
 def here(root="/"):
     # type: (AnyPath) -> events.Hardware
     """This machine now."""
-    found = name(root), processor(os.fspath(root)), os.cpu_count() or 1, _memory(), power_mode(root)
-    return events.Hardware(time.time(), *found)
+    return events.Hardware(
+        t=time.time(),
+        name=name(root),
+        processor=processor(os.fspath(root)),
+        cores=os.cpu_count() or 1,
+        memory_bytes=_memory(),
+        gpu=gpu(root),
+        power_mode=power_mode(root),
+    )
 
 
 def is_same(one, other):
@@ -30,7 +38,7 @@ def is_same(one, other):
 
     Memory is left out: its size differs a little from kernel to kernel.
     """
-    fields = ("name", "processor", "cores", "power_mode")
+    fields = ("name", "processor", "cores", "gpu", "power_mode")
     return all(getattr(one, field) == getattr(other, field) for field in fields)
 
 
@@ -42,9 +50,16 @@ def describe(found):
         found.processor,
         "{} core{}".format(found.cores, "" if found.cores == 1 else "s"),
         "{:.1f} GB".format(found.memory_bytes / 1e9) if found.memory_bytes else "",
+        found.gpu,
         found.power_mode,
     ]
     return ", ".join(filter(None, known))
+
+
+def short(found):
+    # type: (events.Hardware) -> str
+    """The same in a word or two: "Jetson TX2", "AMD EPYC"."""
+    return found.processor if found.name == COMPUTER and found.processor else found.name
 
 
 def name(root="/"):
@@ -70,6 +85,16 @@ def processor(root="/"):
         if line.lower().startswith(("model name", "hardware")):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def gpu(root="/"):
+    # type: (AnyPath) -> str
+    """The first card that NVIDIA's driver names, "" without one."""
+    for place in sorted(glob.glob(os.path.join(glob.escape(os.fspath(root)), "proc/driver/nvidia/gpus/*/information"))):
+        for line in read_text(place).splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def power_mode(root="/"):

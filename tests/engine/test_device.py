@@ -99,12 +99,19 @@ def test_a_machine_is_described_as_people_know_it(root, tmp_path):
 
 def test_a_machine_is_named_by_what_it_says_of_itself(root, tmp_path):
     (root / "proc/device-tree/model").write_text("NVIDIA Jetson TX2 Developer Kit\0")
+    card = root / "proc/driver/nvidia/gpus/0000:01:00.0/information"
+    card.parent.mkdir(parents=True)
+    card.write_text("Model: \t\t NVIDIA GeForce RTX 3060\nIRQ: 42\n")
+    assert hardware.gpu(root) == "NVIDIA GeForce RTX 3060"
+    card.unlink()
     (root / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: ARMv8 Processor rev 3 (v8l)\n")
     board = hardware.here(root)._replace(cores=6, memory_bytes=8_200_000_000)
     assert hardware.describe(board) == "Jetson TX2, ARMv8 Processor rev 3 (v8l), 6 cores, 8.2 GB, MAXP_CORE_ARM"
     assert hardware.is_same(board, board._replace(t=0.0, memory_bytes=8_190_000_000))
     assert not hardware.is_same(board, board._replace(power_mode="MAXN"))  # the same board, at another speed
     assert not hardware.is_same(board, hardware.here())
+    assert hardware.short(board) == "Jetson TX2"
+    assert hardware.short(board._replace(name=hardware.COMPUTER)) == "ARMv8 Processor rev 3 (v8l)"
     nowhere = tmp_path / "nothing"
     assert (hardware.name(nowhere), hardware.power_mode(nowhere)) == (hardware.COMPUTER, "")
     (nowhere / "sys/class/power_supply/BAT0").mkdir(parents=True)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from engine.contract import specs
+from engine.contract import events, hardware, specs
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
@@ -36,6 +36,14 @@ def test_filters_stand_in_the_address_and_say_how_many_runs_are_left(visit, star
     button(app, "Show every run").click().run()
     assert len(listed(app)) == 2
     assert "**No run is like that.**" in texts(visit("runs", device="Abacus"))
+
+
+def test_a_run_that_came_from_another_machine_says_so(visit, start):
+    (run,) = start(SINGLE)
+    assert list(visit("runs").dataframe[0].value["Device"]) == ["CPU"]
+    events.append(run.folder.events, hardware.here()._replace(name="Jetson TX2", cores=6))  # as its worker would tell
+    assert list(visit("runs").dataframe[0].value["Device"]) == ["CPU, Jetson TX2"]
+    assert list(visit().dataframe[0].value["Device"]) == ["CPU, Jetson TX2"]
 
 
 def test_chosen_runs_stay_chosen_when_another_one_appears(visit, start):

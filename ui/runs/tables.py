@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.contract import events, hardware
 from engine.run_views.run_rows import RunRow
 from engine.words import age, duration
 from ui import lab
@@ -54,19 +55,20 @@ def choose_runs(rows: Sequence[RunRow]) -> list[RunRow]:
 
 def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
     """What st.dataframe takes for both."""
-    now = time.time()
+    now, here = time.time(), hardware.here()
+    devices = [_device(row, here) for row in rows]
     table = [
         {
             "Status": [BADGES[row.state][0]],
             "Run": row.title,
-            "Device": row.device,
+            "Device": device,
             "Val. acc.": None if row.validation is None else row.validation * 100,
             "Test acc.": None if row.accuracy is None else row.accuracy * 100,
             "Curve": row.curve or None,
             "Time": None if row.seconds is None else duration(row.seconds),
             "Started": age(row.started, now),
         }
-        for row in rows
+        for row, device in zip(rows, devices, strict=True)
     ]
     if not wide:
         for line in table:
@@ -82,7 +84,7 @@ def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
         "column_config": {
             "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=86),
             "Run": st.column_config.TextColumn(width=None if wide else 242),
-            "Device": st.column_config.TextColumn(width=58),
+            "Device": st.column_config.TextColumn(width=None if any("," in each for each in devices) else 58),
             "Val. acc.": percent,
             "Test acc.": percent,
             "Curve": st.column_config.LineChartColumn(y_min=0.5, y_max=1.0, width=88),
@@ -91,3 +93,9 @@ def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
         },
         "alt": f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
     }
+
+
+def _device(row: RunRow, here: events.Hardware) -> str:
+    """With its machine, where the folder of the run came from another one: "CPU, Jetson TX2"."""
+    found = row.hardware
+    return row.device if found is None or hardware.is_same(found, here) else f"{row.device}, {hardware.short(found)}"
