@@ -15,6 +15,7 @@ from engine.contract import events
 
 AnyPath = Union[str, "os.PathLike[str]"]
 COMPUTER = "Computer"
+TX2_CHIPS = ("24", "Tegra186")  # as the kernel numbers and names it; 0x18 in hexadecimal
 WHOLE = 1 << 20  # letters; more than any of these files has
 
 
@@ -65,16 +66,30 @@ def short(found):
 def name(root="/"):
     # type: (AnyPath) -> str
     """ "Jetson TX2" and what other boards say that they are, "Laptop" for what has a battery, else COMPUTER."""
-    model = read_text(os.path.join(root, "proc/device-tree/model"))
-    if "tx2" in model.lower():
+    model = read_text(os.path.join(root, "proc/device-tree/model"))  # in a container of Docker there is none
+    if "tx2" in model.lower() or model == "quill" or _tegra_chip(root) in TX2_CHIPS:
         return "Jetson TX2"
-    if model:
-        return model
+    if model or is_tegra(root):
+        return model or "Jetson"
     try:
         supplies = os.listdir(os.path.join(root, "sys/class/power_supply"))
     except OSError:
         supplies = []
     return "Laptop" if any(each.startswith("BAT") for each in supplies) else COMPUTER
+
+
+def is_tegra(root="/"):
+    # type: (AnyPath) -> bool
+    """Whether it is one of NVIDIA's boards, also where a container hides what the board says of itself."""
+    chip = _tegra_chip(root)
+    return bool(read_text(os.path.join(root, "etc/nv_tegra_release"))) or chip.isdigit() or chip.startswith("Tegra")
+
+
+def _tegra_chip(root):
+    # type: (AnyPath) -> str
+    """Two names of the chip in sysfs, which containers see too: "24" or "Tegra186", "" elsewhere."""
+    number = read_text(os.path.join(root, "sys/module/tegra_fuse/parameters/tegra_chip_id"))
+    return number or read_text(os.path.join(root, "sys/devices/soc0/family"))
 
 
 @functools.lru_cache(maxsize=None)

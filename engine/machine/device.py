@@ -286,7 +286,7 @@ def describe(root: Path = Path("/")) -> str:
 
 def is_shared(root: Path = Path("/")) -> bool:
     """Whether CPU and GPU share the memory, as on a Jetson and on a Mac."""
-    return bool(hardware.read_text(root / "etc/nv_tegra_release")) or platform.system() == "Darwin"
+    return hardware.is_tegra(root) or platform.system() == "Darwin"
 
 
 def release(root: Path = Path("/")) -> str:

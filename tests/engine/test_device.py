@@ -112,10 +112,31 @@ def test_a_machine_is_named_by_what_it_says_of_itself(root, tmp_path):
     assert not hardware.is_same(board, hardware.here())
     assert hardware.short(board) == "Jetson TX2"
     assert hardware.short(board._replace(name=hardware.COMPUTER)) == "ARMv8 Processor rev 3 (v8l)"
+    (root / "proc/device-tree/model").write_text("quill\0")  # so it calls itself under JetPack 4
+    assert hardware.name(root) == "Jetson TX2"
     nowhere = tmp_path / "nothing"
     assert (hardware.name(nowhere), hardware.power_mode(nowhere)) == (hardware.COMPUTER, "")
     (nowhere / "sys/class/power_supply/BAT0").mkdir(parents=True)
     assert hardware.name(nowhere) == "Laptop"
+
+
+@pytest.mark.parametrize(
+    "file, text, name",
+    [
+        ("sys/module/tegra_fuse/parameters/tegra_chip_id", "24\n", "Jetson TX2"),
+        ("sys/devices/soc0/family", "Tegra186\n", "Jetson TX2"),
+        ("sys/module/tegra_fuse/parameters/tegra_chip_id", "33\n", "Jetson"),
+        ("sys/devices/soc0/family", "Tegra\n", "Jetson"),
+        ("etc/nv_tegra_release", "# R32 (release), REVISION: 7.1\n", "Jetson"),
+        ("sys/devices/soc0/family", "Freescale i.MX\n", hardware.COMPUTER),
+    ],
+)
+def test_a_board_is_known_in_a_container_too(tmp_path, file, text, name):
+    path = tmp_path / file  # there is no proc/device-tree/model: Docker hides the firmware's tree
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert hardware.name(tmp_path) == name
+    assert device.is_shared(tmp_path) == (name != hardware.COMPUTER)
 
 
 def test_a_reading_survives_its_file():
