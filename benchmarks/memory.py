@@ -4,13 +4,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 from playwright.sync_api import sync_playwright
 
-from benchmarks.dashboard import _server
+from benchmarks.dashboard import server as served
 from benchmarks.measure import record, table
 from engine import runs, settings
 from engine.contract import specs
@@ -66,7 +65,7 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
 
 def _dashboard(home: LabHome) -> list[list[str]]:
     pages = ["", *sorted(path.stem for path in (ROOT / "pages").glob("*.py"))]
-    with _server(home) as (server, address, _), sync_playwright() as playwright:
+    with served(home) as (server, address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or "chromium", args=["--no-sandbox"]
         )
@@ -97,14 +96,14 @@ def _worker(home: LabHome, python: str) -> list[list[str]]:
         dataset = None
         if not isinstance(spec, specs.MnistSpec):
             dataset = photos.split(photos.scan(lights, "Traffic lights"), 10, 10)
-        most = _watch(home, Queue(home, python), lambda queue, s=spec, d=dataset: queue.start(s, d))
+        most = _watch(home, Queue(home, python).start(spec, dataset))
         rows += [[f"worker, {what}, {stage}", size(held)] for stage, held in most.items()]
     return rows
 
 
-def _watch(home: LabHome, queue: Queue, start: Callable[[Queue], str]) -> dict[str, int]:
+def _watch(home: LabHome, run_id: str) -> dict[str, int]:
     """The most bytes that the run's processes held, by stage."""
-    run = runs.open_run(home, start(queue))
+    run = runs.open_run(home, run_id)
     most: dict[str, int] = {}
     while run.refresh().is_active:
         stage = run.story.stages[-1].name if run.story.stages else "Starting"

@@ -22,8 +22,11 @@ def keras_network(rows):
     return tf.keras.Sequential([first] + [kinds[row.layer.kind](row.layer) for row in rows])
 
 
-WORDS = {layers.CONV: ("kernel", "bias"), layers.DENSE: ("kernel", "bias")}
-WORDS[layers.BATCHNORM] = ("scale", "offset", "mean", "variance")  # Keras' gamma, beta, moving mean and variance
+WORDS = {
+    layers.CONV: ["kernel", "bias"],
+    layers.DENSE: ["kernel", "bias"],
+    layers.BATCHNORM: ["scale", "offset", "mean", "variance"],  # Keras' gamma, beta, moving mean and variance
+}
 
 
 def set_weights(keras, rows, weights):
