@@ -40,12 +40,10 @@ def picture(shade: int = 90) -> bytes:
     return file.getvalue()
 
 
-def only_child() -> psutil.Process:
-    (child,) = [
-        process
-        for process in psutil.Process().children()
-        if "engine.worker.playground.classify" in " ".join(process.cmdline())
-    ]
+def only_child(classifier: Classifier) -> psutil.Process:
+    """Other tests of this process may have left classifiers of their own."""
+    program = ["engine.worker.playground.classify", classifier.home.path]
+    (child,) = [process for process in psutil.Process().children() if process.cmdline()[2:4] == program]
     return child
 
 
@@ -63,13 +61,13 @@ def test_it_answers_with_names_scores_times_and_what_was_seen(classifier):
 def test_it_never_loads_tensorflow_where_litert_is_installed(classifier):
     pytest.importorskip("ai_edge_litert")
     classifier.classify("mobilenet_v2", picture())
-    loaded = [part.path for part in only_child().memory_maps()]
+    loaded = [part.path for part in only_child(classifier).memory_maps()]
     assert not [path for path in loaded if "libtensorflow" in path]
 
 
 def test_a_process_that_was_killed_comes_back_with_the_next_question(classifier):
     before = classifier.classify("mobilenet_v2", picture())
-    child = only_child()
+    child = only_child(classifier)
     child.kill()
     child.wait()
     after = classifier.classify("mobilenet_v2", picture())
@@ -98,12 +96,12 @@ def test_where_memory_is_short_it_makes_way_for_a_run_and_comes_back_with_the_ne
     os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
     resident = Classifier(home, sys.executable, room=10**18)
     before = resident.classify("mobilenet_v2", picture())
-    first = only_child()
+    first = only_child(classifier)
     lock = in_line(home, specs.CPU)
     wait_for_end(first)
     after = resident.classify("mobilenet_v2", picture())
     assert (after.top, after.was_restarted) == (before.top, False)
-    assert only_child().pid != first.pid
+    assert only_child(classifier).pid != first.pid
     resident.close()
     os.close(lock)
 
@@ -150,14 +148,14 @@ def test_an_interpreter_that_cannot_run_the_classifier_is_named(tmp_path):
 
 def test_killed_in_the_middle_of_an_answer_it_answers_all_the_same(classifier):
     classifier.classify("mobilenet_v2", picture())
-    first = only_child()
+    first = only_child(classifier)
     first.suspend()  # in the middle, for as long as it takes
     killer = threading.Timer(0.5, first.kill)
     killer.start()
     answer = classifier.classify("mobilenet_v2", picture())
     assert answer.top
     assert answer.was_restarted
-    assert only_child().pid != first.pid
+    assert only_child(classifier).pid != first.pid
 
 
 def test_it_says_what_it_keeps_in_memory_and_what_was_loaded_ahead_is_there(classifier):
@@ -278,7 +276,7 @@ def test_a_photo_is_shown_as_it_would_be_learned_from_without_weights_or_tensorf
         shades = [each[:, :, 0].max() for each in pixels]
         assert 155 < min(shades) < 180
         assert 220 < max(shades) < 245
-        assert not [part.path for part in only_child().memory_maps() if "libtensorflow" in part.path]
+        assert not [part.path for part in only_child(resident).memory_maps() if "libtensorflow" in part.path]
         with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no JPEG"):
             resident.distorted(b"words", spec, seed=1)
         with pytest.raises(ClassifierError, match="There is no backbone 'hub_gone' on this machine"):
@@ -289,7 +287,7 @@ def test_a_photo_is_shown_as_it_would_be_learned_from_without_weights_or_tensorf
 
 def test_closing_ends_the_process(classifier):
     classifier.classify("mobilenet_v2", picture())
-    pid = only_child().pid
+    pid = only_child(classifier).pid
     classifier.close()
     deadline = time.monotonic() + 5
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
