@@ -112,7 +112,10 @@ TABS = {
 }
 
 
-@pytest.mark.parametrize(("scheme", "phone"), [("light", False), ("dark", False), ("light", True)])
+@pytest.mark.parametrize(
+    ("scheme", "phone"),
+    [("light", True), ("dark", False), pytest.param("light", False, marks=pytest.mark.thorough)],
+)
 @pytest.mark.parametrize("state", TABS)
 def test_axe_finds_nothing_in_the_tabs(visitor, request, state, scheme, phone):
     here = visitor(scheme, phone)

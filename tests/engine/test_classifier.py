@@ -96,12 +96,12 @@ def test_where_memory_is_short_it_makes_way_for_a_run_and_comes_back_with_the_ne
     os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
     resident = Classifier(home, sys.executable, room=10**18)
     before = resident.classify("mobilenet_v2", picture())
-    first = only_child(classifier)
+    first = only_child(resident)
     lock = in_line(home, specs.CPU)
     wait_for_end(first)
     after = resident.classify("mobilenet_v2", picture())
     assert (after.top, after.was_restarted) == (before.top, False)
-    assert only_child(classifier).pid != first.pid
+    assert only_child(resident).pid != first.pid
     resident.close()
     os.close(lock)
 

@@ -103,7 +103,7 @@ def cancel(folder, process):
     assert tickets.line(folder.home, "cpu") == []
 
 
-@pytest.mark.once
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_a_fine_tuning_with_batches_of_one_is_stopped_in_the_middle_and_leaves_nobody(worker, photos):
     spec = specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 1), epochs=100, batch_size=1)

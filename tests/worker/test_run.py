@@ -201,7 +201,7 @@ def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks
 DISTORTED = {"flip_left_right": True, "random_crop": 10, "random_scale": 20, "random_brightness": 30}
 
 
-@pytest.mark.once
+@pytest.mark.thorough
 def test_a_run_on_distorted_photos_computes_no_bottlenecks_of_them_and_finds_broken_ones_first(worker, photos):
     training = [photo.file for photo in photos.photos if photo.split == "training"]
     with open(os.path.join(photos.root, training[0]), "r+b") as file:
