@@ -53,7 +53,7 @@ benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folde
 image-tx2:  ## on a Jetson TX2: the image of Dockerfile.tx2 (docs/tx2.md)
 	docker build --file Dockerfile.tx2 --tag bottleneck-lab:tx2 .
 
-check-tx2: chromium setup-dev  ## what can be proved of that image without the board; takes an hour, as root on Debian
+check-tx2: chromium setup-dev  ## what can be proved of that image without the board; takes an hour the first time, as root on Debian
 	@$(PYTHON) tools/setup.py --worker36
 	@$(PYTHON) tools/setup.py --worker37
 	@$(PY) -m tools.check_tx2
