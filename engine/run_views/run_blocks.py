@@ -223,10 +223,9 @@ def _fine_tuning(run: Run, settings: Settings, height: int) -> Iterator[Block]:
             "; ".join(f"{row.title}: {row.against}" for row in compared) + ".",
             f"Change of accuracy against {base}",
         )
-    if predictions := _predictions(run):
-        best = max(rows, key=lambda row: row.validation_accuracy)
-        if best.lane in predictions["lanes"]:
-            yield from _answers(run, settings, predictions, best.lane)
+    predictions = _predictions(run)
+    if predictions and run.best_lane in predictions["lanes"]:
+        yield from _answers(run, settings, predictions, run.best_lane)
 
 
 def _batch_size(run: Run, settings: Settings, height: int) -> Iterator[Block]:
