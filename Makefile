@@ -41,7 +41,7 @@ format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff format .
 
 test-python: chromium setup-dev  ## all tests on this Python
-	$(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "$(TESTS)"
+	$(PY) -m pytest -n $(PROCESSES) --dist loadfile -m "$(TESTS)"
 
 test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
 	@$(PYTHON) tools/setup.py --worker36

@@ -27,13 +27,6 @@ CHROMIUM = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: where several processes share them, none is left alone with a long one at the end."""
-    folders = ("browser", "worker", "pages", "tools")
-    rank = {str(ROOT / "tests" / name): place for place, name in enumerate(folders)}
-    items.sort(key=lambda item: rank.get(str(item.path.parent), len(folders)))
-
-
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """The installed Chromium. The browser tests are no tests where they are skipped, so its absence is a failure."""

@@ -49,6 +49,7 @@ def test_a_comparison_is_started_with_one_click_and_watched_to_its_verdict(visit
     assert (above["x"], above["width"]) == (below["x"], below["width"])  # one time axis for both
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)  # a process of TensorFlow's for each size
 def test_batch_sizes_are_tried_up_to_one_that_really_does_not_fit(visitor, real_lab):
     here = visitor()

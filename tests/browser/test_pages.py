@@ -113,10 +113,21 @@ TABS = {
 
 
 @pytest.mark.parametrize(
-    ("scheme", "phone"),
-    [("light", True), ("dark", False), pytest.param("light", False, marks=pytest.mark.thorough)],
+    ("scheme", "phone", "state"),
+    [
+        ("light", True, "compared"),
+        ("dark", False, "race done"),
+        *(
+            pytest.param(*each, marks=pytest.mark.thorough)
+            for each in [
+                ("light", False, "compared"),
+                ("dark", False, "compared"),
+                ("light", True, "race done"),
+                ("light", False, "race done"),
+            ]
+        ),
+    ],
 )
-@pytest.mark.parametrize("state", TABS)
 def test_axe_finds_nothing_in_the_tabs(visitor, request, state, scheme, phone):
     here = visitor(scheme, phone)
     go(here, request, state)

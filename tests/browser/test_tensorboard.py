@@ -73,6 +73,7 @@ def test_tensorboard_starts_shows_the_run_in_its_tab_and_ends(visitor, busy_lab,
     assert tensorboard.state(busy_lab.home).state == tensorboard.STOPPED
 
 
+@pytest.mark.thorough
 def test_imported_curves_lie_over_those_of_a_run(visitor, busy_lab, run_id):
     source = Path(busy_lab.home.run(run_id).summaries)
     lab = settings.load({"LAB_HOME": busy_lab.home.path})

@@ -22,6 +22,7 @@ from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
 from engine.playground.classifier import Classifier
 from tests.assets_home import with_assets
+from tests.own_processes import children
 from tests.tiny_tflite import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def picture(shade: int = 90) -> bytes:
 def only_child(classifier: Classifier) -> psutil.Process:
     """Other tests of this process may have left classifiers of their own."""
     program = ["engine.worker.playground.classify", classifier.home.path]
-    (child,) = [process for process in psutil.Process().children() if process.cmdline()[2:4] == program]
+    (child,) = [process for process, command in children() if command[2:4] == program]
     return child
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
@@ -24,6 +23,7 @@ from engine.retraining import photos
 from engine.runs import Run, open_run
 from engine.settings import Settings
 from tests.assets_home import with_assets
+from tests.own_processes import children
 from tests.photo_folders import draw_photos
 
 ROOT = Path(__file__).parent.parent.parent
@@ -227,7 +227,7 @@ def test_a_backbone_answers_alike_in_litert_tensorflow_and_a_shell(lab, classifi
 
 def test_a_run_that_wants_the_gpu_gets_it(lab, classifier, photo):
     classifier.classify("mobilenet_v2", photo.read_bytes(), device=specs.GPU)
-    (on_gpu,) = [each for each in psutil.Process().children() if "gpu" in each.cmdline()]
+    (on_gpu,) = [process for process, command in children() if "gpu" in command]
     folder = lab.home.run("waits")
     os.makedirs(folder.path)
     lock = try_lock(folder.lock)

@@ -155,6 +155,7 @@ def ask_the_classifier(folder, digits):
     assert answers[20] == {"error": "There are no trained networks of 'no-run'. The run may have been deleted."}
 
 
+@pytest.mark.once
 def test_cancelling_in_the_first_batch_keeps_what_there_is(comparing):
     folder, process = comparing.ask(epochs=LONG)
     wait_for(lambda: any(stage.name == "Training" for stage in only(told(folder), events.Stage)))
@@ -166,7 +167,7 @@ def test_cancelling_in_the_first_batch_keeps_what_there_is(comparing):
     assert not is_locked(folder.lock)
 
 
-@pytest.mark.once
+@pytest.mark.thorough
 def test_a_killed_story_begins_anew_with_half_the_batch_of_the_hungriest_and_a_killed_worker_ends_it(comparing):
     folder, process = comparing.ask(epochs=LONG)
     wait_for(lambda: only(told(folder), events.Metric))
