@@ -1,5 +1,6 @@
 """A real browser in front of the real server; most tests with a worker that has no TensorFlow."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -152,7 +153,8 @@ def end(home: LabHome, *run_ids: str) -> None:
     for run_id in run_ids:
         pid = Path(home.run(run_id).lock).read_text()
         if pid.isdigit() and open_run(home, run_id).is_active:
-            os.kill(int(pid), 9)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.kill(int(pid), 9)
 
 
 def wait_until(fact: Callable[[], object], seconds: float) -> None:

@@ -1,5 +1,6 @@
 """The command line as a process of its own, with tests.fakes.fake_worker in the place of TensorFlow."""
 
+import contextlib
 import json
 import math
 import os
@@ -38,7 +39,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabHome]:
     yield home
     for run in list_runs(home):
         if pid := holder_of(run.folder):
-            os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.killpg(pid, signal.SIGKILL)
 
 
 def as_good_as_fetched(home: LabHome, name: str) -> None:

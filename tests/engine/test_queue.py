@@ -1,5 +1,6 @@
 """The line of runs, with real processes: tests.fakes.fake_worker reports what a worker would, without TensorFlow."""
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -40,7 +41,8 @@ def home(tmp_path: Path) -> Iterator[LabHome]:
     yield home
     for run in list_runs(home):
         if pid := holder_of(run.folder):
-            os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.killpg(pid, signal.SIGKILL)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The process that reads the device: real ones, with programs in the place of tegrastats."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -27,7 +28,8 @@ def home(tmp_path):
     os.makedirs(found.path)
     yield found
     if pid := sampler.holder(found):
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            os.kill(pid, signal.SIGTERM)
 
 
 def wait_for(fact, seconds=15.0):

@@ -1,5 +1,6 @@
 """The page Device and the tab Machine, with a real sampler and programs in the place of tegrastats."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,7 +21,8 @@ from tests.pages.test_retraining import button, start, texts
 def ended(home):
     yield
     if pid := sampler.holder(home):
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            os.kill(pid, signal.SIGTERM)
 
 
 def wait_for(fact):
