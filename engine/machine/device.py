@@ -279,9 +279,13 @@ def has_gpu() -> bool:
 
 def describe(root: Path = Path("/")) -> str:
     """One line for people: "Jetson TX2 · MAXN · GPU found", "Laptop · CPU only"."""
+    return f"{machine(root)} · {'GPU found' if has_gpu() else 'CPU only'}"
+
+
+def machine(root: Path = Path("/")) -> str:
+    """ "Jetson TX2 · MAXN", "This computer" """
     name = hardware.name(root).replace(hardware.COMPUTER, "This computer")
-    parts = [name, hardware.power_mode(root), "GPU found" if has_gpu() else "CPU only"]
-    return " · ".join(filter(None, parts))
+    return " · ".join(filter(None, [name, hardware.power_mode(root)]))
 
 
 def is_shared(root: Path = Path("/")) -> bool:

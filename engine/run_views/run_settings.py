@@ -12,12 +12,6 @@ def rows(run: Run) -> dict[str, str]:
     return KINDS[run.kind](run)
 
 
-def more_rows(run: Run) -> dict[str, str]:
-    """All the others that were asked for; empty for kinds that have no others."""
-    others = MORE.get(run.kind)
-    return others(run) if others else {}
-
-
 def which(run: Run) -> dict[str, str]:
     """Where it ran and which run it is."""
     found = run.story.hardware  # None in runs of earlier versions
@@ -25,7 +19,9 @@ def which(run: Run) -> dict[str, str]:
 
 
 def everything(run: Run) -> dict[str, str]:
-    return rows(run) | more_rows(run) | which(run)
+    """With all the others that were asked for; some kinds have none."""
+    others = MORE.get(run.kind)
+    return rows(run) | (others(run) if others else {}) | which(run)
 
 
 def _retraining(run: Run) -> dict[str, str]:

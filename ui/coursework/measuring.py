@@ -12,7 +12,7 @@ from engine.contract import catalog, events
 from engine.contract.dataset import Dataset
 from engine.coursework import plans
 from engine.coursework.evidence import Evidence, Query
-from engine.coursework.plans import Plan
+from engine.coursework.plans import Plan, Planner
 from engine.errors import EngineError, PhotosError, RunNotFound
 from engine.machine import device, devices
 from engine.retraining import photos
@@ -24,8 +24,9 @@ from ui.retraining import retraining_form
 REFRESH_SECONDS = 1.0
 
 
-def plan(asked: Query) -> Plan:
-    return plans.Planner(lab.load_settings(), lab.rows(), _gpu(), _counted).plan(asked)
+def _planner() -> Planner:
+    """By what is on this machine now."""
+    return Planner(lab.load_settings(), lab.rows(), _gpu(), _counted)
 
 
 def _gpu() -> bool:
@@ -81,7 +82,7 @@ def box(found: Evidence, key: str) -> None:
     """In the place of evidence that is missing: which run, why, and its button, or how far it is."""
     if found.pending:
         return progress([each.id for each in found.pending])
-    planned = plan(found.query)
+    planned = _planner().plan(found.query)
     st.info(f"**Not measured yet.** {_why(found, planned)}", icon=":material/hourglass_empty:")
     _way(found, planned, key, "primary")
     if planned.can_start and planned.guessed:
@@ -91,11 +92,12 @@ def box(found: Evidence, key: str) -> None:
 
 def rows(missing: Mapping[str, Evidence], key: str) -> None:
     """The same for several, a line each."""
+    planner = _planner()
     for name, found in missing.items():
         if found.pending:
             progress([each.id for each in found.pending])
             continue
-        planned = plan(found.query)
+        planned = planner.plan(found.query)
         with st.container(border=True, gap="small"):
             st.markdown(f":material/hourglass_empty: **Not measured yet.** {_why(found, planned)}")
             _way(found, planned, f"{key}_{name}", "secondary")
@@ -154,7 +156,8 @@ def _start_all(found: Iterable[Plan]) -> None:
 
 def measure_all(missing: Sequence[Query]) -> None:
     """One button for all that can start; each run once, however many answers want it."""
-    ready = plans.each_once(plan(asked) for asked in dict.fromkeys(missing))
+    planner = _planner()
+    ready = plans.each_once(planner.plan(asked) for asked in dict.fromkeys(missing))
     if not ready:
         return
     st.button(

@@ -67,11 +67,11 @@ def _facts(worker: devices.Worker | None) -> dict[str, str]:
         its = worker.fault
     cores, physical = psutil.cpu_count() or 1, psutil.cpu_count(logical=False) or 0
     threads = f"{cores} on {physical} cores" if physical and physical != cores else f"{cores} cores"
-    here = hardware.here()
+    processor = hardware.processor()
     return {
-        "Machine": " · ".join(filter(None, [here.name, here.power_mode])),
+        "Machine": device.machine(),
         "System": f"{device.release()}, {platform.machine()}",
-        "Processor": f"{here.processor}, {threads}" if here.processor else threads,
+        "Processor": f"{processor}, {threads}" if processor else threads,
         "Memory": size(memory.total) + (", shared by CPU and GPU" if device.is_shared() else ""),
         "GPU": lab.card_name() or ("An NVIDIA driver is loaded" if device.has_gpu() else "None found"),
         "Dashboard": f"Python {platform.python_version()}, {sys.executable}",
