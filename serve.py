@@ -7,6 +7,9 @@ any other host. GET /healthz answers 200 as soon as the pages can be served. /te
 page has started (engine/tensorboard.py), behind the same door. SIGINT and SIGTERM end it; runs go on.
 """
 
+import engine.interpreter  # noqa: F401  # first: see there
+
+# isort: split
 import argparse
 import errno
 import functools

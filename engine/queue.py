@@ -136,7 +136,7 @@ class Queue:
             worker = subprocess.Popen(
                 [self.worker_python, "-m", self.module, folder.path, str(lock)],
                 cwd=APP_ROOT,
-                env=worker_environment(os.environ),
+                env=worker_environment(os.environ, self.worker_python),
                 stdin=subprocess.DEVNULL,
                 stdout=log,  # a pipe nobody reads would block the worker
                 stderr=subprocess.STDOUT,

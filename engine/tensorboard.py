@@ -89,7 +89,7 @@ def start(settings: Settings) -> None:
                 + ["--window_title", "TensorBoard · Bottleneck Lab"],
                 cwd=os.path.dirname(files.lock),
                 # Names of runs may hold any letter; without a GPU of its own, because training needs it.
-                env=worker_environment(os.environ) | {"LC_ALL": "C.UTF-8", "CUDA_VISIBLE_DEVICES": "-1"},
+                env=worker_environment(os.environ, python) | {"LC_ALL": "C.UTF-8", "CUDA_VISIBLE_DEVICES": "-1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from engine import interpreter
 from engine.errors import EngineError, WorkerStartError
 from engine.settings import APP_ROOT
 
@@ -21,10 +23,15 @@ class NoAnswer(EngineError):
         self.last_words, self.is_late = last_words, is_late
 
 
-def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of another interpreter: without what ours says about itself."""
+def worker_environment(environ: Mapping[str, str], python: str) -> dict[str, str]:
+    """The environment for a program of this interpreter: without what ours says about itself.
+
+    Where `python` is not ours, with what was taken out of our own environment for its sake.
+    """
     own = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     kept = {name: value for name, value in environ.items() if name not in own and not name.startswith("PYTHON")}
+    if python != sys.executable:
+        kept |= interpreter.taken_out
     return kept | {"PYTHONUNBUFFERED": "1"}  # the log's last words must not be lost with the process
 
 
@@ -57,7 +64,7 @@ def ask(
             process = subprocess.Popen(
                 [worker_python, "-m", module, *arguments],
                 cwd=APP_ROOT,
-                env=worker_environment(os.environ),
+                env=worker_environment(os.environ, worker_python),
                 stdin=asked,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -61,6 +61,12 @@ BASE_STEPS = [
     "python3 -m pip uninstall --yes pillow tensorflow-hub",
     "rm -r /tmp/pip",
 ]
+# What NVIDIA's image sets for every process (Dockerfile.tensorflow of dusty-nv/jetson-containers).
+NVIDIAS_ENVIRONMENT = (
+    "DEBIAN_FRONTEND=noninteractive",
+    "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=cpp",
+    "LD_LIBRARY_PATH=/usr/local/cuda/lib64:",
+)
 PATIENCE_SECONDS = 1200.0  # until the lab in the image answers: it fetches weights first
 
 
@@ -299,13 +305,14 @@ def make_base() -> str:
     Returns its name. Raises Skipped where Ubuntu's archive cannot be reached.
     """
     steps = "\n".join(BASE_STEPS).replace("UBUNTU", ubuntu_archive())
-    what = steps.encode() + (ROOT / "requirements-worker36.txt").read_bytes()
+    what = "\n".join([steps, *NVIDIAS_ENVIRONMENT]).encode() + (ROOT / "requirements-worker36.txt").read_bytes()
     name = f"{BASE}:{hashlib.sha256(what).hexdigest()[:12]}"
     if not buildah("image", "inspect", "--type", "image", name, check=False).returncode:
         return name
     container = buildah("image", "from", "scratch").stdout.strip()
     buildah("image", "add", container, str(make_ubuntu()), "/")
-    for setting in ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1"):
+    own = ("LANG=C.UTF-8", f"PIP_CERT={CERTIFICATES}", "UV_SYSTEM_CERTS=1")
+    for setting in (*own, *NVIDIAS_ENVIRONMENT):
         buildah("image", "config", "--env", setting, container)
     given = ["--volume", f"{ROOT / 'requirements-worker36.txt'}:/lock.txt:ro"]
     given += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]

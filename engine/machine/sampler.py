@@ -10,6 +10,9 @@ It lives as long as somebody looks or a run goes, and then ends by itself. While
 the run's folder too, so that a copied folder still shows what the machine did. Whatever tegrastats does, psutil reads.
 """
 
+import engine.interpreter  # noqa: F401  # first: see there
+
+# isort: split
 import argparse
 import contextlib
 import fcntl

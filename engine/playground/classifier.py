@@ -413,7 +413,7 @@ class _Process:
                     process = subprocess.Popen(
                         self._command,
                         cwd=APP_ROOT,
-                        env=worker_environment(os.environ),
+                        env=worker_environment(os.environ, self._command[0]),
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=subprocess.DEVNULL,  # a pipe nobody reads would block it

@@ -368,6 +368,6 @@ def test_a_clock_that_was_set_back_changes_no_order_and_makes_no_age_negative(ho
 
 def test_another_interpreter_is_not_told_about_ours() -> None:
     environ = {"PATH": "/bin", "PYTHONPATH": "/ours", "PYTHONHOME": "/ours", "VIRTUAL_ENV": "/ours", "LAB_HOME": "/lab"}
-    given = worker_environment(environ)
+    given = worker_environment(environ, "/usr/bin/python3")
     assert {name: given[name] for name in ("PATH", "LAB_HOME")} == {"PATH": "/bin", "LAB_HOME": "/lab"}
     assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} & set(given)
