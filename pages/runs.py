@@ -35,7 +35,7 @@ def remove(chosen: list[RunRow]) -> None:
             failed.append(str(error))
         except OSError as error:
             failed.append(f"{row.title} cannot be deleted: {error.strerror}.")
-    st.session_state["_not_deleted"] = failed
+    st.session_state["_not_done"] = failed
 
 
 def is_active(row: RunRow) -> bool:
@@ -139,7 +139,36 @@ def listed(rows: list[RunRow]) -> None:
             st.caption(f"{len(chosen):,} chosen · {said}")
 
 
-for error in st.session_state.pop("_not_deleted", []):
+def remove_unreadable(name: str) -> None:
+    try:
+        runs.delete(lab.home(), name)
+    except EngineError as error:
+        st.session_state["_not_done"] = [str(error)]
+    except OSError as error:
+        st.session_state["_not_done"] = [f"{name} cannot be deleted: {error.strerror}."]
+
+
+@st.dialog("Delete")
+def delete_unreadable(name: str) -> None:
+    st.markdown(f"**{plain(name)}** will be deleted, with all its files, {size(runs.size(lab.home(), name))}.")
+    with st.container(horizontal=True):
+        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove_unreadable, args=(name,)):
+            st.rerun()
+        if st.button("Keep it", key="keep"):
+            st.rerun()
+
+
+def list_unreadable() -> None:
+    """Folders that are no run, so that they can be deleted."""
+    for name, why in lab.unreadable():
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"unreadable_{name}"):
+            st.badge("Unreadable", icon=":material/error:", color="red")
+            st.markdown(f"**{plain(name)}** {plain(why)}", width="stretch")
+            if st.button("Delete", icon=":material/delete:", key=f"delete_{name}"):
+                delete_unreadable(name)
+
+
+for error in st.session_state.pop("_not_done", []):
     st.error(plain(error), icon=":material/error:")
 if not_copied := st.session_state.pop("_not_copied", ""):
     st.error(plain(not_copied), icon=":material/error:")
@@ -149,8 +178,10 @@ if "compare" in st.query_params:
     runs_compared.show(st.query_params["compare"])
 elif rows := lab.rows():
     listed(rows)
+    list_unreadable()
     imported_form.show()
 else:
+    list_unreadable()
     st.markdown("**No runs yet.** They are listed here once one has started.")
     for page, label in (("pages/mnist.py", "Compare networks"), ("pages/retraining.py", "Set up a run")):
         st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right")

@@ -21,17 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list_runs(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.runs import list_runs
+    from engine.runs import UNREADABLE, list_runs, list_unreadable
 
-    found = list_runs(lab.home)
+    found, unreadable = list_runs(lab.home), list_unreadable(lab.home)
     if options.json:
         keys = ("id", "title", "state", "started", "seconds")
-        print_json({"runs": [{key: getattr(run, key) for key in keys} for run in found]})
+        rows = [{key: getattr(run, key) for key in keys} for run in found]
+        rows += [dict.fromkeys(keys) | {"id": run_id, "title": why, "state": UNREADABLE} for run_id, why in unreadable]
+        print_json({"runs": rows})
         return DONE
     for run in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         print(f"{run.id}  {run.state:9}  {when}  {run.title}")
-    if not found:
+    for run_id, why in unreadable:
+        print(f"{run_id}  {UNREADABLE}  {why}")
+    if not found and not unreadable:
         print(
             "No runs yet. Start one with: "
             "python -m engine retrain --image_dir traffic_lights --architecture mobilenet_v2",
