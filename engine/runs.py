@@ -6,11 +6,12 @@ import os
 import shutil
 import time
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, signatures, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
 from engine.errors import EngineError, RunNotFound, RunUnreadable
@@ -459,6 +460,21 @@ def delete(home: LabHome, run_id: str) -> None:
     _remove(grave)
     if pictures:
         shutil.rmtree(pictures, ignore_errors=True)
+
+
+def sign(home: LabHome, ids: Iterable[str]) -> list[str]:
+    """Say that these runs are this lab's own, so that their models are used; no question is left about the others.
+
+    Returns the ids. Raises RunNotFound, and EngineError where a signature cannot be written.
+    """
+    folders = [open_run(home, run_id).folder for run_id in ids]
+    try:
+        for folder in folders:
+            signatures.sign(folder)
+        signatures.settle_older(home)
+    except OSError as error:
+        raise EngineError(f"{error.filename or home.runs} cannot be signed: {error.strerror}.") from error
+    return [folder.id for folder in folders]
 
 
 def uploaded_pictures(run: Run) -> Path | None:
