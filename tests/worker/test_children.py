@@ -3,6 +3,7 @@ that is to stop.
 """
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from engine.contract.run_folder import is_locked
 from engine.worker import children
 from engine.worker.playground import label
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
-from engine.worker.retraining import retrain
+from engine.worker.retraining import batch_size, retrain
 from tests.worker.test_run import Worker, child_of, only, read_text, told, wait_for
 
 
@@ -160,6 +161,20 @@ def test_the_words_of_libraries_that_were_refused_memory_are_known(words, bounde
     )
     command = [sys.executable, "-c", code, words, str(bounded)]
     assert subprocess.check_output(command, universal_newlines=True).strip() == str(expected)
+
+
+def test_a_child_that_dies_of_a_signal_under_a_limit_did_not_fit_and_one_that_was_through_did(folder):
+    specs.write(folder.spec, specs.DEFAULT_BATCH_SIZE)
+    codes = {}
+
+    def fits(size):
+        codes[size] = children.run_module("tests.worker.aborting", [folder.path, str(size)], Reporter(folder))
+        return codes[size] == 0
+
+    assert batch_size.largest_that_fits(fits, 8) == (2, True)
+    assert codes == {1: 0, 2: 0, 4: -signal.SIGABRT, 3: -signal.SIGABRT}
+    assert "memory" in children.why_it_ended(codes[3])
+    assert told(folder) == []  # no error of the run
 
 
 def test_why_a_child_ended_tells_a_refusal_from_a_kill():
