@@ -6,8 +6,11 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401, hooks
 
 # As workers do, before numpy is loaded: two threads that wait for each other take ten times as long on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -15,6 +18,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # What a shell starts in the background ignores SIGINT, and so do all its children: Ctrl+C could not be tested there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is no fault of the code: examples may take as long as they take.
+hypothesis.settings.register_profile(
+    "lab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("lab")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = (

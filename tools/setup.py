@@ -93,7 +93,10 @@ def setup(dev):
 
 
 def setup_worker(version, tensorflow):
-    """Make the environment for the workers' tests on that Python; say so where it cannot be. Raises Stop."""
+    """Make the environment for the workers' tests on that Python; say so where it cannot be. Raises Stop.
+
+    LAB_TEST_NO_SKIPS=1 wants the tests of every Python that this machine could have (tests/skips.py).
+    """
     name = ".venv%d%d" % version
     lock_files = ["requirements-worker%d%d.txt" % version]
     if is_ready(name, lock_files):
@@ -104,7 +107,10 @@ def setup_worker(version, tensorflow):
         return
     python, _ = find_python((version,))
     if not python:
-        print(without + "there is no Python %d.%d here (looked for python%d.%d)." % (version + version))
+        without += "there is no Python %d.%d here (looked for python%d.%d)." % (version + version)
+        if os.environ.get("LAB_TEST_NO_SKIPS", "") not in ("", "0"):
+            raise Stop(without + " LAB_TEST_NO_SKIPS wants them.")
+        print(without)
         return
     with Environment(name, python, lock_files) as environment:
         environment.install_the_rest(with_uv=False)  # uv runs on no Python as old as that
