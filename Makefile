@@ -6,11 +6,13 @@ TESTS36 ?= not thorough and not once
 # of tests at once: much of a page's test is waiting
 PROCESSES ?= 3
 PY := .venv/bin/python
+# "make run PYTHON=python3.13": the interpreter of .venv, which is made anew where it has another
+NAMED := $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 # no index address in the result, so that any mirror will do; hashes say what it must send
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-thorough lint format test-python test-worker36 benchmark lock image-tx2 check-tx2 setup setup-dev worker36 chromium interpreter clean
+.PHONY: help run test test-thorough lint format test-python test-worker36 test-python313 test-python312 benchmark lock image-tx2 check-tx2 setup setup-dev worker36 python313 python312 chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -47,6 +49,14 @@ test-worker36: worker36  ## the workers' tests on Python 3.6 with TensorFlow 2.6
 	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; \
 	else echo "NOT TESTED: the workers on Python 3.6. There is no .venv36."; fi
 
+test-python313: python313  ## the engine's and the workers' tests on Python 3.13, where there is one
+test-python312: python312  ## the same on Python 3.12
+test-python313 test-python312: test-%:
+	@if [ -e .venv$(subst python,,$*)/lab-setup ]; then \
+	.venv$(subst python,,$*)/bin/python -m pytest -n $(PROCESSES) --dist loadfile -m "$(TESTS) and not once" \
+	    tests/engine tests/worker tests/tools; \
+	else echo "NOT TESTED: the engine and the workers on $*."; fi
+
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
 
@@ -71,16 +81,21 @@ lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
 	    --no-deps requirements-tx2-worker.in -o requirements-tx2-worker.txt
 
 setup: interpreter
-	@$(PYTHON) tools/setup.py
+	@$(PYTHON) tools/setup.py $(NAMED)
 
 setup-dev: interpreter
-	@$(PYTHON) tools/setup.py --dev
+	@$(PYTHON) tools/setup.py --dev $(NAMED)
 
 worker36: interpreter
 	@$(PYTHON) tools/setup.py --worker36
 
-.PHONY: interpreter
-python3:
+python313 python312: python%: interpreter
+	@$(PYTHON) tools/setup.py --beside $*
+
+chromium: setup-dev
+	@$(PYTHON) tools/setup.py --chromium
+
+interpreter:
 	@command -v $(PYTHON) >/dev/null || { \
 	    echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian and Ubuntu: apt-get install python3 python3-venv)."; exit 1; } >&2
 

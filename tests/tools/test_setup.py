@@ -144,14 +144,123 @@ def test_a_full_disk_is_said_with_figures(tmp_path):
     setup.check_space(str(tmp_path), 0)
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="not on a Mac: a browser may be among its applications")
-def test_a_machine_without_chromium_is_told_how_to_get_it(tmp_path):
+NO_MAC = pytest.mark.skipif(sys.platform == "darwin", reason="not on a Mac: a browser may be among its applications")
+# A Python whose Playwright has its Chromium at "browser" once "fetched" is there.
+PLAYWRIGHT = """case "$*" in
+    *executable_path*) echo "{0}/browser";;
+    *"playwright install chromium") {1};;
+    *) echo "asked for $*"; exit 9;;
+esac"""
+
+
+@NO_MAC
+def test_where_a_chromium_is_installed_nothing_is_fetched(tmp_path):
     folder = small_copy(tmp_path)
-    code, said = run_setup(folder, "--chromium", PATH=str(tmp_path))
-    assert code == 1
-    assert "apt-get install chromium" in said
     fake_python(tmp_path / "commands", "chromium-browser", "true")
     assert run_setup(folder, "--chromium", PATH=str(tmp_path / "commands")) == (0, "")
+
+
+@NO_MAC
+def test_where_none_is_playwright_s_installer_fetches_one_once(tmp_path):
+    folder = small_copy(tmp_path)
+    makes = f"printf '#!/bin/sh\\nexit 0\\n' > {tmp_path}/browser; chmod 755 {tmp_path}/browser"
+    (folder / ".venv").mkdir()
+    fake_python(folder / ".venv" / "bin", "python", PLAYWRIGHT.format(tmp_path, makes))
+    path = only(tmp_path, "chmod", "sh")
+    code, said = run_setup(folder, "--chromium", PATH=path)
+    assert (code, said.count("\n")) == (0, 1)
+    assert "Playwright" in said
+    assert run_setup(folder, "--chromium", PATH=path) == (0, "")
+
+
+@NO_MAC
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        pytest.param("echo getaddrinfo ENOTFOUND; exit 1", ["apt-get install chromium", "ENOTFOUND"], id="no network"),
+        pytest.param(
+            "printf '#!/bin/sh\\necho libnss3.so; exit 127\\n' > {0}/browser; chmod 755 {0}/browser",
+            ["-m playwright install-deps chromium", "libnss3.so"],
+            id="no libraries",
+        ),
+    ],
+)
+def test_where_none_can_be_had_it_says_what_to_install(tmp_path, does, words):
+    folder = small_copy(tmp_path)
+    (folder / ".venv").mkdir()
+    fake_python(folder / ".venv" / "bin", "python", PLAYWRIGHT.format(tmp_path, does.format(tmp_path)))
+    code, said = run_setup(folder, "--chromium", PATH=only(tmp_path, "chmod", "sh"))
+    assert code == 1
+    assert [word for word in words if word not in said] == []
+
+
+def only(folder: Path, *commands: str) -> str:
+    """A PATH with these commands of the machine and no other."""
+    few = folder / "few"
+    few.mkdir(exist_ok=True)
+    for name in commands:
+        (few / name).unlink(missing_ok=True)
+        (few / name).symlink_to(shutil.which(name))
+    return str(few)
+
+
+# An interpreter that makes environments of itself and installs nothing; tools/setup.py it has run by a real one.
+INTERPRETER = """case "$1" in
+    -c) printf {0};;
+    -m) [ "$2" != venv ] || {{ mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; }};;
+    *) exec {1} "$@";;
+esac"""
+
+
+def test_make_takes_the_interpreter_that_python_names(tmp_path):
+    folder = small_copy(tmp_path)
+    shutil.copy(ROOT / "Makefile", folder)
+    for version in ("3.9", "3.12", "3.13"):
+        fake_python(tmp_path / "pythons", f"python{version}", INTERPRETER.format(version, BASE_PYTHON))
+    fake_python(tmp_path / "pythons", "python3", INTERPRETER.format("3.12", BASE_PYTHON))
+
+    def make(*words: str) -> tuple[int, str]:
+        path = f"{tmp_path}/pythons:{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS", "MAKELEVEL")}
+        command = ["make", "--no-print-directory", *words]
+        ran = subprocess.run(
+            command, cwd=folder, env=kept | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return ran.returncode, ran.stdout
+
+    def version() -> str:
+        return subprocess.check_output([folder / ".venv" / "bin" / "python", "-c", ""], text=True)
+
+    assert make("setup-dev", "PYTHON=python3.13")[0] == 0
+    assert version() == "3.13"
+    assert make("setup-dev", "PYTHON=python3.13") == (0, "")
+    assert make("setup") == (0, "")  # whoever names none is content with what is there
+    assert version() == "3.13"
+    code, said = make("setup", "PYTHON=python3.12")
+    assert (code, version()) == (0, "3.12")
+    assert ".venv has another Python than python3.12; making it anew." in said
+    for named, sentence in (
+        ("python3.9", "PYTHON=python3.9 is Python 3.9; the lab needs Python 3.11, 3.12 or 3.13."),
+        ("nowhere", "There is no nowhere here. Install Python 3.11, 3.12 or 3.13"),
+    ):
+        code, said = make("setup", f"PYTHON={named}")
+        assert code != 0
+        assert sentence in said
+    assert version() == "3.12"
+
+
+def test_an_environment_beside_is_made_where_there_is_such_a_python(tmp_path):
+    folder = small_copy(tmp_path)
+    few = only(tmp_path, "mkdir", "cp", "sh")
+    nowhere = {"PYENV_ROOT": str(tmp_path), "PATH": few}
+    assert run_setup(folder, "--beside", "313", **nowhere) == (
+        0,
+        "There is no Python 3.13 here (looked for python3.13).\n",
+    )
+    fake_python(Path(few), "python3.13", INTERPRETER.format("3.13", BASE_PYTHON))
+    assert run_setup(folder, "--beside", "313", **nowhere)[0] == 0
+    assert (folder / ".venv313" / "bin" / "python").exists()
+    assert not (folder / ".venv").exists()
 
 
 def test_a_machine_without_python_36_is_told_and_goes_on(tmp_path):
