@@ -6,11 +6,13 @@ TESTS36 ?= not thorough and not once
 # of tests at once: much of a page's test is waiting
 PROCESSES ?= 3
 PY := .venv/bin/python
+# "make run PYTHON=python3.13": the interpreter of .venv, which is made anew where it has another
+NAMED := $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 # no index address in the result, so that any mirror will do; hashes say what it must send
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-thorough lint format test-python test-worker36 benchmark lock image-tx2 check-tx2 setup setup-dev chromium interpreter clean
+.PHONY: help run test test-thorough lint format test-python test-worker36 test-python313 test-python312 benchmark lock image-tx2 check-tx2 setup setup-dev worker36 python313 python312 chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -21,12 +23,12 @@ run: setup  ## the lab on http://127.0.0.1:8501 (PORT=8502 for another port, ADD
 	@exec $(PY) serve.py --port $(PORT) --address $(ADDRESS)
 
 # The old interpreter's tests run beside the others, and their words come behind: much of both is waiting.
-test: chromium lint  ## lint, types and tests
+test: chromium lint worker36  ## lint, types and tests
 	@log=$$(mktemp); $(MAKE) --no-print-directory test-worker36 >$$log 2>&1 & old=$$!; \
 	$(MAKE) --no-print-directory test-python; new=$$?; \
 	wait $$old || new=1; cat $$log; rm -f $$log; exit $$new
 
-test-thorough: chromium setup-dev interpreter  ## the whole runs that `make test` leaves out
+test-thorough: chromium setup-dev worker36  ## the whole runs that `make test` leaves out
 	$(MAKE) --no-print-directory TESTS=thorough TESTS36="thorough or once" test-python test-worker36
 
 lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
@@ -34,7 +36,7 @@ lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/vermin -q -t=3.6- --no-tips --violations \
-	    engine/__init__.py engine/contract engine/worker tests/worker tools/setup.py
+	    engine/__init__.py engine/contract engine/worker tests/worker tests/skips.py tools/setup.py
 
 format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff check --fix .
@@ -43,9 +45,17 @@ format: setup-dev  ## put the code into its usual form
 test-python: chromium setup-dev  ## all tests on this Python
 	$(PY) -m pytest -n $(PROCESSES) --dist loadfile -m "$(TESTS)"
 
-test-worker36: interpreter  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
-	@$(PYTHON) tools/setup.py --worker36
-	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; fi
+test-worker36: worker36  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; \
+	else echo "NOT TESTED: the workers on Python 3.6. There is no .venv36."; fi
+
+test-python313: python313  ## the engine's and the workers' tests on Python 3.13, where there is one
+test-python312: python312  ## the same on Python 3.12
+test-python313 test-python312: test-%:
+	@if [ -e .venv$(subst python,,$*)/lab-setup ]; then \
+	.venv$(subst python,,$*)/bin/python -m pytest -n $(PROCESSES) --dist loadfile -m "$(TESTS) and not once" \
+	    tests/engine tests/worker tests/tools; \
+	else echo "NOT TESTED: the engine and the workers on $*."; fi
 
 benchmark: setup-dev  ## ours against what one would otherwise run (PHOTOS=folder with one folder a class)
 	@for name in bottlenecks race cached accuracy dashboard mnist digits; do $(PY) -m benchmarks $$name $(PHOTOS) || exit 1; done
@@ -71,16 +81,24 @@ lock: setup-dev  ## resolve requirements*.in anew into requirements*.txt
 	    --no-deps requirements-tx2-worker.in -o requirements-tx2-worker.txt
 
 setup: interpreter
-	@$(PYTHON) tools/setup.py
+	@$(PYTHON) tools/setup.py $(NAMED)
 
 setup-dev: interpreter
-	@$(PYTHON) tools/setup.py --dev
+	@$(PYTHON) tools/setup.py --dev $(NAMED)
 
-.PHONY: interpreter
-python3:
+worker36: interpreter
+	@$(PYTHON) tools/setup.py --worker36
+
+python313 python312: python%: interpreter
+	@$(PYTHON) tools/setup.py --beside $*
+
+chromium: setup-dev
+	@$(PYTHON) tools/setup.py --chromium
+
+interpreter:
 	@command -v $(PYTHON) >/dev/null || { \
 	    echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian and Ubuntu: apt-get install python3 python3-venv)."; exit 1; } >&2
 
 clean:  ## forget the environments and caches; runs and photos in .lab stay
-	rm -rf .venv .venv36 .venv37 .tx2 .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv36 .venv37 .venv31? .tx2 .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

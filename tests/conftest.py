@@ -1,13 +1,17 @@
 """What all tests share."""
 
 import os
-import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401, hooks
+from tools.setup import find_chromium
 
 # As workers do, before numpy is loaded: two threads that wait for each other take ten times as long on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -16,24 +20,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+# A busy machine is no fault of the code: examples may take as long as they take.
+hypothesis.settings.register_profile(
+    "lab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
+hypothesis.settings.load_profile("lab")
 
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    """The installed Chromium. The browser tests are no tests where they are skipped, so its absence is a failure."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if not found:
-        pytest.fail("The browser tests need Chromium: apt-get install chromium", pytrace=False)
-    return found
+    """The Chromium of `make chromium`. Browser tests are no tests where they are skipped: its absence is a failure."""
+    path = find_chromium(sys.executable)
+    if not path:
+        pytest.fail("The browser tests need Chromium: make chromium", pytrace=False)
+    return path
 
 
 @pytest.fixture(scope="session")

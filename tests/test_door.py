@@ -143,8 +143,10 @@ def test_so_many_answers_wait_at_once_and_the_others_end_their_connections():
             asyncio.create_task(ask(door, "/?token=no", address=f"10.0.{n // 256}.{n % 256}"))
             for n in range(Penalties.HELD + 100)
         ]
-        while sum(task.done() for task in asked) < 100:
+        for _ in range(100_000):
             await asyncio.sleep(0)
+            if sum(task.done() for task in asked) >= 100:
+                break
         go_on.set()
         return await asyncio.gather(*asked)
 
@@ -380,6 +382,24 @@ def test_a_door_that_is_off_is_said_in_the_log(tmp_path):
     assert "token" not in running.url
     assert get(running, "/").status == 200
     assert get(running, "/", Host="evil.example").status == 403
+    stop(running)
+
+
+def test_a_door_that_is_on_asks_on_this_machine_too_and_believes_no_proxy_but_those_it_was_told(tmp_path):
+    running = start(tmp_path, LAB_DOOR="on", LAB_PROXIES="192.0.2.1")
+    assert running.url.startswith("http://127.0.0.1:")
+    token = running.url.partition("?token=")[2]
+    assert token
+    assert get(running, "/").status == 403
+    assert get(running, f"/?token={token}").status == 303
+    with ThreadPoolExecutor() as visitors:  # each answer comes a second late
+        asked = [
+            visitors.submit(get, running, f"/?token={number}", **{"X-Forwarded-For": f"198.51.100.{number}"})
+            for number in range(Penalties.FREE + 1)
+        ]
+    assert {each.result().status for each in asked} <= {403, 429}
+    # This machine is none of the proxies: what it says is not believed, and all guesses were its own.
+    assert get(running, "/?token=no", **{"X-Forwarded-For": "203.0.113.7"}).status == 429
     stop(running)
 
 

@@ -41,9 +41,9 @@ st.download_button("Download", data=b"five!", file_name="five.txt")
 photo = st.file_uploader("Photo")
 if photo:
     st.write(f"{len(photo.getvalue())} bytes arrived")
-if st.button("Work for a minute"):
+if st.button("Work for an hour"):
     st.write("At work")
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -247,15 +247,13 @@ def test_a_signal_ends_it_soon_though_a_page_is_at_work(tmp_path, browser, numbe
     running = start(tmp_path)
     page = browser.new_page()
     page.goto(running.url)
-    page.get_by_role("button", name="Work for a minute").click()
+    page.get_by_role("button", name="Work for an hour").click()
     expect(page.get_by_text("At work")).to_be_visible(timeout=60_000)
-    asked = time.monotonic()
     running.process.send_signal(number)
     try:
-        running.process.wait(timeout=60)
+        running.process.wait(timeout=120)  # about 3 s on an idle machine
     finally:
         stop(running)
-    assert time.monotonic() - asked < 10  # about 3 on an idle machine
     page.close()
     assert running.stderr.read_text() == ""  # no warning, no unknown setting, no traceback
 

@@ -1,10 +1,12 @@
-"""python3 tools/setup.py [--dev | --worker36 | --worker37 | --chromium]: makes an environment of the locked packages.
+"""python3 tools/setup.py [OPTION]: makes an environment of the locked packages.
 
 (nothing)     .venv with what the lab needs (requirements.txt)
 --dev         the same, and what the tests need (requirements-dev.txt)
+--python P    with either: .venv is made with that interpreter, and anew where it has another version
+--beside 313  .venv313 with what the tests need, beside .venv, where there is a Python 3.13; so with 311 and 312
 --worker36    .venv36: Python 3.6 with TensorFlow 2.6.2 for the workers' tests, where there is a Python 3.6
 --worker37    .venv37: Python 3.7 with TensorFlow 2.7.4, as on a Jetson TX2, for `make check-tx2`
---chromium    installs nothing, and only says whether the browser tests have their browser
+--chromium    a Chromium for the browser tests, by Playwright's installer where the machine has none
 
 Nothing is done when nothing changed. Needs no package, and runs on Python 3.6 or newer only to be able to say
 which Python is missing: the environment itself wants 3.11, 3.12 or 3.13. Ends with 0, with 1 and a sentence on
@@ -24,10 +26,12 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WANTED = ((3, 11), (3, 12), (3, 13))  # in this order: the tests run on the first
+BESIDE = {"%d%d" % version: version for version in WANTED}
 MARK = "lab-setup"  # in the environment: "unfinished", or the digest of what is installed
 INSTALLER = "requirements-installer.txt"
 GIB = 1024**3
-SPACE = {".venv": 4 * GIB, ".venv36": 3 * GIB, ".venv37": 3 * GIB}  # measured: 3.1 GB with the tests' packages; 1.3 GB
+SPACE = {".venv36": 3 * GIB, ".venv37": 3 * GIB}  # measured: 1.3 GB
+SPACE_OF_OTHERS = 4 * GIB  # measured: 3.1 GB with the tests' packages
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_APPS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -47,19 +51,23 @@ class Stop(Exception):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dev", action="store_true", help="also what the tests need")
+    parser.add_argument("--python", default="", help="the interpreter that .venv is made with")
+    parser.add_argument("--beside", choices=BESIDE, help="only .venv311, .venv312 or .venv313, for the tests")
     parser.add_argument("--worker36", action="store_true", help="only .venv36, for the workers' tests on Python 3.6")
     parser.add_argument("--worker37", action="store_true", help="only .venv37, the same on Python 3.7")
-    parser.add_argument("--chromium", action="store_true", help="only look for Chromium, for the browser tests")
+    parser.add_argument("--chromium", action="store_true", help="only a Chromium, for the browser tests")
     options = parser.parse_args()
     try:
         if options.chromium:
-            find_chromium()
+            get_chromium(os.path.join(ROOT, ".venv", "bin", "python"))
+        elif options.beside:
+            setup_beside(BESIDE[options.beside])
         elif options.worker36:
             setup_worker((3, 6), "2.6")
         elif options.worker37:
             setup_worker((3, 7), "2.7")
         else:
-            setup(options.dev)
+            setup(options.dev, options.python)
     except Stop as sentence:
         sys.stderr.write("\n%s\n" % sentence)
         return 1
@@ -69,11 +77,15 @@ def main():
     return 0
 
 
-def setup(dev):
-    """Make .venv hold exactly the locked packages. Raises Stop."""
+def setup(dev, named=""):
+    """Make .venv hold exactly the locked packages. Raises Stop.
+
+    named: the interpreter to make it with; "" takes what .venv has, or the first that is found.
+    """
     lock_files = ["requirements-dev.txt"] if dev else ["requirements.txt"]
+    version = version_of_named(named) if named else None
     # An environment made for the tests holds the lab's own packages in the same versions, and will do.
-    if is_ready(".venv", lock_files) or is_ready(".venv", ["requirements-dev.txt"]):
+    if is_ready(".venv", lock_files, version) or is_ready(".venv", ["requirements-dev.txt"], version):
         return
     if sys.platform == "win32":
         raise Stop("The lab runs on Linux and macOS; on Windows inside WSL2 (wsl --install), where you start it again.")
@@ -81,19 +93,35 @@ def setup(dev):
         raise Stop(
             "TensorFlow has no build for Macs with an Intel processor any more. Use a Linux machine or a newer Mac."
         )
-    python, found = find_python(WANTED)
+    python, found = (named, "") if named else find_python(WANTED)
     if not python:
         raise Stop(
             "The lab needs Python 3.11, 3.12 or 3.13. Looked for python3.11, python3.12, python3.13, python3, python; "
             "found %s. Install one (Debian and Ubuntu: apt-get install python3 python3-venv) and start it again."
             % found
         )
-    with Environment(".venv", python, lock_files) as environment:
+    with Environment(".venv", python, lock_files, version) as environment:
+        environment.install_the_rest(with_uv=True)
+
+
+def setup_beside(version):
+    """Make the environment for the tests on that Python, beside .venv; say so where it cannot be. Raises Stop."""
+    name, lock_files = ".venv%d%d" % version, ["requirements-dev.txt"]
+    if is_ready(name, lock_files):
+        return
+    python, _ = find_python((version,))
+    if not python:
+        print("There is no Python %d.%d here (looked for python%d.%d)." % (version + version))
+        return
+    with Environment(name, python, lock_files) as environment:
         environment.install_the_rest(with_uv=True)
 
 
 def setup_worker(version, tensorflow):
-    """Make the environment for the workers' tests on that Python; say so where it cannot be. Raises Stop."""
+    """Make the environment for the workers' tests on that Python; say so where it cannot be. Raises Stop.
+
+    LAB_TEST_NO_SKIPS=1 wants the tests of every Python that this machine could have (tests/skips.py).
+    """
     name = ".venv%d%d" % version
     lock_files = ["requirements-worker%d%d.txt" % version]
     if is_ready(name, lock_files):
@@ -104,7 +132,10 @@ def setup_worker(version, tensorflow):
         return
     python, _ = find_python((version,))
     if not python:
-        print(without + "there is no Python %d.%d here (looked for python%d.%d)." % (version + version))
+        without += "there is no Python %d.%d here (looked for python%d.%d)." % (version + version)
+        if os.environ.get("LAB_TEST_NO_SKIPS", "") not in ("", "0"):
+            raise Stop(without + " LAB_TEST_NO_SKIPS wants them.")
+        print(without)
         return
     with Environment(name, python, lock_files) as environment:
         environment.install_the_rest(with_uv=False)  # uv runs on no Python as old as that
@@ -113,10 +144,11 @@ def setup_worker(version, tensorflow):
 class Environment:
     """A virtual environment while it is being made. Leaves it marked unfinished when anything goes wrong."""
 
-    def __init__(self, name, python, lock_files):
+    def __init__(self, name, python, lock_files, version=None):
         self.name = name
         self.base_python = python
         self.lock_files = lock_files
+        self.version = version  # that it must have, or None
         self.folder = os.path.join(ROOT, name)
         self.python = os.path.join(self.folder, "bin", "python")
 
@@ -127,11 +159,15 @@ class Environment:
                 usable = mark.read() != "unfinished" and os.path.exists(self.python)
         except OSError:
             usable = False
+        if usable and self.version and version_of(self.python) != self.version:
+            print("%s has another Python than %s; making it anew." % (self.name, self.base_python))
+            shutil.rmtree(self.folder)
+            usable = False
         if not usable:  # half a package looks like a whole one: begin anew, downloads are kept elsewhere
             if os.path.exists(self.folder):
                 print("%s is not one that was finished here; making it anew." % self.name)
                 shutil.rmtree(self.folder)
-            check_space(ROOT, SPACE[self.name])
+            check_space(ROOT, SPACE.get(self.name, SPACE_OF_OTHERS))
             os.mkdir(self.folder)
         self.mark("unfinished")
         if not usable:
@@ -187,13 +223,18 @@ class Environment:
         return [self.python, "-m", "pip", "--disable-pip-version-check", *arguments]
 
 
-def is_ready(name, lock_files):
-    """Whether the environment holds what the lock files say, judged by the mark that the last setup left."""
+def is_ready(name, lock_files, version=None):
+    """Whether the environment holds what the lock files say, judged by the mark that the last setup left.
+
+    version: that its Python must have, None for any.
+    """
+    python = os.path.join(ROOT, name, "bin", "python")
     try:
         with open(os.path.join(ROOT, name, MARK)) as mark:
-            return mark.read() == digest(lock_files) and os.path.exists(os.path.join(ROOT, name, "bin", "python"))
+            ready = mark.read() == digest(lock_files) and os.path.exists(python)
     except OSError:
         return False
+    return ready and (version is None or version_of(python) == version)
 
 
 def digest(lock_files):
@@ -235,6 +276,17 @@ def version_of(python):
         return None
     numbers = re.match(r"(\d+)\.(\d+)$", answer.stdout)
     return (int(numbers.group(1)), int(numbers.group(2))) if numbers and answer.returncode == 0 else None
+
+
+def version_of_named(python):
+    """The version of the interpreter that PYTHON= names. Raises Stop where it is none that the lab runs on."""
+    version = version_of(python)
+    if version not in WANTED:
+        raise Stop(
+            "PYTHON=%s is %s; the lab needs Python 3.11, 3.12 or 3.13. Name one, or leave PYTHON= away."
+            % (python, "Python %d.%d" % version if version else "no Python that answers")
+        )
+    return version
 
 
 def check_space(folder, needed):
@@ -290,12 +342,34 @@ def uv_settings(pip_config, environ):
     return {name: value for name, value in settings.items() if name not in environ}
 
 
-def find_chromium():
-    """Raise Stop where there is no Chromium or Chrome."""
-    if not any(map(shutil.which, CHROMIUM)) and not any(map(os.path.exists, CHROMIUM_APPS)):
+def find_chromium(python):
+    """The path of a Chromium or Chrome: the machine's own, else the one of that interpreter's Playwright, or ""."""
+    own = list(filter(None, map(shutil.which, CHROMIUM))) + list(filter(os.path.exists, CHROMIUM_APPS))
+    if own:
+        return own[0]
+    code = "import playwright.sync_api as api\nwith api.sync_playwright() as p: print(p.chromium.executable_path)"
+    path = run_quietly([python, "-c", code]).stdout.strip()
+    return path if os.path.exists(path) else ""
+
+
+def get_chromium(python):
+    """Have Playwright's installer fetch a Chromium where there is none. Raises Stop."""
+    if find_chromium(python):
+        return
+    print("There is no Chromium here. Playwright's installer fetches one for the browser tests.")
+    fetched = run_quietly([python, "-m", "playwright", "install", "chromium"])
+    chromium = find_chromium(python)
+    if not chromium:
         raise Stop(
-            "The browser tests need Chromium, and there is none. "
-            "Install it (Debian and Ubuntu: apt-get install chromium) and start the tests again."
+            "The browser tests need Chromium. There is none, and Playwright's installer could not fetch one. "
+            "Install it (Debian and Ubuntu: apt-get install chromium) and start the tests again. It says:\n%s"
+            % last_lines(fetched.stdout)
+        )
+    started = run_quietly([chromium, "--version"])
+    if started.returncode:
+        raise Stop(
+            "Playwright's Chromium does not start here. What it lacks comes with "
+            "`sudo %s -m playwright install-deps chromium`. It says:\n%s" % (python, last_lines(started.stdout))
         )
 
 

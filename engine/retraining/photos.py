@@ -6,6 +6,7 @@ their order and the split are those of TensorFlow for Poets' retrain.py, except 
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import hashlib
 import io
@@ -117,7 +118,7 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
     expanded = os.path.expanduser(typed)
     candidates = [Path(expanded)] if os.path.isabs(expanded) else [root / expanded for root in roots]
     try:
-        inside = [one for one in (each.resolve() for each in candidates) if _is_below(one, roots)]
+        inside = [one for one in map(_real, candidates) if _is_below(one, roots)]
     except (OSError, RuntimeError):  # a loop of links, a name that is too long
         inside = []
     if not inside:
@@ -132,6 +133,14 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
     if any(os.path.exists(one) for one in inside):
         raise PhotosError(f"{typed} is a file. Give a folder that holds one folder of photos per class.")
     raise PhotosError(f"There is no folder {typed}. Check the path; it is a path on the machine that runs the lab.")
+
+
+def _real(path: Path) -> Path:
+    """The path with its links resolved. Raises OSError or RuntimeError, depending on the Python, for a loop of them."""
+    real = path.resolve()
+    if real.is_symlink():  # Python 3.13 does not raise, and gives the loop back
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
 
 
 def _is_below(path: Path, roots: Iterable[Path]) -> bool:
@@ -303,9 +312,9 @@ def _fault_of_name(entry: os.DirEntry[str], inside: Sequence[Path]) -> str:
     if _printable(entry.name) != entry.name:
         return "its name is not UTF-8; rename it"
     try:
-        if entry.is_symlink() and not _is_below(Path(entry.path).resolve(), inside):
+        if entry.is_symlink() and not _is_below(_real(Path(entry.path)), inside):
             return "a link that leads outside the folders that photos may come from"
-    except (OSError, RuntimeError):  # depending on the Python
+    except (OSError, RuntimeError):
         return "a link that leads to itself"
     return ""
 

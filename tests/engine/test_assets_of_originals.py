@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import tarfile
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -303,7 +304,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     site = Site(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", site.certificate)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    urllib.request.install_opener(None)  # from Python 3.12 on, the usual one keeps the certificates that it met first
     yield site
+    urllib.request.install_opener(None)
     for server in (site.server, site.plain):
         server.shutdown()
         server.server_close()

@@ -24,6 +24,7 @@ from engine.playground.classifier import Classifier
 from tests.assets_home import with_assets
 from tests.own_processes import children
 from tests.tiny_tflite import TINY
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -292,7 +293,4 @@ def test_closing_ends_the_process(classifier):
     classifier.classify("mobilenet_v2", picture())
     pid = only_child(classifier).pid
     classifier.close()
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path("/proc", str(pid)).exists()
+    wait_until(lambda: not Path("/proc", str(pid)).exists())

@@ -1,7 +1,6 @@
 """Graphs looked at and measured by real processes of the worker."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 from engine import worker_programs
 from engine.errors import EngineError, GraphError, WorkerStartError
 from engine.playground import graph_files
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +69,13 @@ def interpreter(tmp_path: Path):
 
 def test_a_process_that_takes_too_long_is_ended_with_its_children(interpreter, tmp_path):
     python = interpreter(
-        f"child = subprocess.Popen(['sleep', '60']); open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(60)"
+        f"child = subprocess.Popen(['sleep', '3600']); open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(3600)"
     )
-    began = time.monotonic()
     with pytest.raises(EngineError, match="No answer came within 1 seconds"):
         worker_programs.ask(python, "any", [], None, seconds=1)
-    assert time.monotonic() - began < 10
     pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 5
-    while _is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _is_running(pid)
+    wait_until(lambda: not _is_running(pid))
 
 
 def _is_running(pid: int) -> bool:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from engine.settings import Settings
 from tests.assets_home import with_assets
 from tests.own_processes import children
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 LANES = ("0.5", "0.01")
@@ -71,16 +71,24 @@ def lamps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_photos(tmp_path_factory.mktemp("photos") / "lamps", each=12)
 
 
+def bytes_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(file): (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
+
+
 @pytest.fixture(scope="module")
-def run(lab: Settings, lamps: Path) -> Run:
+def lamps_as_drawn(lamps: Path) -> dict[str, tuple[bytes, int]]:
+    return bytes_of(lamps)
+
+
+@pytest.fixture(scope="module")
+def run(lab: Settings, lamps: Path, lamps_as_drawn) -> Run:
     """A finished one of two lanes."""
     spec = specs.DEFAULT_RETRAIN._replace(
         backbone="mobilenet_v2", learning_rates=tuple(map(float, LANES)), steps=30, train_batch_size=20
     )
     dataset = photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20)
     started = open_run(lab.home, Queue(lab.home, sys.executable).start(spec, dataset))
-    while started.refresh().is_active:
-        time.sleep(0.05)
+    wait_until(lambda: not started.refresh().is_active)
     assert started.state == events.DONE, started.log_tail()
     return started
 
@@ -243,6 +251,29 @@ def test_a_run_that_wants_the_gpu_gets_it(lab, classifier, photo):
         tickets.leave(lab.home, specs.GPU, ticket)
         os.remove(folder.lock)
         os.rmdir(folder.path)
+
+
+def test_a_file_that_is_added_in_a_shell_is_a_model_until_it_is_deleted_there(lab, run, photo, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("verdant\ncrimson\ngolden\n")
+    key = command_line(lab, "models", "add", run.folder.tflite, "--labels", labels, "--title", "Lights")["key"]
+    assert key.startswith("model:")
+    assert {each["key"]: each["title"] for each in command_line(lab, "models")["models"]}[key] == "Lights"
+    own = scores(command_line(lab, "label_image", "--model", run.id, "--image", photo))
+    added = scores(command_line(lab, "label_image", "--model", key, "--image", photo))
+    assert added == pytest.approx({"verdant": own["green"], "crimson": own["red"], "golden": own["yellow"]}, abs=0.02)
+    assert command_line(lab, "models", "delete", key) == {"key": key, "deleted": True}
+    assert key not in [each["key"] for each in command_line(lab, "models")["models"]]
+
+
+def test_photos_that_were_learned_from_and_asked_about_are_byte_for_byte_what_they_were(
+    lab, lamps, lamps_as_drawn, run, classifier
+):
+    asked = sorted(lamps.rglob("*.jpg"))[0]
+    classifier.classify(run.id, asked.read_bytes())
+    command_line(lab, "evaluate", "--graph", run.folder.graph, "--image_dir", lamps)
+    assert len(lamps_as_drawn) == 36
+    assert bytes_of(lamps) == lamps_as_drawn
 
 
 def test_what_can_be_asked_is_listed_and_described(lab, run):

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from engine.runs import Run, open_run
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW = str(ROOT / ".venv36" / "bin" / "python"), sys.executable
@@ -60,8 +60,7 @@ def learned_by(python: str, home: LabHome, spec: specs.Spec) -> Run:
     if isinstance(spec, specs.RetrainSpec):
         dataset = photos.split(photos.scan(Path(home.datasets) / "lamps", "Lamps"), 20, 20)
     run = open_run(home, Queue(home, python).start(spec, dataset))
-    while run.refresh().is_active:
-        time.sleep(0.05)
+    wait_until(lambda: not run.refresh().is_active, 500)
     assert run.state == events.DONE, run.log_tail()
     return run
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sys
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from engine.run_views.blocks import Chart
 from engine.runs import Run, open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 from tests.weights import pretend
 
 NOW = 1_795_630_000.0
@@ -67,8 +67,7 @@ def told(lab, lamps) -> dict[str, Run]:
     ]
     ids = [queue.start(spec, dataset) for spec, dataset in asked]
     found = [open_run(lab.home, each) for each in ids]
-    while any(run.refresh().is_active for run in found):
-        time.sleep(0.05)
+    wait_until(lambda: not any(run.refresh().is_active for run in found))
     return {run.kind: run for run in found}
 
 

@@ -20,6 +20,7 @@ from engine.retraining import photos
 from engine.runs import open_run
 from tests.fakes.tegrastats import LINE, program
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -30,15 +31,6 @@ def home(tmp_path):
     if pid := sampler.holder(found):
         with contextlib.suppress(ProcessLookupError):  # it has ended just now
             os.kill(pid, signal.SIGTERM)
-
-
-def wait_for(fact, seconds=15.0):
-    """What `fact` returns, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := fact()):
-        assert time.monotonic() < deadline, "it has not come true in time"
-        time.sleep(0.02)
-    return found
 
 
 def leave(home):
@@ -56,8 +48,8 @@ def test_one_process_reads_for_all_is_found_again_and_ends_when_nobody_looks(hom
     tegrastats = program(tmp_path, "plays")
     for _ in range(3):
         sampler.look(home, tegrastats)
-    pid = wait_for(lambda: sampler.holder(home))
-    (newest,) = wait_for(lambda: [each for each in history.last(3, time.time()) if each.source == "tegrastats"][:1])
+    pid = wait_until(lambda: sampler.holder(home))
+    (newest,) = wait_until(lambda: [each for each in history.last(3, time.time()) if each.source == "tegrastats"][:1])
     assert (newest.gpu, newest.cores[1], newest.watts) == (53, None, ("VDD_IN", 3.177))
     assert newest.raw == LINE
     assert newest.disk_free
@@ -66,14 +58,14 @@ def test_one_process_reads_for_all_is_found_again_and_ends_when_nobody_looks(hom
     assert len(sampler.History(home).last(3600, time.time())) >= 3000
 
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not sampler.holder(home))
+    wait_until(lambda: not sampler.holder(home))
     sampler.look(home, tegrastats)
-    other = wait_for(lambda: sampler.holder(home))
-    children = wait_for(psutil.Process(other).children)
+    other = wait_until(lambda: sampler.holder(home))
+    children = wait_until(psutil.Process(other).children)
     killed = time.time()
-    wait_for(lambda: [each for each in history.last(2, time.time()) if each.t > killed])
+    wait_until(lambda: [each for each in history.last(2, time.time()) if each.t > killed])
     leave(home)
-    wait_for(lambda: not psutil.pid_exists(other))
+    wait_until(lambda: not psutil.pid_exists(other))
     assert not any(child.is_running() for child in children)
 
 
@@ -82,11 +74,11 @@ def test_a_run_keeps_what_the_machine_did_though_nobody_looks(home, tmp_path, mo
     dataset = photos.split(photos.scan(draw_photos(tmp_path / "lamps"), "Lamps"), 10, 10)
     run_id = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_RETRAIN, dataset)
     sampler.look(home)
-    pid = wait_for(lambda: sampler.holder(home))
+    pid = wait_until(lambda: sampler.holder(home))
     leave(home)
     run = open_run(home, run_id)
-    wait_for(lambda: not run.refresh().is_active)
-    wait_for(lambda: not psutil.pid_exists(pid))
+    wait_until(lambda: not run.refresh().is_active)
+    wait_until(lambda: not psutil.pid_exists(pid))
     readings = sampler.of_run(run.folder)
     assert len(readings) >= 2
     assert all(run.started - 1 <= reading.t <= run.story.last_t + 2 for reading in readings)
@@ -108,9 +100,9 @@ def test_a_program_that_misbehaves_is_said_and_started_again(tmp_path, name, sai
     tegrastats = sampler.Tegrastats(program(tmp_path, name), again_after=0.2, quiet_after=0.4 if name == "hangs" else 2)
     try:
         # On a busy machine it may first be called silent, before its program has begun.
-        wait_for(lambda: tegrastats.newest() is None and tegrastats.trouble.startswith(said))
+        wait_until(lambda: tegrastats.newest() is None and tegrastats.trouble.startswith(said))
         program(tmp_path, "plays")
-        line, words = wait_for(tegrastats.newest)
+        line, words = wait_until(tegrastats.newest)
         assert (line.gpu, words, tegrastats.trouble) == (53, LINE, "")
     finally:
         tegrastats.end()
@@ -131,11 +123,11 @@ def test_a_program_that_cannot_be_started_is_said(tmp_path, written):
 def test_a_flood_of_lines_costs_no_more_than_a_few(tmp_path):
     tegrastats = sampler.Tegrastats(program(tmp_path, "floods"))
     try:
-        wait_for(tegrastats.newest)
-        before = time.process_time()
-        time.sleep(0.5)
-        assert time.process_time() - before < 0.1
-        assert tegrastats.newest()
+        for _ in range(5):
+            before = wait_until(tegrastats.newest)
+            wait_until(lambda before=before: tegrastats.newest() != before)
+        # The program numbers its lines and prints thousands while one is heard; the others wait in the pipe.
+        assert int(tegrastats.newest()[1].rpartition("#")[2]) < 500
     finally:
         tegrastats.end()
 

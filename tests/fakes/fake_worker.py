@@ -105,8 +105,10 @@ class Fake:
         """In the middle of Training."""
         if "die" in self.behaviour:
             os.kill(os.getpid(), signal.SIGKILL)
-        while "hang" in self.behaviour:
-            time.sleep(1)
+        if "hang" in self.behaviour:
+            print("It hangs.", flush=True)  # in the run's log: from here on nothing ends it but a signal
+            while True:
+                time.sleep(1)
 
     def _fail_if_told(self, message: str) -> None:
         if "fail" not in self.behaviour:

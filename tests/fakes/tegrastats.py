@@ -10,7 +10,7 @@ PROGRAMS = {
     "plays": f"while :; do echo '{LINE}'; sleep 0.2; done",
     "hangs": "trap '' TERM; sleep 600",
     "prints garbage": "while :; do printf 'no \\001 such\\377thing\\n'; sleep 0.05; done",
-    "floods": f"while :; do echo '{LINE}'; done",
+    "floods": f"n=0; while :; do n=$((n+1)); echo '{LINE} #'$n; done",
     "never ends its line": "tr '\\0' x < /dev/zero",
     "dies": "echo 'cannot open /dev/nvhost'; exit 3",
     "plays and dies": f"echo '{LINE}'; sleep 0.3; kill -9 $$",

@@ -1,8 +1,7 @@
-import time
-
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts
+from tests.waiting import wait_until
 from ui import lab
 
 
@@ -26,8 +25,7 @@ def test_home_lists_runs_with_state_and_figures(visit, home):
 
 def test_a_running_run_is_on_home_and_can_be_cancelled_there(visit, home):
     run_id = start(visit, home, seed=905)
-    while open_run(home, run_id).state == "queued":
-        time.sleep(0.05)
+    wait_until(lambda: open_run(home, run_id).state != "queued")
     app = visit()
     app.run()
     assert "**Lamps · MobileNet v2 · 3 learning rates**" in texts(app)
@@ -60,8 +58,7 @@ def test_a_run_that_goes_on_is_read_further_and_not_again_from_its_start(visit, 
     run_id = start(visit, home, seed=905)
     with lab.following(run_id) as first:
         read = evaluations(first)
-    while evaluations(open_run(home, run_id)) == read:
-        time.sleep(0.05)
+    wait_until(lambda: evaluations(open_run(home, run_id)) > read)
     with lab.following(run_id) as later:
         assert later is first
         assert evaluations(later) > read

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import time
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import texts
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 from ui import lab
 
 
@@ -80,9 +80,22 @@ def test_a_set_is_classified_judged_by_the_names_of_its_folders_and_told(page, h
     assert len(wrong) == 12
     assert list(wrong["Score"]) == sorted(wrong["Score"], reverse=True)
     assert lab.rows()[0].accuracy == pytest.approx(42 / 54)
+
+
+def test_the_machine_tab_says_what_was_read_during_the_run_and_no_more(page, home):
+    run = classified(page, home)
+    began = run.story.stages[0].began
+    app = page(run=run.id)
     app.session_state["many_tabs"] = "Machine"
+    file = Path(run.folder.device)
+    file.unlink(missing_ok=True)
+    assert "Nobody read the device during this run" in texts(app.run())
+    file.write_text(json.dumps({"t": began - 60, "cpu": 90.0}) + "\n")
+    assert "The run was too short for a reading." in texts(app.run())
+    file.write_text("".join(json.dumps({"t": began + 0.01 * cpu, "cpu": cpu}) + "\n" for cpu in (10.0, 20.0, 60.0)))
     app.run()
-    assert "The whole machine over" in texts(app) or "Nobody read the device" in texts(app) or "too short" in texts(app)
+    assert [each.value for each in app.metric if each.label == "CPU"] == ["30%"]
+    assert "mean, at most 60%" in texts(app)
 
 
 def test_the_csv_has_every_row(page, home):
@@ -118,8 +131,7 @@ def test_uploaded_pictures_go_with_the_last_run_that_shows_them(page, home):
 
 
 def gone(home, run: runs.Run) -> None:
-    while is_locked(run.folder.lock):  # the worker has said its last word and is about to end
-        time.sleep(0.05)
+    wait_until(lambda: not is_locked(run.folder.lock))  # the worker has said its last word and is about to end
     runs.delete(home, run.id)
 
 
@@ -201,8 +213,7 @@ def test_a_cancelled_run_shows_what_it_has(page, home, monkeypatch):
     app.selectbox(key="many_source").set_value("lamps").run()
     start(app)
     run_id = list_runs(home)[0].id
-    while not open_run(home, run_id).story.classified:
-        time.sleep(0.05)
+    wait_until(lambda: open_run(home, run_id).story.classified)
     app = page(run=run_id)
     assert "**Classifying**" in "".join(str(each.proto.text) for each in app.get("progress"))
     assert not app.get("download_button")

@@ -1,4 +1,4 @@
-import time
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +8,7 @@ from engine.retraining.curves import percent
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
+from tests.waiting import wait_until
 
 
 def choose_bars(app):
@@ -23,13 +24,6 @@ def start(visit, seed=0, networks=("beginner", "small", "strong"), epochs=2):
     app.button(key="start").click().run()
     assert not app.exception
     return app.query_params["run"]
-
-
-def wait_for(fact):
-    deadline = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def open_tab(app, name):
@@ -135,8 +129,14 @@ def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
     leaders = open_tab(app, "Leaderboard").dataframe[0].value
     assert list(leaders["Network"]) == [row.title for row in comparison.leaderboard([run])]
     assert "fake worker" in list(open_tab(app, "Settings").table[0].value["Value"])
-    for name in ("Layers", "Draw a digit", "Log"):
-        open_tab(app, name)
+    app = open_tab(app, "Layers")
+    costs = next(each.value for each in app.dataframe if "Parameters" in each.value.columns)
+    # Beginner: 784 pixels to 128 units, and those to 10 classes, each unit with a bias.
+    assert list(costs["Parameters"].dropna()) == ["100,480", "1,290"]
+    assert list(costs["Multiply-adds"].dropna()) == ["100,352", "1,280"]
+    Path(run.folder.log).write_text("The worker's own words.\n")
+    assert [each.value for each in open_tab(app, "Log").code] == ["The worker's own words."]
+    assert not open_tab(app, "Draw a digit").button(key="digit_test").disabled
 
 
 def test_two_networks_that_are_the_same_one_have_no_disagreement(visit, home):
@@ -154,7 +154,7 @@ def test_another_session_sees_the_same(visit, home):
 
 def test_a_network_is_stopped_alone_and_the_others_go_on(visit, home):
     run_id = start(visit, seed=905)  # takes a minute
-    wait_for(lambda: len(open_run(home, run_id).story.curves) > 1)
+    wait_until(lambda: len(open_run(home, run_id).story.curves) > 1)
     app = visit("mnist", run=run_id)
     table = app.dataframe[0].value
     assert list(table["Network"]) == ["Beginner", "Small", "Strong"]
@@ -162,7 +162,7 @@ def test_a_network_is_stopped_alone_and_the_others_go_on(visit, home):
     assert "Test accuracy arrives after Evaluating." in texts(app)
     button(app, "Stop Strong").click().run()
     assert button(app, "Stopping Strong").disabled
-    wait_for(lambda: open_run(home, run_id).story.lanes_ended)
+    wait_until(lambda: open_run(home, run_id).story.lanes_ended)
     app.run()
     assert open_run(home, run_id).is_active
     assert "Strong · stopped" in list(app.dataframe[0].value["Network"])
@@ -180,7 +180,7 @@ def test_a_running_comparison_shows_its_settings_and_can_be_cancelled(visit, hom
         "Data": "Bars", "Networks": "3", "Epochs": "2", "Images": "All", "Batch": "32, 128",
         "Learning rate": "0.001, 0.01, 0.006", "Device": "CPU", "Seed": "905",
     }  # fmt: skip
-    wait_for(lambda: open_run(home, run_id).story.curves)
+    wait_until(lambda: open_run(home, run_id).story.curves)
     app.button(key="cancel").click().run()
     assert finished(home, run_id).state == "cancelled"
     app = visit("mnist", run=run_id)

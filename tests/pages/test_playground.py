@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.assets_home import with_assets
 from tests.pages.conftest import APP, finished
 from tests.pages.test_retraining import button, texts
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 from ui import lab
 
 ROOT = Path(APP).parent
@@ -203,7 +203,7 @@ def test_a_classifier_that_was_killed_comes_back_and_the_page_says_so(visit):
     assert resident
     for each in resident:
         os.kill(each.pid, signal.SIGKILL)
-    time.sleep(0.2)
+    wait_until(lambda: all(each.status() == psutil.STATUS_ZOMBIE for each in resident))
     button(app, "Classify").click().run()
     assert not app.exception
     assert "The classifier had stopped. It was started again and has answered." in [each.value for each in app.info]

@@ -1,5 +1,4 @@
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from engine.contract import events, specs
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.photo_folders import draw_photos
+from tests.waiting import wait_until
 from ui import lab
 
 
@@ -287,8 +287,7 @@ def test_a_running_run_shows_its_settings_and_can_be_cancelled(visit, home):
     waiting = start(visit, home)
     queued = visit("retraining", run=waiting)
     assert "number 2 in line, behind Lamps · MobileNet v2 · 3 learning rates" in texts(queued)
-    while not open_run(home, run_id).story.curves:
-        time.sleep(0.1)
+    wait_until(lambda: open_run(home, run_id).story.curves)
     app.button(key="cancel").click().run()
     assert finished(home, run_id).state == "cancelled"
     app = visit("retraining", run=run_id)

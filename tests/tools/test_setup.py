@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import resource
 import shutil
 import stat
 import subprocess
@@ -38,13 +37,9 @@ def fake_python(folder: Path, name: str, answer: str) -> None:
 
 
 def run_setup(folder: Path, *arguments: str, python: Path = BASE_PYTHON, **environ: str):
-    """Run the copy with pip's settings taken away. Returns (exit code, what it said, seconds of CPU).
-
-    CPU, because a test machine may be busy with something else.
-    """
+    """Run the copy with pip's settings taken away. Returns (exit code, what it said)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     kept |= {"PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "1", "HOME": str(folder)}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = subprocess.run(
         [python, folder / "tools" / "setup.py", *arguments],
         env=kept | environ,
@@ -53,23 +48,25 @@ def run_setup(folder: Path, *arguments: str, python: Path = BASE_PYTHON, **envir
         text=True,
         timeout=100,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ran.returncode, ran.stdout, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return ran.returncode, ran.stdout
 
 
 def test_the_second_time_is_quick_until_the_lock_changes(tmp_path):
     folder = small_copy(tmp_path)
-    code, said, _ = run_setup(folder)
+    code, said = run_setup(folder)
     assert code == 0, said
     assert "uv could not be installed; using pip, which is slower." in said  # the lock of the installer names none
     assert (folder / ".venv" / "bin" / "python").exists()
 
-    code, said, seconds = run_setup(folder)
-    assert (code, said) == (0, "")
-    assert seconds < 1
+    python = folder / ".venv" / "bin" / "python"
+    python.rename(python.with_name("set-aside"))
+    fake_python(python.parent, "python", f"touch {folder}/started; exit 1")
+    assert run_setup(folder) == (0, "")
+    assert not (folder / "started").exists()  # neither pip nor anything else
+    python.with_name("set-aside").rename(python)
 
     (folder / "requirements.txt").write_text("# still nothing\n")
-    code, said, _ = run_setup(folder)
+    code, said = run_setup(folder)
     assert code == 0
     assert "Installing requirements.txt" in said
     assert "Making .venv" not in said  # the environment itself is kept
@@ -78,12 +75,12 @@ def test_the_second_time_is_quick_until_the_lock_changes(tmp_path):
 def test_without_a_network_it_says_so_and_goes_on_once_there_is_one(tmp_path):
     folder = small_copy(tmp_path)
     (folder / "requirements-installer.txt").write_text("uv==0.13.9 --hash=sha256:" + "0" * 64 + "\n")
-    code, said, _ = run_setup(folder, PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    code, said = run_setup(folder, PIP_INDEX_URL="http://127.0.0.1:9/simple")
     assert code == 1
     assert "The package index cannot be reached" in said
 
     (folder / "requirements-installer.txt").write_text(NOTHING)
-    code, said, _ = run_setup(folder)
+    code, said = run_setup(folder)
     assert code == 0, said
     assert ".venv is not one that was finished here; making it anew." in said
 
@@ -93,7 +90,7 @@ def test_a_wrong_python_is_named_with_what_was_looked_for(tmp_path):
     commands = tmp_path / "commands"
     fake_python(commands, "python3", "printf 3.9")
     fake_python(commands, "python3.12", "echo 'shim: no such version'; exit 127")
-    code, said, _ = run_setup(folder, PATH=str(commands), PYENV_ROOT=str(tmp_path))
+    code, said = run_setup(folder, PATH=str(commands), PYENV_ROOT=str(tmp_path))
     assert code == 1
     assert "needs Python 3.11, 3.12 or 3.13. Looked for python3.11, python3.12, python3.13, python3, python" in said
     assert f"found {commands / 'python3'} (3.9)." in said
@@ -134,7 +131,7 @@ def test_a_python_without_venv_is_said_with_the_package_that_has_it(tmp_path):
     fake_python(
         commands, "python3", 'case "$1" in -c) printf 3.11;; *) echo "ensurepip is not available"; exit 1;; esac'
     )
-    code, said, _ = run_setup(folder, PATH=str(commands), PYENV_ROOT=str(tmp_path))
+    code, said = run_setup(folder, PATH=str(commands), PYENV_ROOT=str(tmp_path))
     assert code == 1
     assert "apt-get install python3-venv" in said
     assert "ensurepip is not available" in said
@@ -147,19 +144,132 @@ def test_a_full_disk_is_said_with_figures(tmp_path):
     setup.check_space(str(tmp_path), 0)
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac may have a browser among its applications")
-def test_a_machine_without_chromium_is_told_how_to_get_it(tmp_path):
+NO_MAC = pytest.mark.skipif(sys.platform == "darwin", reason="not on a Mac: a browser may be among its applications")
+# A Python whose Playwright has its Chromium at "browser" once "fetched" is there.
+PLAYWRIGHT = """case "$*" in
+    *executable_path*) echo "{0}/browser";;
+    *"playwright install chromium") {1};;
+    *) echo "asked for $*"; exit 9;;
+esac"""
+
+
+@NO_MAC
+def test_where_a_chromium_is_installed_nothing_is_fetched(tmp_path):
     folder = small_copy(tmp_path)
-    code, said, _ = run_setup(folder, "--chromium", PATH=str(tmp_path))
-    assert code == 1
-    assert "apt-get install chromium" in said
     fake_python(tmp_path / "commands", "chromium-browser", "true")
-    assert run_setup(folder, "--chromium", PATH=str(tmp_path / "commands"))[:2] == (0, "")
+    assert run_setup(folder, "--chromium", PATH=str(tmp_path / "commands")) == (0, "")
+
+
+@NO_MAC
+def test_where_none_is_playwright_s_installer_fetches_one_once(tmp_path):
+    folder = small_copy(tmp_path)
+    makes = f"printf '#!/bin/sh\\nexit 0\\n' > {tmp_path}/browser; chmod 755 {tmp_path}/browser"
+    (folder / ".venv").mkdir()
+    fake_python(folder / ".venv" / "bin", "python", PLAYWRIGHT.format(tmp_path, makes))
+    path = only(tmp_path, "chmod", "sh")
+    code, said = run_setup(folder, "--chromium", PATH=path)
+    assert (code, said.count("\n")) == (0, 1)
+    assert "Playwright" in said
+    assert run_setup(folder, "--chromium", PATH=path) == (0, "")
+
+
+@NO_MAC
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        pytest.param("echo getaddrinfo ENOTFOUND; exit 1", ["apt-get install chromium", "ENOTFOUND"], id="no network"),
+        pytest.param(
+            "printf '#!/bin/sh\\necho libnss3.so; exit 127\\n' > {0}/browser; chmod 755 {0}/browser",
+            ["-m playwright install-deps chromium", "libnss3.so"],
+            id="no libraries",
+        ),
+    ],
+)
+def test_where_none_can_be_had_it_says_what_to_install(tmp_path, does, words):
+    folder = small_copy(tmp_path)
+    (folder / ".venv").mkdir()
+    fake_python(folder / ".venv" / "bin", "python", PLAYWRIGHT.format(tmp_path, does.format(tmp_path)))
+    code, said = run_setup(folder, "--chromium", PATH=only(tmp_path, "chmod", "sh"))
+    assert code == 1
+    assert [word for word in words if word not in said] == []
+
+
+def only(folder: Path, *commands: str) -> str:
+    """A PATH with these commands of the machine and no other."""
+    few = folder / "few"
+    few.mkdir(exist_ok=True)
+    for name in commands:
+        (few / name).unlink(missing_ok=True)
+        (few / name).symlink_to(shutil.which(name))
+    return str(few)
+
+
+# An interpreter that makes environments of itself and installs nothing; tools/setup.py it has run by a real one.
+INTERPRETER = """case "$1" in
+    -c) printf {0};;
+    -m) [ "$2" != venv ] || {{ mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; }};;
+    *) exec {1} "$@";;
+esac"""
+
+
+def test_make_takes_the_interpreter_that_python_names(tmp_path):
+    folder = small_copy(tmp_path)
+    shutil.copy(ROOT / "Makefile", folder)
+    for version in ("3.9", "3.12", "3.13"):
+        fake_python(tmp_path / "pythons", f"python{version}", INTERPRETER.format(version, BASE_PYTHON))
+    fake_python(tmp_path / "pythons", "python3", INTERPRETER.format("3.12", BASE_PYTHON))
+
+    def make(*words: str) -> tuple[int, str]:
+        path = f"{tmp_path}/pythons:{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS", "MAKELEVEL")}
+        command = ["make", "--no-print-directory", *words]
+        ran = subprocess.run(
+            command, cwd=folder, env=kept | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return ran.returncode, ran.stdout
+
+    def version() -> str:
+        return subprocess.check_output([folder / ".venv" / "bin" / "python", "-c", ""], text=True)
+
+    assert make("setup-dev", "PYTHON=python3.13")[0] == 0
+    assert version() == "3.13"
+    assert make("setup-dev", "PYTHON=python3.13") == (0, "")
+    assert make("setup") == (0, "")  # whoever names none is content with what is there
+    assert version() == "3.13"
+    code, said = make("setup", "PYTHON=python3.12")
+    assert (code, version()) == (0, "3.12")
+    assert ".venv has another Python than python3.12; making it anew." in said
+    for named, sentence in (
+        ("python3.9", "PYTHON=python3.9 is Python 3.9; the lab needs Python 3.11, 3.12 or 3.13."),
+        ("nowhere", "There is no nowhere here. Install Python 3.11, 3.12 or 3.13"),
+    ):
+        code, said = make("setup", f"PYTHON={named}")
+        assert code != 0
+        assert sentence in said
+    assert version() == "3.12"
+
+
+def test_an_environment_beside_is_made_where_there_is_such_a_python(tmp_path):
+    folder = small_copy(tmp_path)
+    few = only(tmp_path, "mkdir", "cp", "sh")
+    nowhere = {"PYENV_ROOT": str(tmp_path), "PATH": few}
+    assert run_setup(folder, "--beside", "313", **nowhere) == (
+        0,
+        "There is no Python 3.13 here (looked for python3.13).\n",
+    )
+    fake_python(Path(few), "python3.13", INTERPRETER.format("3.13", BASE_PYTHON))
+    assert run_setup(folder, "--beside", "313", **nowhere)[0] == 0
+    assert (folder / ".venv313" / "bin" / "python").exists()
+    assert not (folder / ".venv").exists()
 
 
 def test_a_machine_without_python_36_is_told_and_goes_on(tmp_path):
-    code, said, _ = run_setup(small_copy(tmp_path), "--worker36", PATH=str(tmp_path), PYENV_ROOT=str(tmp_path))
+    nowhere = {"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    code, said = run_setup(small_copy(tmp_path), "--worker36", **nowhere, LAB_TEST_NO_SKIPS="")
     assert code == 0
+    assert "there is no Python 3.6 here" in said
+    code, said = run_setup(tmp_path, "--worker36", **nowhere, LAB_TEST_NO_SKIPS="1")
+    assert code == 1
     assert "there is no Python 3.6 here" in said
 
 

@@ -14,6 +14,7 @@ from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones
 from tests.assets_home import with_assets
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # hooks
 
 COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
 

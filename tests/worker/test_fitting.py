@@ -33,9 +33,11 @@ def fitting(network, epochs=2, seed=0, count=COUNT):
 
 def finish(learner):
     blocks = []
-    while not learner.is_done:
+    for _ in range(10000):
+        if learner.is_done:
+            return blocks
         blocks.append(learner.train())
-    return blocks
+    raise AssertionError("it does not come to its end")
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,10 @@ def test_fifty_steps_are_those_of_keras_with_the_same_batches(text, optimizer):
         epoch, place = divmod(step, learner.steps_an_epoch)
         order = np.random.RandomState([0, 11, epoch]).permutation(COUNT)[place * BATCH : (place + 1) * BATCH]
         keras.train_on_batch(x[order], labels[order])
-    while learner.step < 50:
-        learner._each = 0.25 / min(7, 50 - learner.step)  # so that the blocks end at step 50
-        learner.train()
+    for _ in range(50):
+        if learner.step < 50:
+            learner._each = 0.25 / min(7, 50 - learner.step)  # so that the blocks end at step 50
+            learner.train()
     assert learner.step == 50
     theirs = weights_of(keras, rows)
     for weight in networks.first_weights(rows, 0):
@@ -117,9 +120,12 @@ def test_a_network_learns_the_same_alone_and_in_company():
     network = BEGINNER._replace(layers="flatten, dense 16, relu, dropout 0.2, dense 10", augmentation=True)
     alone, one, other = [fitting(network, epochs=1) for _ in range(3)]
     finish(alone)
-    while not one.is_done:  # in turns, as a comparison does
+    for _ in range(10000):  # in turns, as a comparison does
+        if one.is_done:
+            break
         one.train()
         other.train()
+    assert one.is_done
     for name, value in alone.arrays().items():
         assert np.allclose(value, one.arrays()[name], atol=1e-6)
 

@@ -191,8 +191,7 @@ def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks
     result = only(story, events.Result)[0]
     assert (result.cached, result.computed) == (0, 36)
     assert result.runtime.endswith(", 1 thread")
-    assert result.cache_seconds < 0.1
-    assert 0 < result.import_seconds < 60
+    assert result.import_seconds > 0
     assert only(story, events.Warning) == []
     with open(worker.home.bottlenecks, "rb") as file:
         assert file.read() == b"read by nobody"
