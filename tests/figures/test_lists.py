@@ -1,5 +1,7 @@
 """What Home and Runs show of all runs, and the page of a run that is not done."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.contract.run_folder import LabHome
@@ -27,7 +29,7 @@ def validation(run_id: str) -> float | None:
     return max(newest.values(), default=None)
 
 
-def test_accuracy(run_id: str) -> float | None:
+def on_tests(run_id: str) -> float | None:
     """Of that lane on the testing split; of classified pictures those that are known and were not learned from."""
     if golden.raw_events(run_id, "result"):
         return figures.lane_results(run_id)[figures.only(run_id, "kept")["lane"]]["test_accuracy"]
@@ -41,9 +43,6 @@ def test_accuracy(run_id: str) -> float | None:
     return None
 
 
-test_accuracy.__test__ = False
-
-
 def took(run_id: str) -> float | None:
     return figures.seconds(run_id) if golden.raw_events(run_id, "state", state="running") else None
 
@@ -55,7 +54,7 @@ def test_every_run_has_its_figures_in_its_row(visit):
         state, _, _, held_out, tested, curve, time, _ = cells
         told = golden.ending(run_id)
         assert state[0].lower() == ("lost" if told in ("queued", "running") else told), run_id
-        for shown, expected in ((held_out, validation(run_id)), (tested, test_accuracy(run_id))):
+        for shown, expected in ((held_out, validation(run_id)), (tested, on_tests(run_id))):
             if run_id == "classify" and shown is tested:
                 continue  # by hand in test_other_kinds
             assert (None if shown != shown else shown) == (expected and pytest.approx(100 * expected)), run_id
@@ -87,9 +86,9 @@ def of_this_machine(tmp_path, monkeypatch):
     home = LabHome(str(tmp_path / "lab"))
     golden.copy(home, "mnist", "race", "single", "fine_tune")
     for run_id in ("mnist", "race", "single", "fine_tune"):
-        path = home.run(run_id).events
-        lines = open(path, encoding="utf-8").read().splitlines(keepends=True)
-        open(path, "w", encoding="utf-8").writelines(line for line in lines if '"kind":"hardware"' not in line)
+        path = Path(home.run(run_id).events)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if '"kind":"hardware"' not in line), encoding="utf-8")
     return home
 
 
@@ -108,7 +107,7 @@ def test_home_draws_accuracy_against_time(visit, of_this_machine, monkeypatch):
         assert point == pytest.approx((event["train_seconds"], event["test_accuracy"]))
     photos = max(("race", "single", "fine_tune"), key=lambda run: validation(run))
     (point,) = (each for name, each in shown.items() if name.startswith("Lamps"))
-    assert point == pytest.approx((figures.seconds(photos), test_accuracy(photos)))
+    assert point == pytest.approx((figures.seconds(photos), on_tests(photos)))
     labels = [row["name"] for layer in reading.of_mark(layers, "text") for row in layer.rows]
     assert sorted(labels) == sorted(shown)
 

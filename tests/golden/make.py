@@ -207,8 +207,8 @@ class Maker:
         return is_there
 
     def make_all(self) -> None:
-        self.endings()  # first, because they are the quickest
-        self.races()
+        self.races()  # the first of which finds no bottlenecks that are kept
+        self.endings()
         self.others_of_photos()
         self.mnist()
         self.imported()
