@@ -204,7 +204,7 @@ class FakeOfPhotos(Fake):
     def _write_graph(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
-            file.write(f"a graph for {getattr(self.spec, 'final_tensor_name', 'final_result')}".encode())
+            file.write(f"a graph for {getattr(self.spec, 'final_tensor_name', 'final_result')}".encode() * 1700)
 
     def _say_exported(self, *paths: str, accuracy: float) -> None:
         """Of files that were loaded again; a file with 8 bits is a little worse and quicker."""
