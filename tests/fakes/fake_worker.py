@@ -1,8 +1,8 @@
 """python -m tests.fakes.fake_worker RUN_FOLDER LOCK_FD: a worker without TensorFlow.
 
-Takes the spec, the lock and the line of a real one, reports the same events and leaves the same small files; its
-figures are invented and the same for the same spec. There is no exported model: `Run.can_classify` stays False, and
-its graphs are no graphs.
+Takes the spec, the lock and the line of a real one, reports the same events and leaves the same files
+(tests/test_fake_worker.py); its figures are invented and the same for the same spec. Its TFLite files answer by the
+mean colour of a photo (tests/fakes/exported_files.py); its graphs and SavedModels are names without content.
 
 FAKE_WORKER (words separated by commas) or the seed of the spec tells it to misbehave:
 
@@ -19,6 +19,8 @@ All kinds of run are told here; diverge and skip mean nothing to a comparison, d
 have no seed.
 """
 
+import functools
+import hashlib
 import math
 import os
 import random
@@ -26,18 +28,24 @@ import signal
 import sys
 import time
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 
 from engine.contract import catalog, events, hardware, layers, signatures, specs, tickets
 from engine.contract import dataset as datasets
+from engine.contract import models as keys
 from engine.contract.run_folder import RunFolder, try_lock, write_json
+from tests.fakes import exported_files
 
 BEHAVIOUR_OF_SEED = {901: "fail", 902: "hang", 903: "diverge", 904: "skip", 905: "slow", 906: "warn", 907: "die"}
 SHARES = {events.SCANNING: 0.05, events.BOTTLENECKS: 0.25, events.TRAINING: 0.6, events.EVALUATING: 0.05}
 BLOCKS = 20  # a stage reports this often
 TEST_IMAGES = 200
-DIGITS = 60_000  # training images, as far as a comparison is told
+DIGITS = 60_000  # training images, where the set of digits is not on the machine
+EXPORT_DIFFERENCE = 2.1e-7  # of a probability, 8 bits left out
+CALIBRATED = 1.2  # temperature
+LARGER = 20_000  # bytes by which a TFLite file is larger than the one with 8 bits
 
 
 class Cancelled(Exception):
@@ -97,9 +105,21 @@ class Fake:
             if name == events.BOTTLENECKS and block == BLOCKS // 2:
                 self._fail_if_told("Out of memory while computing bottlenecks.")
 
+    def _counted_stage(self, name: str, *steps: Callable[[], None]) -> None:
+        """A stage that is done once each of the steps is."""
+        self.say(events.Stage(time.time(), name, len(steps)))
+        for done, step in enumerate(steps, 1):
+            self._stop_if_asked()
+            time.sleep(self.seconds * SHARES.get(name, 0.05) / len(steps))
+            step()
+            self.say(events.Progress(time.time(), done))
+
     def _rest(self) -> None:
-        """The time of one block of Training."""
-        time.sleep((60.0 if "slow" in self.behaviour else self.seconds * SHARES[events.TRAINING]) / BLOCKS)
+        """The time of one block of Training, or less where the run is to stop."""
+        seconds = 60.0 if "slow" in self.behaviour else self.seconds * SHARES[events.TRAINING]
+        until = time.monotonic() + seconds / BLOCKS
+        while (left := until - time.monotonic()) > 0 and not os.path.exists(self.folder.cancel):
+            time.sleep(min(left, 0.1))
 
     def _misbehave(self) -> None:
         """In the middle of Training."""
@@ -126,50 +146,179 @@ class Fake:
         with open(self.folder.labels, "w", encoding="utf-8") as file:
             file.write("".join(label + "\n" for label in labels))
 
+    def _write_summaries(self, other: str = "") -> None:
+        for place in [self.folder.summaries, *([os.path.join(other, self.folder.id)] if other else [])]:
+            for lane in self.lanes:
+                exported_files.write_summaries(os.path.join(place, lane))
 
-class FakeRetraining(Fake):
+
+class FakeOfPhotos(Fake):
+    """What learns from photos and is exported."""
+
     def __init__(self, folder: RunFolder):
         super().__init__(folder)
         self.dataset = datasets.read(folder.dataset)
+        self.photos = self.dataset.photos[2 if "skip" in self.behaviour else 0 :]
+        self.splits = [photo.split for photo in self.photos]
+        self.backbone = catalog.backbone(self.spec.backbone, folder.home)
+
+    def _write_photos(self) -> None:
+        value = {
+            "files": [photo.file for photo in self.photos],
+            "sha256": [_sha256(os.path.join(self.dataset.root, photo.file)) for photo in self.photos],
+            "label_of_file": [photo.label for photo in self.photos],
+            "split_of_file": self.splits,
+        }
+        write_json(self.folder.photos, value)
+
+    def _write_head(self, lane: str) -> None:
+        """The last layer of a lane, which answers nothing in particular."""
+        os.makedirs(self.folder.lanes, exist_ok=True)
+        classes, noise = len(self.dataset.labels), np.random.default_rng(self.lanes.index(lane))
+        weights = noise.normal(0, 0.001, (self.backbone.width, classes)).astype(np.float32)
+        np.savez(keys.lane_file(self.folder, lane), weights=weights, bias=np.zeros(classes, np.float32))
+
+    def _write_contract(self, kept: dict) -> None:
+        """`kept`: what names the lane, see engine/contract/models.py."""
+        row = self.backbone
+        pillow = row.preprocessing == catalog.PILLOW
+        weights = os.path.normpath(os.path.join(self.folder.home.assets, row.weights))
+        contract = {
+            "input": {"height": row.size, "width": row.size, "channels": "RGB", "range": [0, 255]},
+            "mean": list(row.mean),
+            "std": list(row.std),
+            "normalised_inside_the_model": True,
+            "preprocessing": row.preprocessing,
+            "resize": "pillow bilinear" if pillow else "tensorflow bilinear",
+            "decoder": "pillow" if pillow else "tensorflow",
+            "exif_orientation": "applied" if pillow else "ignored",
+            "labels": self.dataset.labels,
+            "backbone": row.name,
+            "backbone_source": row.source,
+            "backbone_licence": row.licence,
+            "weights_sha256": _sha256(weights),
+        }
+        write_json(self.folder.contract, contract | kept)
+
+    def _write_tflite(self, path: str, padding: int = LARGER) -> None:
+        with open(path, "wb") as file:
+            file.write(exported_files.photo_model(self.dataset.labels, self.backbone.size, padding))
+
+    def _write_graph(self, path: str) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(f"a graph for {getattr(self.spec, 'final_tensor_name', 'final_result')}".encode() * 1700)
+
+    def _say_exported(self, *paths: str, accuracy: float) -> None:
+        """Of files that were loaded again; a file with 8 bits is a little worse and quicker."""
+        tested = self.splits.count("testing")
+        for number, path in enumerate(paths, 1):
+            small = path == self.folder.tflite_8bit
+            self.say(
+                events.Exported(
+                    t=time.time(),
+                    file=os.path.basename(path),
+                    bytes=_size(path),
+                    accuracy=accuracy - (1 / tested if small and accuracy else 0),
+                    photos=tested,
+                    difference=0.013 if small else EXPORT_DIFFERENCE / number,
+                    seconds=0.009 if small else 0.013 * number,
+                )
+            )
+
+
+def _sha256(path: str) -> str:
+    """Of the file's bytes; of its name where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return hashlib.sha256(path.encode()).hexdigest()
+
+
+def _size(path: str) -> int:
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(where, name)) for where, _, names in os.walk(path) for name in names)
+
+
+def _calibrated(predictions: dict, lane: str, validation: int, distorted: bool) -> dict:
+    """What calibration.json says of a lane whose scores are as they should be."""
+    scores = predictions["lanes"][lane]["score"]
+    right = [
+        said == true for said, true in zip(predictions["lanes"][lane]["predicted"], predictions["truth"], strict=True)
+    ]
+    bins: dict[str, list] = {"low": [], "high": [], "photos": [], "confidence": [], "right": []}
+    error = 0.0
+    for tenth in range(10):
+        inside = [at for at, score in enumerate(scores) if max(0, math.ceil(score * 10) - 1) == tenth]
+        mean = sum(scores[at] for at in inside) / len(inside) if inside else None
+        share = sum(right[at] for at in inside) / len(inside) if inside else None
+        values = (tenth / 10, (tenth + 1) / 10, len(inside), mean, share)
+        for name, value in zip(bins, values, strict=True):
+            bins[name].append(value)
+        if inside:
+            error += abs(mean - share) * len(inside) / len(scores)
+    return {
+        "temperature": CALIBRATED,
+        "validation_photos": validation,
+        "photos": len(scores),
+        "bins": bins,
+        "expected_calibration_error": error,
+        "uncalibrated_error": 2 * error,
+        "none_of_these": {
+            "score": 0.4,
+            "distance": None if distorted else 0.21,
+            "validation_alarms": 0,
+            "validation_photos": validation,
+            "false_alarms": 1,
+            "photos": len(scores),
+        },
+    }
+
+
+class FakeRetraining(FakeOfPhotos):
+    def __init__(self, folder: RunFolder):
+        super().__init__(folder)
+        self.distorted = specs.is_distorted(self.spec)
         self.final_validation: dict[str, float] = {}
 
     def _story(self) -> None:
-        photos = self.dataset.photos
-        self._stage(events.SCANNING, len(photos))
+        every = len(self.dataset.photos)
+        self._stage(events.SCANNING, every)
         if "warn" in self.behaviour:
             self.say(events.Warning(time.time(), "The cache was damaged and has been rebuilt."))
-        if "skip" in self.behaviour:
-            self.say(*[events.Skipped(time.time(), photo.file, "The file is empty.") for photo in photos[:2]])
-        self._stage(events.BOTTLENECKS, len(photos))
+        self._stage(events.BOTTLENECKS, every)
+        for photo in self.dataset.photos[: every - len(self.photos)]:
+            self.say(events.Skipped(time.time(), photo.file, "The file is empty."))
         began = time.time()
         self._train(began)
         race_seconds = time.time() - began
+        self._write_lanes()
         if "diverge" in self.behaviour:
             lane = self._diverging()
             why = f"The loss at {lane} left the numbers at step {self.spec.steps // 2}."
             self.say(events.Diverged(time.time(), lane, self.spec.steps // 2, why))
-        self._stage(events.EVALUATING, 0)
         self._evaluate()
         kept = max(self.lanes, key=lambda lane: self.final_validation[lane])
         self.say(events.Kept(time.time(), kept))
-        self._stage(events.EXPORTING, 0)
-        self._export()
-        splits = [photo.split for photo in photos]
+        self._export(kept)
+        training, validation, testing = (self.splits.count(name) for name in datasets.SPLITS)
         self.say(
             events.Result(
                 t=time.time(),
                 kept=kept,
-                images=len(photos),
-                training=splits.count("training"),
-                validation=splits.count("validation"),
-                testing=splits.count("testing"),
+                images=len(self.photos),
+                training=training,
+                validation=validation,
+                testing=testing,
                 cached=0,
-                computed=len(photos),
+                computed=len(self.photos) - (training if self.distorted else 0),
                 decode_seconds=0.2,
                 backbone_seconds=0.8,
                 race_seconds=race_seconds,
-                export_difference=2.1e-7,
-                export_photos=min(16, len(photos)),
+                export_difference=EXPORT_DIFFERENCE,
+                export_photos=testing,
                 runtime="fake worker",
                 peak_memory_bytes=200_000_000,
                 cache_seconds=0.1 if self.spec.use_cache else 0.0,
@@ -179,7 +328,12 @@ class FakeRetraining(Fake):
 
     def _train(self, began: float) -> None:
         steps = self.spec.steps
-        self.say(events.Stage(time.time(), events.TRAINING, steps))
+        a_step = 1  # what is counted in one: of distorted photos each, as a step takes seconds
+        if self.distorted:
+            batch = self.spec.train_batch_size
+            a_step = self.splits.count("training") if batch == -1 else batch
+        self.say(events.Stage(time.time(), events.TRAINING, steps * a_step))
+        self._write_summaries(self.spec.summaries_dir)
         interval = self.spec.eval_step_interval
         evaluated = [*range(interval, steps, interval), steps]
         size = max(1, math.ceil(len(evaluated) / BLOCKS))
@@ -198,7 +352,7 @@ class FakeRetraining(Fake):
                     when = [round(seconds * step / block[-1], 4) for step in block]
                     metric = events.Metric(time.time(), lane, split, block, when, list(accuracy), list(entropy))
                     self.say(metric)
-            self.say(events.Progress(time.time(), block[-1]))
+            self.say(events.Progress(time.time(), block[-1] * a_step))
 
     def _figures(self, lane: str, split: str, step: int) -> tuple[float, float | None]:
         """Accuracy 0..1 and cross-entropy, invented: high rates learn fast, end lower and wobble."""
@@ -216,16 +370,22 @@ class FakeRetraining(Fake):
         return max(self.lanes, key=float)
 
     def _evaluate(self) -> None:
-        photos = [photo for photo in self.dataset.photos if photo.split == "testing"]
+        photos = [photo for photo in self.photos if photo.split == "testing"]
+        if self.spec.test_batch_size != -1:  # drawn with replacement
+            photos = random.Random(self.spec.seed).choices(photos, k=self.spec.test_batch_size)
         classes = len(self.dataset.labels)
-        lanes = {}
-        for lane in self.lanes:
+        self.predictions: dict = {
+            "files": [photo.file for photo in photos],
+            "truth": [photo.label for photo in photos],
+            "lanes": {},
+        }
+
+        def lane_is_tested(lane: str) -> None:
             accuracy, entropy = self._figures(lane, "validation", self.spec.steps)
             chance = random.Random(f"{self.spec.seed} {lane} testing")
             predicted = [photo.label if chance.random() < accuracy else chance.randrange(classes) for photo in photos]
             score = [round(chance.uniform(0.5, 1.0), 4) for _ in photos]
-            lanes[lane] = {"predicted": predicted, "score": score}
-            right = sum(given == photo.label for given, photo in zip(predicted, photos, strict=True))
+            self.predictions["lanes"][lane] = {"predicted": predicted, "score": score}
             interval = self.spec.eval_step_interval
             evaluated = [*range(interval, self.spec.steps, interval), self.spec.steps]
             best = max(evaluated, key=lambda step: self._figures(lane, "validation", step)[0])
@@ -234,7 +394,7 @@ class FakeRetraining(Fake):
                 events.LaneResult(
                     t=time.time(),
                     lane=lane,
-                    test_accuracy=right / max(1, len(photos)),
+                    test_accuracy=self._test_accuracy(lane),
                     test_n=len(photos),
                     final_validation_accuracy=accuracy,
                     final_validation_cross_entropy=entropy,
@@ -243,32 +403,51 @@ class FakeRetraining(Fake):
                     diverged="diverge" in self.behaviour and lane == self._diverging(),
                 )
             )
-        files, truth = [photo.file for photo in photos], [photo.label for photo in photos]
-        write_json(self.folder.predictions, {"files": files, "truth": truth, "lanes": lanes})
+
+        self._counted_stage(events.EVALUATING, *[functools.partial(lane_is_tested, lane) for lane in self.lanes])
+        write_json(self.folder.predictions, self.predictions)
+        validation, diverged = self.splits.count("validation"), self._diverging() if "diverge" in self.behaviour else ""
+        measured = {
+            lane: None if lane == diverged else _calibrated(self.predictions, lane, validation, self.distorted)
+            for lane in self.lanes
+        }
+        write_json(self.folder.calibration, {"lanes": measured})
+        self._write_photos()
+
+    def _test_accuracy(self, lane: str) -> float:
+        predicted, truth = self.predictions["lanes"][lane]["predicted"], self.predictions["truth"]
+        return sum(said == true for said, true in zip(predicted, truth, strict=True)) / max(1, len(truth))
 
     def _write_lanes(self) -> None:
-        backbone = catalog.backbone(self.spec.backbone, self.folder.home)
-        os.makedirs(self.folder.lanes, exist_ok=True)
-        for number, lane in enumerate(self.lanes):
-            noise = np.random.default_rng(number)
-            weights = noise.normal(0, 0.001, (backbone.width, len(self.dataset.labels))).astype(np.float32)
-            bias = np.zeros(len(self.dataset.labels), np.float32)
-            np.savez(os.path.join(self.folder.lanes, lane + ".npz"), weights=weights, bias=bias)
+        for lane in self.lanes:
+            self._write_head(lane)
         self._write_labels(self.dataset.labels)
 
-    def _export(self) -> None:
-        self._write_lanes()
-        backbone = catalog.backbone(self.spec.backbone, self.folder.home)
-        contract = {"input_size": backbone.size, "mean": backbone.mean, "std": backbone.std}
-        write_json(self.folder.contract, contract | {"labels": self.dataset.labels})
-        graphs = [self.folder.graph]
-        if every := self.spec.intermediate_store_frequency:
-            os.makedirs(self.folder.intermediate)
-            for step in range(every, self.spec.steps, every):
-                graphs.append(os.path.join(self.folder.intermediate, f"intermediate_{step}.pb"))
-        for path in graphs:
-            with open(path, "wb") as file:
-                file.write(f"a graph for {self.spec.final_tensor_name}".encode())
+    def _export(self, kept: str) -> None:
+        folder = self.folder
+
+        def write_model() -> None:
+            exported_files.write_saved_model(folder.saved_model)
+            self._write_contract({"learning_rate": float(kept)})
+
+        def write_eight_bits() -> None:
+            self._write_tflite(folder.tflite_8bit, padding=0)
+            if every := self.spec.intermediate_store_frequency:
+                for step in range(every, self.spec.steps + 1, every):
+                    self._write_graph(os.path.join(folder.intermediate, f"intermediate_{step}.pb"))
+
+        def load_again() -> None:
+            paths = (folder.saved_model, folder.graph, folder.tflite, folder.tflite_8bit)
+            self._say_exported(*paths, accuracy=self._test_accuracy(kept))
+
+        self._counted_stage(
+            events.EXPORTING,
+            write_model,
+            lambda: self._write_graph(folder.graph),
+            lambda: self._write_tflite(folder.tflite),
+            write_eight_bits,
+            load_again,
+        )
 
 
 class FakeMnist(Fake):
@@ -279,12 +458,14 @@ class FakeMnist(Fake):
         if "warn" in self.behaviour:
             self.say(events.Warning(time.time(), "The cache was damaged and has been rebuilt."))
         self.started = {}
+        self._load()
         for network in self.spec.networks:
-            held_out = network.validation_images
-            training = min(DIGITS - held_out, self.spec.training_images or DIGITS)
-            an_epoch = math.ceil(training / network.batch_size)
+            held_out = min(network.validation_images, self.digits // 10)
+            training = min(self.digits - held_out, self.spec.training_images or self.digits)
+            batch = min(network.batch_size, training)
+            an_epoch = math.ceil(training / batch)
             self.started[network.name] = events.LaneStarted(
-                time.time(), network.name, training, held_out, network.batch_size, an_epoch, an_epoch * self.spec.epochs
+                time.time(), network.name, training, held_out, batch, an_epoch, an_epoch * self.spec.epochs
             )
         self.say(*self.started.values())
         self.learned = dict.fromkeys(self.lanes, 0)  # steps
@@ -294,16 +475,44 @@ class FakeMnist(Fake):
         except Cancelled:
             self._write_weights()  # what was learned so far is kept
             raise
-        self._stage(events.EVALUATING, len(self.lanes))
         self._evaluate()
-        self._stage(events.EXPORTING, len(self.lanes) + 1)
         self._write_weights()
-        for number, lane in enumerate(self.lanes, 1):
-            self.say(events.NetworkExported(time.time(), lane, 1.2e-7, 64, 0.0002 * number))
+        writes = [functools.partial(self._write_network, lane) for lane in self.lanes]
+        self._counted_stage(events.EXPORTING, *writes, self._load_again)
         self.say(events.MnistResult(time.time(), "fake worker", 200_000_000))
+
+    def _load(self) -> None:
+        """How many training images there are, and labels and pixels of the test images; invented without the set."""
+        chance = np.random.default_rng(self.spec.seed)
+        try:
+            row = catalog.digit_set(self.spec.data)
+            with np.load(os.path.normpath(os.path.join(self.folder.home.assets, row.file))) as file:
+                self.digits, self.truth, self.pixels = len(file["y_train"]), file["y_test"].astype(int), file["x_test"]
+        except (OSError, ValueError):
+            self.digits, self.truth = DIGITS, chance.integers(0, 10, TEST_IMAGES)
+            self.pixels = chance.integers(0, 256, (TEST_IMAGES, 28, 28)).astype(np.uint8)
+
+    def _write_network(self, lane: str) -> None:
+        exported_files.write_saved_model(self.folder.network_saved_model(lane))
+        with open(self.folder.network_tflite(lane), "wb") as file:
+            file.write(exported_files.digit_model())
+
+    def _load_again(self) -> None:
+        contract = {
+            "input": {"height": 28, "width": 28, "channels": "gray, 0 paper, 255 ink", "range": [0, 255]},
+            "normalised_inside_the_model": True,
+            "centring": "fitted into 20 x 20, then the centre of mass moved to the middle of 28 x 28",
+            "labels": list(catalog.digit_set(self.spec.data).labels),
+            "networks": [network._asdict() for network in self.spec.networks],
+        }
+        write_json(self.folder.contract, contract)
+        compared = min(64, len(self.truth))
+        for number, lane in enumerate(self.lanes, 1):
+            self.say(events.NetworkExported(time.time(), lane, 1.2e-7, compared, 0.0002 * number))
 
     def _train(self) -> None:
         self.say(events.Stage(time.time(), events.TRAINING, sum(each.steps for each in self.started.values())))
+        self._write_summaries()
         for block in range(1, BLOCKS + 1):
             self._stop_if_asked()
             self._rest()
@@ -327,6 +536,8 @@ class FakeMnist(Fake):
             self.say(events.Progress(time.time(), sum(self.learned.values())))
 
     def _tell(self, lane: str, steps: range) -> None:
+        if not steps:
+            return
         said = self._figures(lane, "training", list(steps))
         self.say(events.Metric(time.time(), lane, "training", list(steps), *said))
         started = self.started[lane]
@@ -352,14 +563,15 @@ class FakeMnist(Fake):
 
     def _evaluate(self) -> None:
         chance = np.random.default_rng(self.spec.seed)
-        truth = chance.integers(0, 10, TEST_IMAGES)
-        said, wrong = {}, np.zeros(TEST_IMAGES, bool)
-        for network in self.spec.networks:
+        truth, count = self.truth, len(self.truth)
+        said, wrong = {}, np.zeros(count, bool)
+
+        def network_is_tested(network: catalog.Network) -> None:
             lane, started = network.name, self.started[network.name]
             rows = layers.costs(layers.read(network.layers))
-            answers = np.where(chance.random(TEST_IMAGES) < self._top(lane), truth, (truth + 1) % 10)
-            wrong |= answers != truth
-            score = chance.uniform(0.5, 1.0, TEST_IMAGES).round(4)
+            answers = np.where(chance.random(count) < self._top(lane), truth, (truth + 1) % 10)
+            np.logical_or(wrong, answers != truth, out=wrong)
+            score = chance.uniform(0.5, 1.0, count).round(4)
             said[lane] = {"predicted": answers.tolist(), "score": score.tolist()}
             ends = range(started.steps_an_epoch, self.learned[lane] + 1, started.steps_an_epoch)
             validation = self._figures(lane, "validation", list(ends))[1] if ends and started.validation else []
@@ -375,16 +587,19 @@ class FakeMnist(Fake):
                     train_seconds=seconds,
                     images_per_second=epochs * started.training / seconds if seconds else 0.0,
                     test_accuracy=float((answers == truth).mean()),
-                    test_n=TEST_IMAGES,
+                    test_n=count,
                     validation_accuracy=validation[-1] if validation else None,
                     best_epoch=1 + validation.index(max(validation)) if validation else 0,
                     stopped=lane in self.stopped,
                 )
             )
+
+        tests = [functools.partial(network_is_tested, network) for network in self.spec.networks]
+        self._counted_stage(events.EVALUATING, *tests)
         index = np.flatnonzero(wrong)
         write_json(self.folder.predictions, {"files": [], "truth": truth.tolist(), "lanes": said})
-        pixels = chance.integers(0, 256, (len(index), 28, 28)).astype(np.uint8)
         means = chance.integers(0, 256, (10, 28, 28)).astype(np.uint8)
+        pixels = self.pixels[index]
         np.savez(self.folder.digits, index=index.astype(np.int32), pixels=pixels, mean=means[0], class_means=means)
 
     def _write_weights(self) -> None:
@@ -420,37 +635,43 @@ class FakeClassify(Fake):
             for place in block[: len(block) - len(used)]:
                 self.say(events.Skipped(time.time(), dataset.photos[place].file, "the file is empty"))
             says = [len(labels) - 1 if place % 5 == 0 else max(0, dataset.photos[place].label) for place in used]
-            both = [label for first in says for label in (first, (first + 1) % len(labels))]
-            scores = [score for place in used for score in (round(0.95 - place % 7 / 20, 2), 0.04)]
+            top = min(self.spec.top, len(labels))
+            listed = [(first + further) % len(labels) for first in says for further in range(top)]
+            scores = []
+            for place in used:
+                first = round(0.95 - place % 7 / 20, 2)
+                scores += [first, *[round(0.04 / further, 4) for further in range(1, top)]]
             learned = [place % 10 == 9 for place in used]
-            self.say(events.Classified(time.time(), used, both, scores, learned))
+            self.say(events.Classified(time.time(), used, listed, scores, learned))
             self.say(events.Progress(time.time(), block[-1] + 1))
         self.say(events.ClassifyResult(time.time(), number - skipped, 0.2, 0.4, 0.008, 200_000_000))
 
 
-class FakeFineTuning(Fake):
+class FakeFineTuning(FakeOfPhotos):
     """Every depth is surer than the one before it; with `warn` the last one had to halve its batch."""
 
     def _story(self) -> None:
-        self.dataset = datasets.read(self.folder.dataset)
-        photos = self.dataset.photos
-        splits = [photo.split for photo in photos]
-        training = splits.count("training")
+        photos, splits = self.photos, self.splits
+        training, validation, testing = (splits.count(name) for name in datasets.SPLITS)
         for stage in (events.SCANNING, events.BOTTLENECKS, events.LOADING):
             self._stage(stage, len(photos))
         self._write_labels(self.dataset.labels)
+        self._write_photos()
         self.say(events.Stage(time.time(), events.TRAINING, len(self.lanes) * self.spec.epochs * training))
+        self._write_summaries()
+        self.batch_size = min(self.spec.batch_size, training)
         said: dict[str, dict] = {}
         tested = [photo for photo in photos if photo.split == "testing"]
         for number, lane in enumerate(self.lanes):
-            at_once = self.spec.batch_size
+            at_once = self.batch_size
             if "warn" in self.behaviour and number == len(self.lanes) - 1:
-                self._lane_begins(lane, training, splits.count("validation"))
+                self._lane_begins(lane, training, validation)
                 at_once //= 2
                 message = f"{specs.lane_titles(self.spec)[number]} ran out of memory."
                 self.say(events.Warning(time.time(), message), events.BatchHalved(time.time(), lane, at_once))
-            self._lane_begins(lane, training, splits.count("validation"))
+            self._lane_begins(lane, training, validation)
             self._learn(number, lane, training)
+            self._write_head(lane)
             wrong = max(1, 4 - number)  # of the testing photos
             classes = len(self.dataset.labels)
             predicted = [(p.label + (at < wrong)) % classes for at, p in enumerate(tested)]
@@ -460,12 +681,28 @@ class FakeFineTuning(Fake):
             write_json(self.folder.predictions, value)
             self._tell_figures(number, lane, at_once, splits, 1 - wrong / len(tested))
         self.say(events.Kept(time.time(), self.lanes[-1]))
-        self._stage(events.EXPORTING, 0)
-        self.say(events.FineTuneResult(time.time(), training, splits.count("validation"), len(tested), "fake worker"))
+        self._export(1 - wrong / len(tested))
+        self.say(events.FineTuneResult(time.time(), training, validation, testing, "fake worker"))
+
+    def _export(self, accuracy: float) -> None:
+        folder, kept = self.folder, self.lanes[-1]
+
+        def write_others() -> None:
+            self._write_graph(folder.graph)
+            self._write_contract({"blocks": self.spec.blocks[-1]})
+
+        paths = [folder.tflite if lane == kept else keys.lane_tflite(folder, lane) for lane in self.lanes]
+        self._counted_stage(
+            events.EXPORTING,
+            *[functools.partial(self._write_tflite, path) for path in paths],
+            lambda: exported_files.write_saved_model(folder.saved_model),
+            write_others,
+            lambda: self._say_exported(folder.saved_model, folder.graph, folder.tflite, accuracy=accuracy),
+        )
 
     def _lane_begins(self, lane: str, training: int, validation: int) -> None:
         steps = math.ceil(training / self.spec.batch_size)
-        started = (lane, training, validation, self.spec.batch_size, steps, steps * self.spec.epochs)
+        started = (lane, training, validation, self.batch_size, steps, steps * self.spec.epochs)
         self.say(events.LaneStarted(time.time(), *started))
 
     def _learn(self, number: int, lane: str, training: int) -> None:
@@ -496,7 +733,7 @@ class FakeFineTuning(Fake):
                 peak_memory_bytes=700_000_000 + 200_000_000 * number,
                 epoch_seconds=0.2 * (number + 1),
                 epochs=self.spec.epochs,
-                batch_size=self.spec.batch_size,
+                batch_size=self.batch_size,
                 at_once=at_once,
                 features_kept=True,
                 validation_accuracy=0.95,
@@ -515,17 +752,15 @@ class FakeBatchSize(Fake):
         self.say(events.Stage(time.time(), events.TRYING, 0))
         if "fail" in self.behaviour:
             self._fail_if_told("Not even one picture at a time fits into 700 MB.")
-        size = 1
-        while size <= self.spec.largest:
+        for size in self._sizes():
             self._stop_if_asked()
             self._rest()
+            if size > 1:
+                self._misbehave()
             fits = size <= 16
             why = "" if fits else "TensorFlow was refused the memory (ResourceExhausted)"
             figures = (700_000_000 + 40_000_000 * size, 10 * min(size, 4) / 2) if fits else (0, 0.0)
             self.say(events.BatchTried(time.time(), size, fits, why, *figures))
-            if not fits:
-                break
-            size *= 2
         largest = min(16, self.spec.largest)
         limit = 1_000_000 * (self.spec.memory_limit or 2000)
         self.say(
@@ -533,6 +768,17 @@ class FakeBatchSize(Fake):
                 time.time(), largest, self.spec.largest > 16, limit, 700_000_000, 2_213_221, "fake worker"
             )
         )
+
+    def _sizes(self) -> list[int]:
+        """Doubled until one does not fit, then halved between."""
+        sizes = [size for size in (1, 2, 4, 8, 16, 32) if size <= self.spec.largest]
+        if sizes[-1] < min(32, self.spec.largest):
+            sizes.append(self.spec.largest)
+        low, high = 16, sizes[-1]
+        while high > low + 1:
+            high = (low + high) // 2
+            sizes.append(high)
+        return sizes
 
 
 class FakeLearningCurve(Fake):
@@ -547,10 +793,12 @@ class FakeLearningCurve(Fake):
             self.say(events.Skipped(time.time(), photos[0].file, "the file is empty"))
         counts = np.bincount([photo.label for photo in photos if photo.split == "training"])
         sizes = [size for size in sorted(self.spec.sizes) if size < counts.max()] + [specs.ALL_PHOTOS]
-        if "warn" in self.behaviour:
-            self.say(events.Warning(time.time(), "100 photos per class is left out."))
+        beyond = [str(size) for size in sorted(self.spec.sizes) if size >= counts.max()]
+        if beyond or "warn" in self.behaviour:
+            self.say(events.Warning(time.time(), f"{' and '.join(beyond) or 'None'} left out: too few photos."))
         steps, tested = self.spec.steps, splits.count("testing")
         self.say(events.Stage(time.time(), events.TRAINING, len(sizes) * self.spec.seeds * steps))
+        done = 0
         for number, size in enumerate(sizes):
             for seed in range(self.spec.seed, self.spec.seed + self.spec.seeds):
                 self._stop_if_asked()
@@ -560,13 +808,14 @@ class FakeLearningCurve(Fake):
                 used = np.minimum(counts, size or counts.max())
                 right = tested - round(0.4 * tested / min(4, used.min() / 2.5)) + (seed % 3 == 0)
                 diverged = "diverge" in self.behaviour
+                done += steps
+                self.say(events.Progress(time.time(), done))
                 self.say(
                     events.LearningCurvePoint(
                         time.time(), size, seed, int(used.sum()), 1 if diverged else min(tested, right), tested,
                         diverged, 0.1,
                     )
                 )  # fmt: skip
-            self.say(events.Progress(time.time(), (number + 1) * self.spec.seeds * steps))
         said = (splits.count("training"), splits.count("validation"), tested, len(photos), 0, "", 90_000_000)
         self.say(events.LearningCurveResult(time.time(), *said))
 
