@@ -4,7 +4,9 @@ import csv
 import io
 import re
 import zipfile
+from collections.abc import Mapping
 from html.parser import HTMLParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,7 @@ class Skeleton(HTMLParser):
 
 @USUAL
 @given(text=LINES)
-@example("AT&amp;T &lt;b&gt; &#60; &copy;")
+@example(text="AT&amp;T &lt;b&gt; &#60; &copy;")
 def test_plain_words_are_shown_as_they_are_written(text: str) -> None:
     (paragraph,) = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parseInline(plain(text))
     assert [child.type for child in paragraph.children if child.type not in ("text", "text_special")] == []
@@ -78,21 +80,31 @@ def section(words: str) -> Section:
             Text(plain(words)),
             Table([{"Class": words, "Right": "1"}, {"Class": words, "Right": None}], words, words),
             Pictures([Picture(b"\x89PNG", words, words)], words, words),
-            Chart(lambda dark: {"mark": "point", "data": {"values": [{"a": words}]}}, words, words, words, "c", [{"a": words}]),
+            Chart(
+                lambda dark: {"mark": "point", "data": {"values": [{"a": words}]}},
+                words,
+                words,
+                words,
+                "c",
+                [{"a": words}],
+            ),
         ],
     )
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> lab_settings.Settings:
-    return lab_settings.load({"LAB_HOME": str(tmp_path_factory.mktemp("escaping") / "lab")})
+    found = lab_settings.load({"LAB_HOME": str(tmp_path_factory.mktemp("escaping") / "lab")})
+    # Vega's own script is megabytes of other people's text, which says nothing here and takes seconds to make.
+    kept = Path(found.home.derived, f"vega-{metadata.version('vl-convert-python')}.js")
+    kept.parent.mkdir(parents=True)
+    kept.write_text("/* Vega */")
+    return found
 
 
 def page_of(words: str, lab: lab_settings.Settings) -> Skeleton:
     sections = [section(words), Section("other", words, words, [])]
-    page = report.html(report.Report(words, sections, words), lab, NOW)
-    # Vega's own script is megabytes of other people's text; what matters here is that it ends where it ends.
-    return Skeleton(page)
+    return Skeleton(report.html(report.Report(words, sections, words), lab, NOW))
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +114,8 @@ def harmless_page(lab) -> Skeleton:
 
 @settings(deadline=None, max_examples=15)
 @given(words=LINES)
-@example("</script><script>alert(1)</script>")
-@example('" onmouseover="alert(1)')
+@example(words="</script><script>alert(1)</script>")
+@example(words='" onmouseover="alert(1)')
 def test_a_report_has_the_same_tags_whatever_names_are_in_it(words: str, lab, harmless_page: Skeleton) -> None:
     page = page_of(words, lab)
     assert page.tags == harmless_page.tags
@@ -122,32 +134,46 @@ def tokens(markdown: str) -> list[str]:
 
 
 def written(words: str) -> dict[str, str]:
-    sections = [Section(each.name, each.title, each.facts, each.blocks[:3]) for each in [section(words)]]
+    # As the lab writes them: a name is the whole of a title or of a cell, and elsewhere a part of a sentence.
+    sentence = f"Of {words}"
+    blocks = [
+        Text(plain(sentence)),
+        Table([{"Class": words, "Right": "1"}, {"Class": words, "Right": None}], words, sentence),
+        Pictures([Picture(b"\x89PNG", sentence, words)], words, sentence),
+    ]
+    sections = [Section("a-run", words, sentence, blocks)]
     archive = zipfile.ZipFile(io.BytesIO(report.markdown_zip(report.Report(words, sections), NOW)))
     return {name: archive.read(name).decode() for name in archive.namelist() if name.endswith(".md")}
 
 
 @USUAL
 @given(words=LINES)
-@example("| a | b |")
+@example(words="| a | b |")
 def test_markdown_has_the_same_structure_whatever_names_are_in_it(words: str) -> None:
     assert {name: tokens(text) for name, text in written(words).items()} == {
         name: tokens(text) for name, text in written("a name").items()
     }
 
 
-@settings(deadline=None, max_examples=8)
-@given(rows=some.lists(some.tuples(NAMES, NAMES), min_size=1, max_size=4))
-@example([("=1", "\t=1"), ("@x", "+1")])
-def test_a_table_for_a_spreadsheet_has_no_formula_and_loses_no_letter(rows: list[tuple[str, str]]) -> None:
-    data = [{"label": first, "said": second, "score": -0.5} for first, second in rows]
+def read_table(rows: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """The table behind a chart as it lies in the zip, read again."""
+    data: list[Mapping[str, object]] = [{"label": first, "=said": second, "score": -0.5} for first, second in rows]
     chart = Chart(lambda dark: {"mark": "point", "data": {"values": []}}, "alt", "c", "", "c", data)
-    archive = zipfile.ZipFile(io.BytesIO(report.markdown_zip(report.Report("R", [Section("s", "s", "", [chart])]), NOW)))
-    read = list(csv.DictReader(io.StringIO(archive.read("data/s-1-c.csv").decode(), newline="")))
-    assert len(read) == len(data)
-    for given_row, found in zip(data, read, strict=True):
-        assert found["score"] == "-0.5"  # a number is none
-        for name in ("label", "said"):
-            text = given_row[name]
-            assert not found[name].startswith(("=", "+", "-", "@", "\t", "\r"))
-            assert found[name].removeprefix("'" if found[name] != text else "") == text
+    archive = zipfile.ZipFile(
+        io.BytesIO(report.markdown_zip(report.Report("R", [Section("s", "s", "", [chart])]), NOW))
+    )
+    return list(csv.DictReader(io.StringIO(archive.read("data/s-1-c.csv").decode(), newline="")))
+
+
+@settings(deadline=None, max_examples=1)  # each starts the program that draws charts
+@given(rows=some.lists(some.tuples(NAMES, NAMES), min_size=30, max_size=30))
+@example(rows=[(text, text) for text in HOSTILE])
+def test_a_table_for_a_spreadsheet_has_no_formula_and_loses_no_letter(rows: list[tuple[str, str]]) -> None:
+    read = read_table(rows)
+    assert len(read) == len(rows)
+    for texts, found in zip(rows, read, strict=True):
+        assert list(found) == ["label", "'=said", "score"]
+        assert found["score"] == "-0.5"  # a number is no formula
+        for text, cell in zip(texts, (found["label"], found["'=said"]), strict=True):
+            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+            assert cell in (text, f"'{text}")
