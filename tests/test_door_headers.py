@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from engine.door import Door, Lock, Names, Penalties
-from tests.test_door import NEVER_SLEEPS, behind, cookie_of, knock, run
+from tests.test_door import behind, cookie_of, knock, run
 
-USUAL = settings(deadline=None, max_examples=60)
+USUAL = settings(deadline=None, max_examples=40)
 OURS = ("127.0.0.1", "localhost", "[::1]", "lab.example")
 LABEL = some.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 DOMAIN = some.lists(LABEL, min_size=1, max_size=3).map(".".join)
@@ -21,7 +21,9 @@ ELSEWHERE = some.one_of(
     some.builds("{}.{}".format, some.sampled_from(["127.0.0.1", "localhost", "lab.example"]), DOMAIN),
     some.builds("{}.{}".format, LABEL, some.sampled_from(["localhost", "lab.example"])),
     some.builds("{}{}".format, LABEL, some.sampled_from(["localhost", "lab.example"])),
-    some.sampled_from(["127.0.0.1.", "0.0.0.0", "192.168.1.7", "[::]", "[2001:db8::1]", "", "localhost.", "local host"]),
+    some.sampled_from(
+        ["127.0.0.1.", "0.0.0.0", "192.168.1.7", "[::]", "[2001:db8::1]", "", "localhost.", "local host"]
+    ),
 ).filter(lambda name: name not in (*OURS, "127.0.0.1"))
 # Whom a proxy would tell of; here there is none.
 CLAIMS = some.fixed_dictionaries(
@@ -41,11 +43,16 @@ PATHS = some.sampled_from(["/", "/mnist", "/_stcore/metrics", "/healthz/..", "/H
 COOKIE = some.text(some.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 
 
+def never_sleeps() -> Penalties:
+    """Its clock stands still, and wrong ones before are forgotten."""
+    return Penalties(clock=lambda: 100.0, sleep=lambda seconds: asyncio.sleep(0))
+
+
 @USUAL
 @given(host=some.builds(str.__add__, ELSEWHERE, PORT), claims=CLAIMS, is_open=some.booleans())
 def test_a_host_of_elsewhere_never_gets_in_even_with_the_right_cookie(host: str, claims: dict, is_open: bool) -> None:
     lock = None if is_open else Lock("right")
-    door = Door(behind, Names(frozenset({"lab.example"})), lock, NEVER_SLEEPS)
+    door = Door(behind, Names(frozenset({"lab.example"})), lock, never_sleeps())
     cookie = {"cookie": f"{lock.cookie}={lock.value}"} if lock else {}
     answer = knock(door, host=host, **cookie, **claims)
     assert (answer.status, "inside" in answer.body, "set-cookie" in answer.headers) == (403, False, False)
@@ -56,19 +63,20 @@ def test_a_host_of_elsewhere_never_gets_in_even_with_the_right_cookie(host: str,
 def test_nobody_gets_in_without_the_cookie_whatever_else_is_claimed(
     host: str, claims: dict, path: str, cookie: str
 ) -> None:
-    lock = Lock("right")
+    lock, names = Lock("right"), Names(frozenset({"lab.example"}))
     assume(lock.value not in cookie)
-    door = Door(behind, Names(frozenset({"lab.example"})), lock, NEVER_SLEEPS)
     for sent in (cookie, f"lab={cookie}", f"lab={lock.value[:-1]}; {cookie}", f"{cookie}; xlab={lock.value}"):
-        answer = knock(door, path, host=host, cookie=sent, **claims)
+        answer = knock(Door(behind, names, lock, never_sleeps()), path, host=host, cookie=sent, **claims)
         assert (answer.status, "inside" in answer.body, "set-cookie" in answer.headers) == (403, False, False)
 
 
 @USUAL
-@given(origin=some.builds("{}{}{}".format, some.sampled_from(["http://", "https://", ""]), ELSEWHERE, PORT), claims=CLAIMS)
+@given(
+    origin=some.builds("{}{}{}".format, some.sampled_from(["http://", "https://", ""]), ELSEWHERE, PORT), claims=CLAIMS
+)
 def test_a_page_of_elsewhere_never_gets_in_even_with_the_right_cookie(origin: str, claims: dict) -> None:
     lock = Lock("right")
-    door = Door(behind, Names(frozenset({"lab.example"})), lock, NEVER_SLEEPS)
+    door = Door(behind, Names(frozenset({"lab.example"})), lock, never_sleeps())
     for sent in (origin, "null", "http://localhost:8502", "http://127.0.0.1"):
         answer = knock(door, origin=sent, cookie=f"{lock.cookie}={lock.value}", **claims)
         assert (answer.status, "inside" in answer.body) == (403, False)
@@ -79,8 +87,7 @@ def test_a_page_of_elsewhere_never_gets_in_even_with_the_right_cookie(origin: st
 @USUAL
 @given(claims=some.lists(CLAIMS, min_size=6, max_size=6))
 def test_wrong_tokens_are_counted_for_the_connection_whatever_address_is_claimed(claims: list[dict[str, Any]]) -> None:
-    penalties = Penalties(clock=lambda: 100.0, sleep=lambda seconds: asyncio.sleep(0))
-    door = Door(behind, lock=Lock("right"), penalties=penalties)
+    door = Door(behind, lock=Lock("right"), penalties=never_sleeps())
     statuses = [knock(door, "/?token=wrong", **each).status for each in claims]
     assert statuses == [403] * 6
     assert knock(door, "/?token=right", x_forwarded_for="127.0.0.1").status == 429
@@ -105,7 +112,7 @@ def test_five_wrong_ones_are_free_and_the_sixth_costs_two_seconds() -> None:
 @pytest.mark.parametrize("secret", ["Ab9_xY-q", "Grün & Gut", "ß and SS"])
 def test_capital_letters_count_in_tokens_passphrases_and_cookies(secret: str) -> None:
     lock = Lock(secret, is_passphrase=True, value="AbCdEfGh")
-    door = Door(behind, lock=lock, penalties=NEVER_SLEEPS)
+    door = Door(behind, lock=lock, penalties=never_sleeps())
     for wrong in (secret.lower(), secret.upper(), secret.swapcase(), secret.casefold()):
         if wrong != secret:
             assert not lock.opens(wrong)
@@ -116,7 +123,7 @@ def test_capital_letters_count_in_tokens_passphrases_and_cookies(secret: str) ->
 
 
 def test_a_token_in_other_letters_does_not_come_in_by_the_address_or_the_form() -> None:
-    door = Door(behind, lock=Lock("AbC"), penalties=Penalties(clock=lambda: 0.0, sleep=lambda seconds: asyncio.sleep(0)))
+    door = Door(behind, lock=Lock("AbC"), penalties=never_sleeps())
     for wrong in ("abc", "ABC"):
         assert knock(door, f"/?token={wrong}").status == 403
         assert knock(door, "/", "POST", f"token={wrong}").status == 403

@@ -126,5 +126,9 @@ def test_the_contract_holds_what_a_program_needs_to_feed_the_model(exported):
     assert contract["input"] == {"height": 224, "width": 224, "channels": "RGB", "range": [0, 255]}
     assert contract["mean"] == pytest.approx([0.485 * 255, 0.456 * 255, 0.406 * 255])
     assert contract["std"] == pytest.approx([0.229 * 255, 0.224 * 255, 0.225 * 255])
-    assert (contract["labels"], contract["backbone"], contract["learning_rate"]) == (["a cat", "b"], "mobilenet_v2", 0.5)
+    assert (contract["labels"], contract["backbone"], contract["learning_rate"]) == (
+        ["a cat", "b"],
+        "mobilenet_v2",
+        0.5,
+    )
     assert contract["weights_sha256"] == network.digest
