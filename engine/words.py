@@ -82,6 +82,7 @@ def join(words: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """Titles, folders and addresses as they are written, whatever they mean in Markdown.
 
-    A colon means something before a word alone, as in :red[…] and :smile:, and stays what it is in a sentence.
+    A colon means something before a word alone, as in :red[…] and :smile:, and stays what it is in a sentence; so does
+    an ampersand that begins no entity, as in &amp;.
     """
-    return re.sub(r"([\\`*_\[\]<>$~#|!]|:(?=[\w+/-]))", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]<>$~#|!]|:(?=[\w+/-])|&(?=#?\w+;))", r"\\\1", text)

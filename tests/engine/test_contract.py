@@ -164,6 +164,7 @@ def test_lanes_are_named_as_people_write_the_rate() -> None:
 
 EVERY_KIND = [
     events.State(1.0, events.QUEUED, 3),
+    events.Hardware(1.5, "Jetson TX2", "ARMv8", 6, 8 * 10**9, "", "MAXN"),
     events.Stage(2.0, events.BOTTLENECKS, 600),
     events.Progress(2.5, 32),
     events.Metric(3.0, "0.5", "validation", [10, 20], [0.1, 0.2], [0.9, 0.95], [0.3, None]),
@@ -171,6 +172,8 @@ EVERY_KIND = [
     events.Warning(3.6, "Line one\nline two"),
     events.Diverged(4.0, "10.0", 20, "It left the numbers."),
     events.LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
+    events.Kept(5.1, "0.5"),
+    events.Exported(5.2, "model.tflite", 9 * 10**6, 0.97, 64, 1e-7, 0.021),
     events.Result(5.5, "0.5", 60, 40, 10, 10, 0, 60, 0.2, 0.8, 1.2, 1e-7, 10, "LiteRT", 10**9, 0.1, 4.5),
     events.Predicted(5.6, 12.5, 480, 24, 3_000_000, 900_000_000, 0.0),
     events.Expected(5.7, 110.0, "a batch of each depth"),
@@ -184,8 +187,19 @@ EVERY_KIND = [
     events.ModelLoaded(6.7, "LiteRT", "CPU", 224, 224, 0.3),
     events.Classified(6.8, [0, 2], [1, 0, 0, 1], [0.9, 0.1, 0.6, 0.4], [True, False]),
     events.ClassifyResult(6.9, 2, 0.1, 0.02, 0.009, 10**8),
-    events.State(7.0, events.DONE, 0),
+    events.FineTuned(7.1, "all", 18, 18, 2**21, 10**9, 8.5, 5, 32, 16, True, 0.88, None, 60, 0.86, 120),
+    events.FineTuneResult(7.2, 420, 60, 120, "TensorFlow 2.21"),
+    events.BatchTried(7.3, 64, False, "The memory ran out.", 0, 0.0),
+    events.BatchSizeResult(7.4, 32, True, 2 * 10**9, 7 * 10**8, 2**21, "TensorFlow 2.21"),
+    events.LearningCurvePoint(7.5, 20, 3, 100, 95, 120, False, 0.8),
+    events.LearningCurveResult(7.6, 420, 60, 120, 590, 10, "LiteRT", 8 * 10**8),
+    events.State(8.0, events.DONE, 0),
 ]
+
+
+def test_no_kind_of_event_is_missing_here() -> None:
+    records = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, tuple)]
+    assert {type(event) for event in EVERY_KIND} == set(records)
 
 
 def test_every_event_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -330,6 +344,19 @@ def test_tickets_count_up_over_all_devices_and_the_line_is_kept_per_device(home:
     tickets.leave(home, "cpu", 1)
     tickets.leave(home, "cpu", 1)
     assert tickets.ahead_of(home, "cpu", 3) == []
+    for lock in locks:
+        os.close(lock)
+
+
+def test_tickets_of_two_digits_stand_behind_those_of_one(home: LabHome) -> None:
+    names = [f"run-{letter}" for letter in "abcdefghijkl"]
+    locks = [living_run(home, name) for name in names]
+    assert [tickets.take(home, "cpu", name) for name in names] == list(range(1, 13))
+    assert tickets.line(home, "cpu") == list(enumerate(names, 1))
+    assert tickets.ahead_of(home, "cpu", 9) == names[:8]
+    assert tickets.ahead_of(home, "cpu", 11) == names[:10]
+    tickets.leave(home, "cpu", 2)
+    assert tickets.ahead_of(home, "cpu", 10) == [names[0], *names[2:9]]
     for lock in locks:
         os.close(lock)
 

@@ -73,6 +73,24 @@ def test_few_photos_never_make_anything_certain(probabilities, truth):
     assert probabilities.shape[1] == 1 or scores.max() < 0.9
 
 
+@pytest.mark.parametrize("photos, score", [(1, 2 / 3.0), (2, 3 / 4.0), (8, 9 / 10.0), (98, 99 / 100.0)])
+def test_photos_that_are_all_answered_right_are_as_sure_as_one_more_of_two_more(photos, score):
+    """Platt 1999: of N photos (N + 1) / (N + 2); logits that all differ by 4 can be brought there exactly."""
+    wrong = 1 / (1 + np.exp(4.0))
+    probabilities = np.array([[1 - wrong, wrong]] * photos, np.float64)
+    found = calibration.fit(probabilities, np.zeros(photos, int))
+    assert calibration.calibrated(probabilities, found)[0] == pytest.approx([score, 1 - score], abs=1e-5)
+    assert found == pytest.approx(4.0 / np.log(score / (1 - score)), rel=1e-4)
+
+
+def test_the_doubt_is_shared_by_the_other_classes_alike():
+    """(N + 1) / (N + 2) for the right one of four classes, a third of the rest for each of the others."""
+    logits = np.array([3.0, 0, 0, 0])
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    found = calibration.fit(np.array([probabilities] * 4), np.zeros(4, int))
+    assert calibration.calibrated(probabilities, found) == pytest.approx([5 / 6.0] + [1 / 18.0] * 3, abs=1e-5)
+
+
 def test_bins_hold_their_upper_edge_and_empty_ones_say_nothing():
     probabilities = np.array([[0.5, 0.5], [0.6, 0.4], [0.61, 0.39], [1.0, 0.0], [1.0, 0.0]], np.float64)
     columns, error = calibration.reliability(probabilities, np.array([0, 1, 0, 0, 1]))

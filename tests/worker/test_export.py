@@ -1,12 +1,13 @@
 """The frozen graph of a run, run as label_image.py of TensorFlow for Poets runs it."""
 
+import io
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engine.contract.run_folder import RunFolder
+from engine.contract.run_folder import RunFolder, read_json
 from engine.worker import backbones, images
 from engine.worker.formats import tflite
 from engine.worker.retraining import export
@@ -98,3 +99,36 @@ def test_an_8_bit_file_is_calibrated_by_photos(exported, photos):
     plain = np.asarray(export.classify(network, weights, bias, square))[0]
     assert run(square).argmax() == plain.argmax()
     assert os.path.getsize(folder.tflite_8bit) < 0.35 * 4 * backbones.parameters(network)
+
+
+@pytest.mark.parametrize("preprocessing, said", [("pillow", "applied"), ("tensorflow", "ignored")])
+def test_the_contract_says_what_is_done_with_a_photo(exported, preprocessing, said):
+    folder, network, _, _ = exported
+    network = network._replace(row=network.row._replace(preprocessing=preprocessing))
+    export.write_contract(folder, network, ["a cat", "b"], {"learning_rate": 0.5})
+    contract = read_json(folder.contract)
+    assert contract["exif_orientation"] == said
+    assert ("EXIF orientation {}".format({"applied": "applied", "ignored": "not applied"}[said])) in contract["decoder"]
+
+    lying = Image.fromarray(np.full((40, 64, 3), 90, np.uint8))
+    exif = lying.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    file = io.BytesIO()
+    lying.save(file, "JPEG", exif=exif)
+    width, height = images.decode(file.getvalue(), preprocessing).size
+    assert (width, height) == {"applied": (40, 64), "ignored": (64, 40)}[contract["exif_orientation"]]
+
+
+def test_the_contract_holds_what_a_program_needs_to_feed_the_model(exported):
+    folder, network, _, _ = exported
+    export.write_contract(folder, network, ["a cat", "b"], {"learning_rate": 0.5})
+    contract = read_json(folder.contract)
+    assert contract["input"] == {"height": 224, "width": 224, "channels": "RGB", "range": [0, 255]}
+    assert contract["mean"] == pytest.approx([0.485 * 255, 0.456 * 255, 0.406 * 255])
+    assert contract["std"] == pytest.approx([0.229 * 255, 0.224 * 255, 0.225 * 255])
+    assert (contract["labels"], contract["backbone"], contract["learning_rate"]) == (
+        ["a cat", "b"],
+        "mobilenet_v2",
+        0.5,
+    )
+    assert contract["weights_sha256"] == network.digest

@@ -160,3 +160,59 @@ def test_probabilities_sum_to_one_however_large_the_logits():
     probabilities = heads.probabilities(features, weights, np.zeros(CLASSES, np.float32))
     assert probabilities.shape == (4, CLASSES)
     assert np.allclose(probabilities.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("at_once", [0, 4])
+def test_every_photo_of_a_class_is_drawn_and_each_as_often_as_the_others(at_once):
+    labels = np.array([0] * 7 + [1] * 3 + [3] * 5)[np.random.RandomState(0).permutation(15)]  # class 2 has no photos
+    numbered = heads.Split(np.arange(15, dtype=np.float32)[:, None], labels)
+    drawn = np.zeros(15, int)
+    batches = heads.batches(numbered, heads.Settings((0.1,), 4, 1, 30, 10, 10, 3), at_once)
+    for _ in range(400):
+        features, truth = next(batches)
+        photos = features[0:30][:, 0].astype(int)
+        assert (labels[photos] == truth).all()
+        drawn += np.bincount(photos, minlength=15)
+    assert drawn.sum() == 400 * 30
+    for label in (0, 1, 3):
+        share = drawn[labels == label] / float(drawn[labels == label].sum())
+        assert share == pytest.approx(1.0 / len(share), rel=0.2)  # about 570 draws of each photo: six deviations
+
+
+def test_a_sample_can_name_every_photo():
+    split = heads.Split(np.arange(9), np.array([0, 1, 1, 0, 1, 1, 0, 1, 0]))
+    assert set(heads.sample(split, 400, 0)) == set(range(9))
+
+
+def test_accuracy_and_cross_entropy_are_those_of_the_definition_in_nats():
+    features = np.array([[1, 0], [0, 1], [1, 1], [2, 0]], np.float32)
+    weights = np.array([[1, 0, -1], [0, 1, 0.5]], np.float32)  # (width, classes)
+    bias = np.array([0.25, 0, 0], np.float32)
+    labels = np.array([0, 2, 1, 2])
+    logits = np.array([[1.25, 0, -1], [0.25, 1, 0.5], [1.25, 1, -0.5], [2.25, 0, -2]])
+    of_truth = [np.exp(row[label]) / np.exp(row).sum() for row, label in zip(logits, labels)]
+    accuracy, cross_entropy = heads.measure(heads.Split(features, labels), weights, bias)
+    assert accuracy == 0.25
+    assert cross_entropy == pytest.approx(-np.mean(np.log(of_truth)), abs=1e-6)
+    said = heads.probabilities(features, weights, bias)
+    assert said == pytest.approx(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), abs=1e-6)
+
+
+def test_before_anything_is_learned_the_cross_entropy_is_the_logarithm_of_the_number_of_classes():
+    _, seen = race(settings([0.0, 0.0], steps=1, train=-1, validation=-1, interval=1))
+    for figure in (seen[0].training_cross_entropy, seen[0].validation_cross_entropy):
+        assert figure == pytest.approx([np.log(CLASSES)] * 2, abs=0.02)  # the first weights are nearly 0
+
+
+def test_an_evaluation_is_of_the_whole_validation_split_and_of_the_batch_just_learned_from_after_the_update():
+    asked = settings([0.05, 0.5], steps=20, train=-1, validation=-1)
+    result, seen = race(asked)
+    training, validation = clusters(), clusters(30, seed=1)
+    for lane in range(2):
+        learned = heads.measure(training, result.weights[lane], result.bias[lane])
+        held_out = heads.measure(validation, result.weights[lane], result.bias[lane])
+        last = seen[-1]
+        assert last.training_accuracy[lane] == pytest.approx(learned[0], abs=1e-6)
+        assert last.training_cross_entropy[lane] == pytest.approx(learned[1], abs=1e-5)
+        assert last.validation_accuracy[lane] == pytest.approx(held_out[0], abs=1e-6)
+        assert last.validation_cross_entropy[lane] == pytest.approx(held_out[1], abs=1e-5)
