@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page, expect
 
 from engine.contract import specs
@@ -26,9 +26,26 @@ from tests.weights import pretend
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
-AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+AXE_RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
+    "resultTypes": ["violations"],  # what passes is not collected
+}
+
+# Whether all that the page holds is drawn, and nothing moves: charts, tables and pictures come after the words around
+# them, and what fades or slides in is paler until it has arrived.
+AT_REST = """() => {
+    const shown = selector => [...document.querySelectorAll(selector)].filter(each => each.checkVisibility());
+    const fleeting = each => each.playState === 'running' && each.effect.getTiming().iterations !== Infinity;
+    return shown('[data-testid=stApp]').every(each => each.dataset.testScriptState === 'notRunning')
+        && shown('[data-testid=stSkeleton], [data-stale=true]').length === 0
+        && shown('[data-testid=stVegaLiteChart]').every(each => each.querySelector('svg, canvas'))
+        && shown('[data-testid=stDataFrame]').every(each => each.querySelector('canvas'))
+        && shown('img').every(each => each.complete || each.loading === 'lazy')
+        && !document.getAnimations().some(fleeting);
+}"""
 
 PATIENCE = 60000.0  # milliseconds: browser, server and worker may share two cores
+LOOKS_AGAIN = 10.0  # seconds
 expect.set_options(timeout=PATIENCE)
 
 
@@ -164,15 +181,34 @@ def wait_until(fact: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
+def at_rest(page: Page) -> None:
+    """Waits until everything is drawn and nothing moves."""
+    page.wait_for_function(AT_REST)
+
+
+def violations(page: Page, **options: object) -> list[str]:
+    """What axe-core finds on the page as it stands, one line each."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("options => axe.run(options)", AXE_RULES | options)["violations"]
+    return [f"{each['id']}: {node['html'][:300]}" for each in found for node in each["nodes"]]
+
+
 @dataclass
 class Visitor:
     page: Page
     requested: list[str]  # addresses that the browser asked for
 
     def violations(self) -> list[str]:
-        """What axe-core finds on the page as it stands, one line each."""
-        found = Axe().run(self.page, options=AXE_RULES).response["violations"]
-        return [f"{each['id']}: {node['html'][:300]}" for each in found for node in each["nodes"]]
+        """What axe-core finds on the page once it is at rest, one line each.
+
+        Where it finds something it looks again for some seconds: only what stays is the page's own.
+        """
+        at_rest(self.page)
+        deadline = time.monotonic() + LOOKS_AGAIN
+        while (found := violations(self.page)) and time.monotonic() < deadline:
+            at_rest(self.page)
+        return found
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than the window."""

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, wait_until
+from tests.browser.conftest import at_rest
 
 # state: which lab, address, the run in it, words that are there once the page is whole
 STATES = {
@@ -60,9 +60,7 @@ def go(visitor, request, state):
         expect(page.get_by_text("out-of-memory risk")).to_be_visible()
         page.get_by_text("Live", exact=True).click()  # what is drawn anew every second is paler for a moment
     expect(page.get_by_text(words).first).to_be_visible()
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    # Whatever is still being drawn has its first picture: charts and tables come after the words around them.
-    page.wait_for_timeout(700)
+    at_rest(page)
     return lab
 
 
@@ -77,33 +75,26 @@ def choose_bars(page):
     page.get_by_role("option", name="Bars").click()
 
 
-def turn_dark(here):
-    """The system changes its scheme, and the page follows by itself."""
-    here.page.emulate_media(color_scheme="dark")
+def turns_dark(here):
+    """The system has changed its scheme, and the page has followed by itself."""
     expect(here.page.get_by_test_id("stApp")).to_have_css("color-scheme", "dark")
     # The one rule that pages send in the dark (ui/frame.py) tells that the server knows.
-    sent = "[...document.querySelectorAll('style')].some(each => each.textContent.includes('stBaseButton-primary'))"
-    wait_until(lambda: here.page.evaluate(sent), PATIENCE / 1000)
-    expect(here.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    here.page.wait_for_timeout(700)
+    sent = "() => [...document.querySelectorAll('style')].some(e => e.textContent.includes('stBaseButton-primary'))"
+    here.page.wait_for_function(sent)
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_in_either_scheme(visitor, request, state):
-    here = visitor("light")
+def test_axe_finds_nothing_in_either_scheme_nor_on_a_phone_which_never_scrolls_sideways(visitor, request, state):
+    here, phone = visitor("light"), visitor("light", phone=True)
     lab = go(here, request, state)
     assert here.violations() == []
-    turn_dark(here)
+    here.page.emulate_media(color_scheme="dark")
+    go(phone, request, state)  # meanwhile the dark page is drawn
+    assert phone.overflow() <= 0
+    assert phone.violations() == []
+    turns_dark(here)
     assert here.violations() == []
     assert {urlsplit(url).netloc for url in here.requested if url.startswith("http")} == {urlsplit(lab.url).netloc}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_phone_never_scrolls_sideways_and_axe_finds_nothing(visitor, request, state):
-    here = visitor("light", phone=True)
-    go(here, request, state)
-    assert here.overflow() <= 0
-    assert here.violations() == []
 
 
 TABS = {
@@ -136,6 +127,5 @@ def test_axe_finds_nothing_in_the_tabs(visitor, request, state, scheme, phone):
         tab.click()
         here.page.mouse.move(1, 1)
         expect(tab).to_have_attribute("aria-selected", "true")
-        here.page.wait_for_timeout(1200)
         assert here.violations() == [], name
         assert here.overflow() <= 0, name

@@ -47,7 +47,6 @@ def visit(home):
         app = AppTest.from_file(APP, default_timeout=120)
         app.query_params.update(query)
         if page:
-            app.run()
             app.switch_page(f"pages/{page}.py")
         app.run()
         assert not app.exception
