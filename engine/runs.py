@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import time
@@ -554,4 +555,7 @@ def _remove(path: Path) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "its files are nested too deeply"
-    return f"{type(error).__name__}: {error}"[:300].rstrip(".")
+    if isinstance(error, json.JSONDecodeError):
+        return f"a file of it is no whole JSON ({error})"
+    words = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return words[:300].rstrip(".")

@@ -163,7 +163,7 @@ def list_unreadable() -> None:
     for name, why in lab.unreadable():
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"unreadable_{name}"):
             st.badge("Unreadable", icon=":material/error:", color="red")
-            st.markdown(f"**{plain(name)}** {plain(why)}", width="stretch")
+            st.markdown(plain(why), width="stretch")
             if st.button("Delete", icon=":material/delete:", key=f"delete_{name}"):
                 delete_unreadable(name)
 
@@ -196,7 +196,7 @@ def ask_about_older() -> None:
             format_func=lambda run_id: f"{rows[run_id].title} ({run_id})",
             key="older_ours",
         )
-        words = f"Sign {count(len(ours), 'run')}" if ours else "Sign none of them"
+        words = f"Sign {count(len(ours), 'run')}" if ours else "Sign none"
         st.button(words, icon=":material/verified_user:", key="sign_older", on_click=sign, args=(ours,))
 
 

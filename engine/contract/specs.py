@@ -313,10 +313,10 @@ def read(path):
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise ValueError("{} is no spec".format(path))
+        raise ValueError("spec.json holds no settings of a run")
     usual = _DEFAULTS.get(str(value.pop("kind", None)))  # type: Any
     if usual is None:
-        raise ValueError("{} asks for a kind of run that this version does not know".format(path))
+        raise ValueError("it is a kind of run that this version does not know")
     known = {name: value[name] for name in usual._fields if name in value}
     if isinstance(usual, MnistSpec):
         known["networks"] = tuple(_network(row) for row in known["networks"])
@@ -330,7 +330,7 @@ def read(path):
         known["sizes"] = tuple(known["sizes"])
     wrong = shapes.misfit(type(usual), known)
     if wrong:
-        raise ValueError("{} of {} is {!r:.80}".format(wrong, path, known[wrong]))
+        raise ValueError("in spec.json, {} is {:.80}".format(wrong, repr(known[wrong])))
     return usual._replace(**known)
 
 
