@@ -12,7 +12,7 @@ NAMED := $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 COMPILE := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-thorough lint format test-python test-worker36 test-python313 test-python312 benchmark lock image-tx2 check-tx2 setup setup-dev worker36 python313 python312 chromium interpreter clean
+.PHONY: help run test test-thorough mutation lint format test-python test-worker36 test-python313 test-python312 benchmark lock image-tx2 check-tx2 setup setup-dev worker36 python313 python312 chromium interpreter clean
 .NOTPARALLEL:
 
 help:  ## what there is to make
@@ -30,6 +30,11 @@ test: chromium lint worker36  ## lint, types and tests
 
 test-thorough: chromium setup-dev worker36  ## the whole runs that `make test` leaves out
 	$(MAKE) --no-print-directory TESTS=thorough TESTS36="thorough or once" test-python test-worker36
+
+mutation: setup-dev  ## whether tests notice small faults in four modules: within an hour on two cores
+	rm -rf mutants
+	.venv/bin/mutmut run --max-children 2
+	$(PY) -m tools.mutation
 
 lint: setup-dev  ## ruff, mypy, and whether the workers' code is still Python 3.6
 	$(PY) -m ruff check .
@@ -100,5 +105,5 @@ interpreter:
 	    echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian and Ubuntu: apt-get install python3 python3-venv)."; exit 1; } >&2
 
 clean:  ## forget the environments and caches; runs and photos in .lab stay
-	rm -rf .venv .venv36 .venv37 .venv31? .tx2 .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv36 .venv37 .venv31? .tx2 .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -28,7 +28,8 @@ HOSTILE = [
     ":red[x]", ":smile:", ":material/home:", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "a\nb", "a\n\n# b", "\\",
     "\\*", "x" * 300, "]]>", "\u202e", "\u2028", "'", '"',
 ]  # fmt: skip
-PIECES = some.sampled_from(HOSTILE) | some.text(max_size=10)
+# No file's and no folder's name holds a zero; Markdown has a sign of its own in its place.
+PIECES = some.sampled_from(HOSTILE) | some.text(some.characters(codec="utf-8", exclude_characters="\0"), max_size=10)
 NAMES = some.lists(PIECES, min_size=1, max_size=4).map("".join)
 LINES = NAMES.map(lambda text: " ".join(text.split())).filter(bool)  # one line, as titles are
 
@@ -120,8 +121,7 @@ def test_a_report_has_the_same_tags_whatever_names_are_in_it(words: str, lab, ha
     page = page_of(words, lab)
     assert page.tags == harmless_page.tags
     assert page.links == harmless_page.links
-    shown = " ".join(page.text.replace("\0", "\ufffd").split())
-    assert shown.count(" ".join(words.replace("\0", "\ufffd").split())) >= 8
+    assert " ".join(page.text.split()).count(words) >= 8
 
 
 def tokens(markdown: str) -> list[str]:
