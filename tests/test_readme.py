@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from engine import assets, settings
 from engine.cli import _parser
-from engine.contract.run_folder import LabHome
+from engine.contract.run_folder import LabHome, RunFolder
 from engine.runs import list_runs
-from tests.digit_sets import draw_digits
+from engine.worker.formats.summaries import Summaries
+from engine.worker.reporter import Reporter
 from tests.engine.test_cli import as_good_as_fetched
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until
@@ -68,7 +70,13 @@ def user(tmp_path: Path) -> dict[str, str]:
     """The environment of a visitor who has photos, TensorBoard files and the usual downloads."""
     home = LabHome(str(tmp_path / ".lab"))
     draw_photos(tmp_path / "photos", each=24)
-    draw_digits(Path(home.datasets) / "bars.npz")
+    elsewhere = RunFolder(str(tmp_path / "elsewhere"))
+    summaries = Summaries(elsewhere, ["lane"], Reporter(elsewhere))
+    summaries.scalars("lane", "training", [(10, 0.5, 1.0), (20, 0.75, 0.5)])
+    summaries.scalars("lane", "validation", [(10, 0.5, 1.0), (20, 0.625, 0.75)])
+    summaries.close()
+    (tmp_path / "tf_files").mkdir()
+    shutil.move(Path(elsewhere.summaries) / "lane", tmp_path / "tf_files" / "training_summaries")
     for name in assets.EMBEDDED:
         as_good_as_fetched(home, name)
     kept = {name: value for name, value in os.environ.items() if name not in ("LAB_DATA", "WORKER_PYTHON")}
@@ -82,10 +90,6 @@ def test_the_commands_of_readme_do_their_work_and_leave_the_photos_as_they_were(
     before = bytes_of(tmp_path / "photos")
     said = {}
     for command in filter(runs_here, COMMANDS):
-        if command.startswith("import_summaries"):  # TensorBoard files: those of the race that ran first
-            first = min((run for run in list_runs(home) if run.kind == "retrain"), key=lambda run: run.story.ticket)
-            (tmp_path / "tf_files").mkdir()
-            os.symlink(first.folder.summaries, tmp_path / "tf_files" / "training_summaries")
         ended = subprocess.run(
             ["sh", "-c", SHELL + command], cwd=tmp_path, env=user, capture_output=True, text=True, timeout=300
         )
@@ -93,7 +97,7 @@ def test_the_commands_of_readme_do_their_work_and_leave_the_photos_as_they_were(
         said[command.partition("#")[0].strip()] = ended.stdout
     wait_until(lambda: not any(run.refresh().is_active for run in list_runs(home)))
     kinds = {run.kind for run in list_runs(home) if run.state == "done"}
-    assert kinds == {"retrain", "fine_tune", "batch_size", "learning_curve", "mnist", "import"}
+    assert kinds == {"retrain", "fine_tune", "batch_size", "learning_curve", "mnist", "imported"}
     assert len(said["runs"].splitlines()) == len(list_runs(home)) == 6
     assert (tmp_path / "write-up.html").read_text().startswith("<!doctype html>")
     assert bytes_of(tmp_path / "photos") == before

@@ -138,7 +138,7 @@ def allowed(path: str, roots: tuple[Path, ...]) -> Path:
 def _real(path: Path) -> Path:
     """The path with its links resolved. Raises OSError or RuntimeError, depending on the Python, for a loop of them."""
     real = path.resolve()
-    if real.is_symlink():  # Python 3.13 does not raise, and gives the loop back
+    if os.path.islink(real):  # Python 3.13 does not raise, and gives the loop back
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return real
 

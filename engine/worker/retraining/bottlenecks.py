@@ -367,7 +367,7 @@ class Cache(object):
     def _give_up(self, error):
         # type: (Exception) -> None
         self.trouble = "Bottlenecks are not kept for the next run: {}.".format(error)
-        self._database = None
+        self.close()
 
 
 class NoCache(object):
