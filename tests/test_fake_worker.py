@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def test_the_fake_worker_tells_and_leaves_what_the_real_one_does(pairs, name):
 
 def test_every_kind_of_run_is_compared():
     """An imported run has no worker."""
-    assert {specs.kind(spec) for spec in ASKED.values()} == set(specs._DEFAULTS) - {specs.IMPORTED}
+    assert {type(spec) for spec in ASKED.values()} == set(typing.get_args(specs.Spec)) - {specs.ImportedSpec}
 
 
 def order(told: list) -> list[tuple]:

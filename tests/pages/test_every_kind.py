@@ -140,7 +140,9 @@ def done(environment, folder, home, dataset, kept):
     def done(kind: str) -> Run:
         if kind not in kept:
             kept[kind] = imported(folder) if kind == specs.IMPORTED else finished(home, start(home, dataset, kind))
+            deadline = time.monotonic() + 120
             while is_locked(kept[kind].folder.lock):  # it has said its last word and is about to end
+                assert time.monotonic() < deadline
                 time.sleep(0.02)
             assert kept[kind].state == events.DONE, kept[kind].log_tail()
         return kept[kind]
