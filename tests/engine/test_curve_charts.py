@@ -497,7 +497,10 @@ def test_a_network_without_a_known_figure_is_not_drawn(comparison: Story) -> Non
 
 
 def test_curves_in_words() -> None:
-    lines = [lane_of("lr 0.5", 0.5, 0.914, x=[10, 4000]), lane_of("lr 1.0", 0.25, x=[3990.0], number=1)]
+    lines = [
+        lane_of("lr 0.5", 0.5, 0.914, x=[10, 4000]),
+        lane_of("lr 1.0", 0.75, 0.5, 0.25, x=[10, 20, 3990.0], number=1),
+    ]
     words = curve_charts.curves_in_words
     assert words(lines, ACCURACY, STEPS) == "at step 4,000: 91.4% at lr 0.5, 25.0% at lr 1.0."
     assert words(lines[1:], LOSS, SECONDS) == "at 3990.0 s of training: 0.250 at lr 1.0."

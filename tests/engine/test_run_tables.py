@@ -18,7 +18,7 @@ from engine.run_views import run_tables
 LANE = LaneRow(
     lane="0.5", number=1, kept=True, diverged=False, test_accuracy=0.9142, test_low=0.8817, test_high=0.9389,
     test_n=1373, validation_accuracy=0.7211, validation_cross_entropy=0.31, best_validation_accuracy=0.9531,
-    best_step=3210, plateau=Plateau(1450, 17.26), spread=0.0127,
+    best_step=3210, plateau=Plateau(1450, 17.26), spread=0.3127,
 )  # fmt: skip
 NETWORK = NetworkRow(
     lane="small", title="Small", number=2, parameters=101_770, multiply_adds=2_345_678, epochs=2.5, train_seconds=64.4,
@@ -48,10 +48,10 @@ def test_a_row_of_a_race() -> None:
     late = LANE.__class__(**vars(LANE) | {"diverged": True})
     figures = ["91.4% (88.2–93.9%, N=1,373)", "95.3%", "3,210"]
     assert words(run_tables.lanes([LANE, other, diverged, late])) == [
-        ["lr 0.5 · kept", *figures, "1,450", "17.3 s", "±1.3 pt"],
+        ["lr 0.5 · kept", *figures, "1,450", "17.3 s", "±31.3 pt"],
         ["lr 1.0", *figures, None, None, None],
         ["lr 10.0", *figures, "diverged", None, None],
-        ["lr 0.5 · kept", *figures, "diverged", "17.3 s", "±1.3 pt"],
+        ["lr 0.5 · kept", *figures, "diverged", "17.3 s", "±31.3 pt"],
     ]
     calm = LANE.__class__(**vars(LANE) | {"spread": 0.0})
     assert words(run_tables.lanes([calm]))[0][-1] == "±0.0 pt"  # no spread at all is a figure too
@@ -126,7 +126,7 @@ def test_a_row_of_a_comparison_of_devices() -> None:
 
 @pytest.mark.parametrize(
     ("joules", "said"),
-    [(0.0, "0 J"), (3599.4, "3599 J"), (3600.0, "1.0 Wh"), (5400.0, "1.5 Wh"), (360_000.0, "100.0 Wh")],
+    [(0.0, "0 J"), (3599.4, "3599 J"), (3600.0, "1.0 Wh"), (5400.0, "1.5 Wh"), (3_600_000.0, "1000.0 Wh")],
 )
 def test_energy_is_in_joules_and_from_a_watt_hour_on_in_those(joules: float, said: str) -> None:
     row = HALF.__class__(**vars(HALF) | {"joules": joules})

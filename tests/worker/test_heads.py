@@ -216,3 +216,161 @@ def test_an_evaluation_is_of_the_whole_validation_split_and_of_the_batch_just_le
         assert last.training_cross_entropy[lane] == pytest.approx(learned[1], abs=1e-5)
         assert last.validation_accuracy[lane] == pytest.approx(held_out[0], abs=1e-6)
         assert last.validation_cross_entropy[lane] == pytest.approx(held_out[1], abs=1e-5)
+
+
+# --- what a seed means, in every version ---------------------------------------------------------------------------
+
+
+def test_a_seed_means_the_same_photos_for_ever():
+    numbered = heads.Split(np.arange(9, dtype=np.float32)[:, None], np.array([0, 1, 1, 0, 1, 1, 0, 1, 2]))
+    drawn = heads.batches(numbered, heads.Settings((0.1,), 3, 1, 12, 10, 10, 7))
+    features, labels = next(drawn)
+    assert features[:, 0].tolist() == [6, 4, 0, 0, 8, 8, 8, 8, 0, 0, 4, 4]
+    assert labels.tolist() == [0, 1, 0, 0, 2, 2, 2, 2, 0, 0, 1, 1]
+    features, labels = next(drawn)
+    assert features[:, 0].tolist() == [3, 0, 4, 5, 7, 4, 2, 7, 8, 0, 3, 8]
+    assert heads.sample(numbered, 12, 7).tolist() == [0, 8, 3, 3, 8, 1, 3, 5, 8, 6, 1, 3]
+
+
+def test_a_seed_means_the_same_first_weights_and_the_same_validation_photos_for_ever():
+    labels = np.array([0, 1, 1, 0, 1, 1, 0, 1, 2])
+    features = np.array([[1.0 * (n % 3 == 0), 1.0 * (n % 2)] for n in range(9)], np.float32)
+    asked, seen = heads.Settings((0.0,), 3, 12, 2, 4, 1, 7), []
+    split = heads.Split(features, labels)
+    heads.race(heads.batches(split, asked), split, asked, seen.extend)
+    found = [float(each.validation_accuracy[0]) for each in seen]
+    assert found == [0.25] * 5 + [
+        0.75,
+        0.25,
+        0.25,
+        0.25,
+        0.0,
+        0.25,
+        0.0,
+    ]
+    narrow = heads.Split(np.arange(9, dtype=np.float32)[:, None], labels.clip(0, 1))
+    asked = heads.Settings((0.0,), 2, 1, -1, 2, 1, 7)
+    start = heads.race(heads.batches(narrow, asked), narrow, asked, lambda block: None)
+    assert start.weights.ravel() == pytest.approx([-0.00010008410, 0.00025419964], abs=1e-9)
+    assert start.bias.tolist() == [[0, 0]]
+
+
+def test_the_first_weights_are_as_many_as_the_widest_head_and_none_beyond_two_deviations():
+    wide = heads.Split(np.zeros((6, 3000), np.float32), np.arange(6) % 3)
+    asked = heads.Settings((0.0,), 3, 1, -1, -1, 1, 1)
+    start = heads.race(heads.batches(wide, asked), wide, asked, lambda block: None)
+    assert start.weights.shape == (1, 3000, 3)
+    assert 0.00199 < np.abs(start.weights).max() <= 0.002
+    assert start.weights.std() == pytest.approx(0.00088, rel=0.02)  # of a normal one, cut off at two deviations
+
+
+# --- how a race is told ----------------------------------------------------------------------------------------------
+
+
+def ticking():
+    """A clock that is a sixteenth of a second further at each look."""
+    looks = iter(range(1000000))
+    return lambda: next(looks) / 16.0
+
+
+def test_evaluations_come_in_blocks_of_a_quarter_of_a_second_with_the_time_since_training_began():
+    asked, blocks = settings([0.1], steps=5, interval=1), []
+    learned_from = heads.batches(clusters(), asked)
+    heads.race(learned_from, clusters(30, seed=1), asked, lambda b: blocks.append(list(b)), clock=ticking())
+    assert [[each.step for each in block] for block in blocks] == [[1, 2], [3, 4], [5]]
+    assert [each.seconds for block in blocks for each in block] == [1 / 16.0, 3 / 16.0, 6 / 16.0, 8 / 16.0, 11 / 16.0]
+
+
+def test_whoever_looks_sees_the_weights_of_the_last_evaluation_and_a_stop_ends_it_there():
+    seen, answers = [], iter([False, True])
+
+    def look(shown):
+        seen.append((shown.steps, shown.weights.copy(), shown.bias.copy(), dict(shown.diverged)))
+
+    asked = settings([0.1, 0.5], steps=50, interval=1)
+    result, evaluations = race(asked, look=look, stop=lambda: next(answers), clock=ticking())
+    assert [each[0] for each in seen] == [2, 4]
+    assert (result.steps, evaluations[-1].step, len(evaluations)) == (4, 4, 4)
+    assert (seen[1][1] == result.weights).all()
+    assert (seen[1][2] == result.bias).all()
+    assert (seen[0][1] != result.weights).any()
+    two, _ = race(settings([0.1, 0.5], steps=2, interval=1))
+    assert (seen[0][1] == two.weights).all()
+    assert (seen[0][2] == two.bias).all()
+    assert seen[0][3] == seen[1][3] == {}
+
+
+def test_whoever_looks_sees_the_end_of_a_race_too_and_which_lanes_diverged():
+    seen = []
+    with np.errstate(over="raise", invalid="raise"):  # what overflows is judged, and warned of nowhere
+        race(settings([1e-30, 10.0], steps=4, interval=2), training=clusters(scale=1e25), look=seen.append)
+    assert [each.steps for each in seen] == [4]
+    assert seen[0].diverged == {1: 2}
+
+
+def test_weights_are_stored_every_so_many_steps_and_do_not_change_afterwards():
+    stored = []
+    result, _ = race(settings([0.1, 0.5], steps=5), store=(2, stored.append))
+    assert [each.steps for each in stored] == [2, 4]
+    for each in stored:
+        alone, _ = race(settings([0.1, 0.5], steps=each.steps))
+        assert (each.weights == alone.weights).all()
+        assert (each.bias == alone.bias).all()
+        assert each.diverged == {}
+    assert (stored[1].weights != result.weights).any()
+
+
+def test_a_race_ends_with_its_batches():
+    asked, seen = settings([0.1], steps=50, interval=2), []
+    three = [next(heads.batches(clusters(), asked)) for _ in range(3)]
+    result = heads.race(iter(three), clusters(30, seed=1), asked, seen.extend)
+    assert (result.steps, [each.step for each in seen]) == (3, [2])
+    nothing = heads.race(iter([]), clusters(30, seed=1), asked, seen.extend)
+    assert (nothing.steps, len(seen)) == (0, 1)
+
+
+def test_a_batch_is_drawn_in_parts_only_where_it_is_larger():
+    asked = settings([0.1], train=10)
+    for at_once, kind in ((0, np.ndarray), (1, heads.Drawn), (9, heads.Drawn), (10, np.ndarray), (11, np.ndarray)):
+        features, labels = next(heads.batches(clusters(), asked, at_once))
+        assert type(features) is kind
+        assert len(labels) == 10
+        whole, same = next(heads.batches(clusters(), asked))
+        assert (features[0:10] == whole).all()
+        assert (labels == same).all()
+    everything, _ = next(heads.batches(clusters(), asked._replace(train_batch_size=-1), 4))
+    assert everything.shape == (90, WIDTH)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 9, 10, 11])
+def test_parts_of_any_size_teach_and_measure_the_same(at_once):
+    asked, seen = settings([0.05, 0.5], steps=20, train=10, interval=5), []
+    whole, expected = race(asked)
+    batches = heads.batches(clusters(), asked, at_once)
+    parts = heads.race(batches, clusters(30, seed=1), asked, seen.extend, at_once=at_once)
+    assert np.abs(parts.weights - whole.weights).max() <= 1e-5
+    assert np.abs(parts.bias - whole.bias).max() <= 1e-5
+    for one, other in zip(seen, expected):
+        assert one.training_accuracy == pytest.approx(other.training_accuracy, abs=1e-6)
+        assert one.training_cross_entropy == pytest.approx(other.training_cross_entropy, abs=1e-5)
+        assert one.validation_cross_entropy == pytest.approx(other.validation_cross_entropy, abs=1e-5)
+
+
+def test_the_last_cross_entropy_is_the_mean_over_the_last_500_steps():
+    def evaluated(step, *figures):
+        return heads.Evaluation(step, 0.0, None, None, None, np.array(figures))
+
+    history = [evaluated(100, 9.0, 9.0), evaluated(500, 9.0, 9.0), evaluated(501, 1.0, 2.0), evaluated(1000, 3.0, 5.0)]
+    assert heads.last_cross_entropy(history).tolist() == [2.0, 3.5]
+    assert heads.last_cross_entropy(history[:1]).tolist() == [9.0, 9.0]
+
+
+def test_logits_beyond_all_numbers_are_measured_and_said_as_they_are():
+    """Without a warning, which would be one at every step."""
+    features = np.full((2, 3), 1e30, np.float32)
+    weights, bias = np.array([[1e30, -1.0]] * 3, np.float32), np.zeros(2, np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        _, cross_entropy = heads.measure(heads.Split(features, np.array([0, 1])), weights, bias)
+        said = heads.probabilities(features, weights, bias)
+    assert np.isnan(cross_entropy)
+    assert np.isnan(said).any()
