@@ -10,6 +10,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from engine.contract import specs
+from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
 from engine.retraining import photos
@@ -24,48 +25,86 @@ APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch) -> LabHome:
-    """A LAB_HOME of the test's own, with the usual backbone, 60 photos, and digits that a visitor uploaded."""
-    monkeypatch.setenv("LAB_HOME", str(tmp_path / "lab"))
-    monkeypatch.setenv("LAB_DATA", str(tmp_path / "data"))
+def furnish(folder: Path) -> LabHome:
+    """A LAB_HOME below this folder, with the usual backbone, 60 photos, and digits that a visitor uploaded."""
+    home = LabHome(str(folder / "lab"))
+    draw_photos(Path(home.datasets) / "lamps")
+    draw_digits(Path(home.datasets) / "bars.npz")
+    (folder / "data").mkdir()
+    pretend(home, "mobilenet_v2")
+    return home
+
+
+def live_in(home: LabHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_HOME", home.path)
+    monkeypatch.setenv("LAB_DATA", str(Path(home.path).parent / "data"))
     monkeypatch.setenv("WORKER_MODULE", "tests.fakes.fake_worker")
     monkeypatch.setenv("FAKE_SECONDS", "0.2")
     monkeypatch.delenv("WORKER_PYTHON", raising=False)
-    draw_photos(tmp_path / "lab" / "datasets" / "lamps")
-    draw_digits(tmp_path / "lab" / "datasets" / "bars.npz")
-    (tmp_path / "data").mkdir()
-    home = LabHome(str(tmp_path / "lab"))
-    pretend(home, "mobilenet_v2")
+
+
+def open_page(page: str = "", **query: str) -> AppTest:
+    """A visitor who opens a page; `page` is a file of pages/, "" is Home."""
+    app = AppTest.from_file(APP, default_timeout=120)
+    app.query_params.update(query)
+    if page:
+        app.switch_page(f"pages/{page}.py")
+    app.run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> LabHome:
+    """A LAB_HOME of the test's own."""
+    home = furnish(tmp_path)
+    live_in(home, monkeypatch)
     return home
 
 
 @pytest.fixture
 def visit(home):
-    def visit(page: str = "", **query: str) -> AppTest:
-        """A visitor who opens a page; `page` is a file of pages/, "" is Home."""
-        app = AppTest.from_file(APP, default_timeout=120)
-        app.query_params.update(query)
-        if page:
-            app.switch_page(f"pages/{page}.py")
-        app.run()
-        assert not app.exception
-        return app
+    return open_page
 
-    return visit
+
+@pytest.fixture(scope="module")
+def furnished_once(tmp_path_factory) -> tuple[LabHome, dict[specs.Spec, Run]]:
+    """A LAB_HOME that the tests of a module share, and the runs in it."""
+    return furnish(tmp_path_factory.mktemp("shared")), {}
+
+
+@pytest.fixture
+def ran(furnished_once, monkeypatch):
+    """For tests that only look: gives the ended run of a spec, which a module makes once, in a home of the module's.
+
+    Pages are opened in that home too, by `open_page`.
+    """
+    home, known = furnished_once
+    live_in(home, monkeypatch)
+
+    def ran(spec: specs.Spec) -> Run:
+        if spec not in known:
+            (known[spec],) = start_all(home, spec)
+        return known[spec]
+
+    return ran
 
 
 @pytest.fixture
 def start(home):
     """Starts runs as a page would, the photos being the lamps."""
-    dataset = photos.split(photos.scan(Path(home.datasets, "lamps"), "Lamps"), 10, 10)
+    return functools.partial(start_all, home)
+
+
+def start_all(home: LabHome, *asked: specs.Spec, wait: bool = True) -> list:
+    """Runs of the lamps, or of the digits; their ids where nobody waits for their ends."""
     queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
+    ids = [queue.start(spec, None if isinstance(spec, specs.MnistSpec) else lamps(home)) for spec in asked]
+    return [finished(home, each) for each in ids] if wait else ids
 
-    def start(*asked, wait: bool = True):
-        ids = [queue.start(spec, None if isinstance(spec, specs.MnistSpec) else dataset) for spec in asked]
-        return [finished(home, each) for each in ids] if wait else ids
 
-    return start
+def lamps(home: LabHome) -> Dataset:
+    return photos.split(photos.scan(Path(home.datasets, "lamps"), "Lamps"), 10, 10)
 
 
 def finished(home: LabHome, run_id: str = "") -> Run:

@@ -6,9 +6,15 @@ from engine.contract import catalog, specs
 from engine.mnist import comparison, explanations
 from engine.retraining.curves import percent
 from engine.runs import list_runs, open_run
-from tests.pages.conftest import finished
+from tests.pages.conftest import finished, open_page
 from tests.pages.test_retraining import button, texts
 from tests.waiting import wait_until
+from ui import lab
+
+# What the form starts with the beginner's network, the small and the strong one, and two epochs.
+COMPARISON = specs.DEFAULT_MNIST._replace(
+    data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "small", "strong")), epochs=2
+)
 
 
 def choose_bars(app):
@@ -16,14 +22,9 @@ def choose_bars(app):
     return app
 
 
-def start(visit, seed=0, networks=("beginner", "small", "strong"), epochs=2):
-    app = choose_bars(visit("mnist"))
-    app.button_group(key="networks").set_value(list(networks)).run()
-    app.slider(key="epochs").set_value(epochs).run()
-    app.number_input(key="seed").set_value(seed).run()
-    app.button(key="start").click().run()
-    assert not app.exception
-    return app.query_params["run"]
+def start(visit, seed=0):
+    """The id of a run as the form starts it."""
+    return lab.queue().start(COMPARISON._replace(seed=seed))
 
 
 def open_tab(app, name):
@@ -97,9 +98,9 @@ def test_an_uploaded_set_becomes_a_set_of_its_own(visit, home, tmp_path):
     assert not button(app, "Start comparison").disabled
 
 
-def test_a_finished_comparison_has_a_verdict_and_a_table_from_the_same_rows(visit, home):
-    run = finished(home, start(visit))
-    app = visit("mnist", run=run.id)
+def test_a_finished_comparison_has_a_verdict_and_a_table_from_the_same_rows(ran):
+    run = ran(COMPARISON)
+    app = open_page("mnist", run=run.id)
     rows = comparison.network_rows(run)
     assert f"**{comparison.verdict(run).conclusion}**" in texts(app)
     table = app.dataframe[0].value
@@ -114,9 +115,9 @@ def test_a_finished_comparison_has_a_verdict_and_a_table_from_the_same_rows(visi
     assert "Beginner holds no images out: its full line is training." in texts(app)
 
 
-def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
-    run = finished(home, start(visit))
-    app = visit("mnist", run=run.id)
+def test_every_tab_of_a_finished_comparison_can_be_opened(ran):
+    run = ran(COMPARISON)
+    app = open_page("mnist", run=run.id)
     explained = explanations.explanations(run)
     assert f"**{explained[0].title}**" in texts(open_tab(app, "Why"))
     hardest = comparison.hardest(run)
@@ -139,16 +140,16 @@ def test_every_tab_of_a_finished_comparison_can_be_opened(visit, home):
     assert not open_tab(app, "Draw a digit").button(key="digit_test").disabled
 
 
-def test_two_networks_that_are_the_same_one_have_no_disagreement(visit, home):
-    run = finished(home, start(visit))
-    app = open_tab(visit("mnist", run=run.id), "Mistakes")
+def test_two_networks_that_are_the_same_one_have_no_disagreement(ran):
+    run = ran(COMPARISON)
+    app = open_tab(open_page("mnist", run=run.id), "Mistakes")
     app.selectbox(key=f"second_lane_{run.id}").set_value(comparison.network_rows(run)[0].lane).run()
     assert "Choose two different networks." in texts(app)
 
 
-def test_another_session_sees_the_same(visit, home):
-    run = finished(home, start(visit))
-    first, second = visit("mnist", run=run.id), visit("mnist", run=run.id)
+def test_another_session_sees_the_same(ran):
+    run = ran(COMPARISON)
+    first, second = open_page("mnist", run=run.id), open_page("mnist", run=run.id)
     assert [each.value for each in first.markdown] == [each.value for each in second.markdown]
 
 
@@ -208,9 +209,9 @@ def test_a_run_that_ended_badly_says_so_and_starts_again(visit, home, seed, sent
     assert finished(home, app.query_params["run"]).spec == run.spec
 
 
-def test_a_run_is_shown_by_the_page_of_its_kind(visit, home):
-    run = finished(home, start(visit))
-    app = visit("retraining", run=run.id)
+def test_a_run_is_shown_by_the_page_of_its_kind(ran):
+    run = ran(COMPARISON)
+    app = open_page("retraining", run=run.id)
     assert app.title[0].value == "MNIST comparison"
     assert f"**{run.title}**" in texts(app)
 
@@ -226,9 +227,9 @@ def test_the_cost_is_said_once_it_has_been_measured_here(visit, home):
     assert "as measured here" in texts(app)
 
 
-def test_the_controls_choose_what_the_curves_show(visit, home):
-    run = finished(home, start(visit))
-    app = visit("mnist", run=run.id)
+def test_the_controls_choose_what_the_curves_show(ran):
+    run = ran(COMPARISON)
+    app = open_page("mnist", run=run.id)
 
     def alt():
         return next(each.proto.alt for each in app.get("vega_lite_chart") if "networks," in each.proto.alt)
@@ -243,14 +244,14 @@ def test_the_controls_choose_what_the_curves_show(visit, home):
     assert f"Strong {validation.cross_entropy[-1]:.3f}" in alt()
 
 
-def test_the_best_network_by_validation_speaks_for_the_run_on_home(visit, home):
-    run = finished(home, start(visit))
-    table = visit().dataframe[0].value
+def test_the_best_network_by_validation_speaks_for_the_run_on_home(ran):
+    run = ran(COMPARISON)
+    table = open_page().dataframe[0].value
     validated = [each for each in run.story.network_results.values() if each.validation_accuracy is not None]
     best = max(validated, key=lambda each: each.validation_accuracy)
     assert list(table["Run"]) == [run.title]
     assert table["Val. acc."][0] == 100 * best.validation_accuracy
-    app = visit("runs")
+    app = open_page("runs")
     assert app.dataframe[0].value["Test acc."][0] == 100 * best.test_accuracy
 
 

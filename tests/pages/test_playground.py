@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from engine import assets
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
-from tests.pages.conftest import APP, finished
+from tests.pages.conftest import APP, finished, open_page
 from tests.pages.test_retraining import button, texts
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until
@@ -45,12 +45,7 @@ def visit(real_home, monkeypatch):
     monkeypatch.setenv("LAB_HOME", real_home.path)
 
     def visit(**query: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=120)
-        app.query_params.update(query)
-        app.run()
-        app.switch_page("pages/playground.py").run()
-        assert not app.exception
-        return app
+        return open_page("playground", **query)
 
     return visit
 

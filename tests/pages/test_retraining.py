@@ -5,10 +5,13 @@ import pytest
 
 from engine.contract import events, specs
 from engine.runs import list_runs, open_run
-from tests.pages.conftest import finished
+from tests.pages.conftest import finished, open_page, start_all
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until
 from ui import lab
+
+RACE = specs.DEFAULT_RETRAIN._replace(steps=500)
+SINGLE = RACE._replace(learning_rates=(0.01,))
 
 
 def texts(app) -> str:
@@ -184,16 +187,13 @@ def test_what_distortions_cost_is_said_against_the_run_without(visit, home):
 
 
 def start(visit, home, seed=0, mode="race"):
-    app = choose_lamps(visit("retraining", mode=mode))
-    app.select_slider(key="steps").set_value(500).run()
-    app.number_input(key="seed").set_value(seed).run()
-    app.button(key="start").click().run()
-    return app.query_params["run"]
+    """The id of a run as the form starts it, of 500 steps."""
+    return start_all(home, (RACE if mode == "race" else SINGLE)._replace(seed=seed), wait=False)[0]
 
 
-def test_a_finished_race_has_a_verdict_and_a_table_from_the_same_rows(visit, home):
-    run = finished(home, start(visit, home))
-    app = visit("retraining", run=run.id)
+def test_a_finished_race_has_a_verdict_and_a_table_from_the_same_rows(ran):
+    run = ran(RACE)
+    app = open_page("retraining", run=run.id)
     assert f"**Keep lr {run.story.result.kept}:" in texts(app)
     table = app.dataframe[0].value
     assert list(table.columns) == [
@@ -220,9 +220,9 @@ def test_a_run_that_fails_while_exporting_still_shows_what_was_learned(visit, ho
     assert len(app.dataframe[0].value) == 3
 
 
-def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(visit, home):
-    run = finished(home, start(visit, home, mode="single"))
-    app = visit("retraining", run=run.id)
+def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(ran):
+    run = ran(SINGLE)
+    app = open_page("retraining", run=run.id)
     assert [metric.label for metric in app.metric] == ["Test accuracy", "Best validation", "Time to 85%", "Training"]
     result = run.story.lane_results["0.01"]
     assert app.metric[0].value == f"{result.test_accuracy * 100:.1f}%"
@@ -230,10 +230,9 @@ def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(visit, 
     assert app.dataframe[0].value["Test photos"].sum() == result.test_n
 
 
-def test_the_address_of_a_run_shows_it_again_in_another_session(visit, home):
-    run_id = start(visit, home)
-    finished(home, run_id)
-    first, second = visit("retraining", run=run_id), visit("retraining", run=run_id)
+def test_the_address_of_a_run_shows_it_again_in_another_session(ran):
+    run_id = ran(RACE).id
+    first, second = open_page("retraining", run=run_id), open_page("retraining", run=run_id)
     assert [each.value for each in first.markdown] == [each.value for each in second.markdown]
 
 
@@ -244,39 +243,37 @@ def test_an_unknown_run_is_a_sentence(visit):
     assert "There is no run" in texts(app)
 
 
-def test_a_failed_run_says_what_happened_and_starts_again(visit, home):
-    run = finished(home, start(visit, home, seed=901))
-    app = visit("retraining", run=run.id)
+def test_a_failed_run_says_what_happened_and_starts_again(ran):
+    run = ran(RACE._replace(seed=901))
+    app = open_page("retraining", run=run.id)
     assert "**Out of memory while computing bottlenecks.** Close other programs" in texts(app)
     assert "ResourceExhaustedError" in app.code[0].value
     button(app, "Start again with these settings").click().run()
-    again = finished(home, app.query_params["run"])
+    again = finished(run.folder.home, app.query_params["run"])
     assert again.id != run.id
     assert again.spec == run.spec
 
 
-def test_a_worker_killed_without_a_word_is_lost_and_not_running(visit, home):
-    run = finished(home, start(visit, home, seed=907))
-    app = visit("retraining", run=run.id)
+def test_a_worker_killed_without_a_word_is_lost_and_not_running(ran):
+    run = ran(RACE._replace(seed=907))
+    app = open_page("retraining", run=run.id)
     assert "The worker died without a word." in texts(app)
     assert button(app, "Start again with these settings")
 
 
-def test_a_diverged_lane_is_named_and_the_others_have_their_figures(visit, home):
-    run = finished(home, start(visit, home, seed=903))
-    app = visit("retraining", run=run.id)
+def test_a_diverged_lane_is_named_and_the_others_have_their_figures(ran):
+    run = ran(RACE._replace(seed=903))
+    app = open_page("retraining", run=run.id)
     assert "**lr 1.0 diverged.**" in texts(app)
     table = app.dataframe[0].value
     assert table["Learning rate"].iloc[-1] == "lr 1.0"
     assert table["Plateau at step"].iloc[-1] == "diverged"
 
 
-def test_photos_left_out_and_warnings_are_listed(visit, home):
-    run = finished(home, start(visit, home, seed=904))
-    app = visit("retraining", run=run.id)
+def test_photos_left_out_and_warnings_are_listed(ran):
+    app = open_page("retraining", run=ran(RACE._replace(seed=904)).id)
     assert "`green/000.jpg`: The file is empty." in texts(app)
-    run = finished(home, start(visit, home, seed=906))
-    assert "The cache was damaged" in texts(visit("retraining", run=run.id))
+    assert "The cache was damaged" in texts(open_page("retraining", run=ran(RACE._replace(seed=906)).id))
 
 
 def test_a_running_run_shows_its_settings_and_can_be_cancelled(visit, home):
