@@ -11,6 +11,7 @@ import engine.interpreter  # noqa: F401  # first: see there
 
 # isort: split
 import argparse
+import contextlib
 import errno
 import functools
 import gc
@@ -38,6 +39,7 @@ from streamlit import config as streamlit_config
 from streamlit.starlette import App
 
 from engine import settings, tensorboard
+from engine.contract import signatures
 from engine.door import HEALTH, Door, Lock, Names, is_loopback, own_names
 from engine.errors import SettingError
 
@@ -223,6 +225,8 @@ def main() -> int:
             print(f"Cannot listen on {options.address}:{options.port}: {error.strerror}.", file=sys.stderr)
         return 1
     port = listener.getsockname()[1]
+    with contextlib.suppress(OSError):  # a full disk: whoever needs the key says so
+        signatures.prepare(settings.load().home)
     lock = make_lock(door, options.address, port)
     os.environ.pop("LAB_PASSPHRASE", None)  # none of the processes that are started from here needs to know it
     names = Names(door.hosts)

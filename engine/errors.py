@@ -7,6 +7,7 @@ EngineError            may be shown to the visitor word for word
   AssetError           weights or data that could not be fetched or are not what they should be
   WorkerStartError     "Cannot run WORKER_PYTHON=python3.6: No such file or directory."
   RunNotFound          no such run, or a name that is no run's
+    RunUnreadable      a folder in runs/ that this version cannot read
   GraphError           a frozen graph, or what is said of it, that cannot be used
   HubError             a TensorFlow Hub module that cannot be added
     NeedsSize          one that takes pictures of any size: say which
@@ -44,6 +45,10 @@ class WorkerStartError(EngineError):
 
 
 class RunNotFound(EngineError):
+    pass
+
+
+class RunUnreadable(RunNotFound):
     pass
 
 

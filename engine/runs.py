@@ -4,16 +4,17 @@ import contextlib
 import io
 import os
 import shutil
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, signatures, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
-from engine.errors import EngineError, RunNotFound
+from engine.errors import EngineError, RunNotFound, RunUnreadable
 from engine.queue import judge
 from engine.words import count
 
@@ -27,6 +28,9 @@ STAGES: dict[str, tuple[str, ...]] = {
     specs.BATCH_SIZE: events.BATCH_SIZE_STAGES,
     specs.LEARNING_CURVE: events.LEARNING_CURVE_STAGES,
 }
+
+UNREADABLE = "unreadable"  # beside the states of engine/contract/events.py, for a folder that is no run
+BEING_MADE = 10.0  # seconds for which a new folder may lack its files
 
 
 @dataclass
@@ -388,33 +392,89 @@ class Run:
 
 
 def open_run(home: LabHome, run_id: str) -> Run:
-    """Raises RunNotFound where there is no such run, or one that this version cannot read."""
+    """Raises RunNotFound where there is no such run, RunUnreadable where this version cannot read it."""
     folder = home.run(run_id)
     if run_id != folder.id or not os.path.isfile(folder.spec):
         raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
     try:
-        return Run(folder)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise RunNotFound(f"Run {run_id} cannot be read: {error}.") from error
+        run = Run(folder)
+        str((run.title, run.started, run.seconds, run.stage_seconds, run.best_lane))  # what every list asks of it
+        return run
+    except Exception as error:  # whatever a damaged or foreign folder makes of it, the others are still listed
+        raise RunUnreadable(f"Run {run_id} cannot be read: {_reason(error)}.") from error
 
 
 def list_runs(home: LabHome) -> list[Run]:
     """Every readable run, newest first by ticket."""
-    return sorted(_readable(home), key=lambda run: (run.story.ticket, run.id), reverse=True)
+    found = []
+    for name in _names(home):
+        with contextlib.suppress(RunNotFound):  # listed by list_unreadable, or being made just now
+            found.append(open_run(home, name))
+    return sorted(found, key=lambda run: (run.story.ticket, run.id), reverse=True)
+
+
+def list_unreadable(home: LabHome) -> list[tuple[str, str]]:
+    """The folders in runs/ that are no run this version can read: (name, why not, a sentence), by name."""
+    found = []
+    for name in sorted(_names(home)):
+        if why := why_unreadable(home, name):
+            found.append((name, why))
+    return found
+
+
+def why_unreadable(home: LabHome, name: str) -> str:
+    """Why a folder in runs/ is no readable run, a sentence; "" where it is one, or is being made just now."""
+    path = home.run(name).path
+    try:
+        if not os.path.isdir(path) or time.time() - os.stat(path).st_mtime < BEING_MADE:
+            return ""
+        open_run(home, name)
+    except RunUnreadable as error:
+        return str(error)
+    except RunNotFound:
+        return f"{name} holds no spec.json, so it is no run."
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}."
+    return ""
 
 
 def delete(home: LabHome, run_id: str) -> None:
-    """Remove a run and everything in its folder. Raises EngineError while it is alive."""
-    run = open_run(home, run_id)
-    if is_locked(run.folder.lock):
-        raise EngineError(f"{run.title} is still working. Cancel it first, then delete it.")
-    pictures = uploaded_pictures(run)
+    """Remove a run and everything in its folder, readable or not; what links lead to stays.
+
+    Raises RunNotFound, and EngineError while the run is alive.
+    """
+    folder = home.run(run_id)
+    if run_id != folder.id or run_id in ("", ".", "..") or not os.path.lexists(folder.path):
+        raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
+    try:
+        run: Run | None = open_run(home, run_id)
+    except RunNotFound:
+        run = None
+    if is_locked(folder.lock):
+        raise EngineError(f"{run.title if run else run_id} is still working. Cancel it first, then delete it.")
+    pictures = uploaded_pictures(run) if run else None
     # Renamed first: what is half deleted no longer looks like a run.
     grave = Path(home.runs) / f".deleted-{run_id}"
-    os.rename(run.folder.path, grave)
-    shutil.rmtree(grave)
+    _remove(grave)
+    os.rename(folder.path, grave)
+    _remove(grave)
     if pictures:
         shutil.rmtree(pictures, ignore_errors=True)
+
+
+def sign(home: LabHome, ids: Iterable[str]) -> list[str]:
+    """Say that these runs are this lab's own, so that their models are used; no question is left about the others.
+
+    Returns the ids. Raises RunNotFound, and EngineError where a signature cannot be written.
+    """
+    folders = [open_run(home, run_id).folder for run_id in ids]
+    try:
+        for folder in folders:
+            signatures.sign(folder)
+        signatures.settle_older(home)
+    except OSError as error:
+        raise EngineError(f"{error.filename or home.runs} cannot be signed: {error.strerror}.") from error
+    return [folder.id for folder in folders]
 
 
 def uploaded_pictures(run: Run) -> Path | None:
@@ -477,14 +537,21 @@ def size(home: LabHome, run_id: str) -> int:
     return total
 
 
-def _readable(home: LabHome) -> Iterator[Run]:
+def _names(home: LabHome) -> list[str]:
     try:
-        names = os.listdir(home.runs)
+        return [name for name in os.listdir(home.runs) if not name.startswith(".")]
     except FileNotFoundError:
-        return
-    for name in names:
-        if not name.startswith("."):
-            try:
-                yield open_run(home, name)
-            except RunNotFound:
-                continue  # a folder of something else, or one that is being made just now
+        return []
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "its files are nested too deeply"
+    return f"{type(error).__name__}: {error}"[:300].rstrip(".")

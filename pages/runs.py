@@ -5,9 +5,9 @@ import time
 import streamlit as st
 
 from engine import runs
-from engine.contract import events, specs
+from engine.contract import events, signatures, specs
 from engine.errors import EngineError
-from engine.run_views.run_rows import RunRow
+from engine.run_views.run_rows import RunRow, of_here
 from engine.run_views.runs_compared import FEWEST, MOST
 from engine.words import age, count, join, plain, size
 from ui import frame, lab, reports
@@ -35,7 +35,7 @@ def remove(chosen: list[RunRow]) -> None:
             failed.append(str(error))
         except OSError as error:
             failed.append(f"{row.title} cannot be deleted: {error.strerror}.")
-    st.session_state["_not_deleted"] = failed
+    st.session_state["_not_done"] = failed
 
 
 def is_active(row: RunRow) -> bool:
@@ -139,7 +139,68 @@ def listed(rows: list[RunRow]) -> None:
             st.caption(f"{len(chosen):,} chosen · {said}")
 
 
-for error in st.session_state.pop("_not_deleted", []):
+def remove_unreadable(name: str) -> None:
+    try:
+        runs.delete(lab.home(), name)
+    except EngineError as error:
+        st.session_state["_not_done"] = [str(error)]
+    except OSError as error:
+        st.session_state["_not_done"] = [f"{name} cannot be deleted: {error.strerror}."]
+
+
+@st.dialog("Delete")
+def delete_unreadable(name: str) -> None:
+    st.markdown(f"**{plain(name)}** will be deleted, with all its files, {size(runs.size(lab.home(), name))}.")
+    with st.container(horizontal=True):
+        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove_unreadable, args=(name,)):
+            st.rerun()
+        if st.button("Keep it", key="keep"):
+            st.rerun()
+
+
+def list_unreadable() -> None:
+    """Folders that are no run, so that they can be deleted."""
+    for name, why in lab.unreadable():
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"unreadable_{name}"):
+            st.badge("Unreadable", icon=":material/error:", color="red")
+            st.markdown(f"**{plain(name)}** {plain(why)}", width="stretch")
+            if st.button("Delete", icon=":material/delete:", key=f"delete_{name}"):
+                delete_unreadable(name)
+
+
+def sign(ids: list[str]) -> None:
+    try:
+        runs.sign(lab.home(), ids)
+    except EngineError as error:
+        st.session_state["_not_done"] = [str(error)]
+
+
+def ask_about_older() -> None:
+    """Once, after an upgrade: whether runs that carry no signature are this lab's own."""
+    rows = {row.id: row for row in lab.rows()}
+    ids = [run_id for run_id in signatures.older(lab.home()) if run_id in rows]
+    if not ids:
+        return
+    made_here = {row.id for row in of_here(rows.values())}
+    question = "Did this lab make this run?" if len(ids) == 1 else "Did this lab make these runs?"
+    with st.container(border=True, key="older_runs"):
+        st.markdown(
+            f"**{question}** The lab now signs the runs that it makes and uses the models of signed runs only: a model "
+            f"can do what a program can. {count(len(ids), 'run')} with a model came before that. Choose those that "
+            "were made here; the others stay listed, without their models."
+        )
+        ours = st.multiselect(
+            "Made by this lab",
+            ids,
+            default=[run_id for run_id in ids if run_id in made_here],
+            format_func=lambda run_id: f"{rows[run_id].title} ({run_id})",
+            key="older_ours",
+        )
+        words = f"Sign {count(len(ours), 'run')}" if ours else "Sign none of them"
+        st.button(words, icon=":material/verified_user:", key="sign_older", on_click=sign, args=(ours,))
+
+
+for error in st.session_state.pop("_not_done", []):
     st.error(plain(error), icon=":material/error:")
 if not_copied := st.session_state.pop("_not_copied", ""):
     st.error(plain(not_copied), icon=":material/error:")
@@ -148,9 +209,12 @@ if "compare" in st.query_params:
         st.button("All runs", icon=":material/arrow_back:", on_click=leave_comparison)
     runs_compared.show(st.query_params["compare"])
 elif rows := lab.rows():
+    ask_about_older()
     listed(rows)
+    list_unreadable()
     imported_form.show()
 else:
+    list_unreadable()
     st.markdown("**No runs yet.** They are listed here once one has started.")
     for page, label in (("pages/mnist.py", "Compare networks"), ("pages/retraining.py", "Set up a run")):
         st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right")

@@ -419,20 +419,10 @@ def build_python(base: str, archive: Path) -> None:
         "ln -s python3.11 /python/bin/python3 && ln -s python3.11 /python/bin/python",
         f"rm -r /python/lib/python3.11/test && tar --create --gzip --file /to/{archive.name}.part --directory / python",
     ]
+    script = "\n".join([f"export PIP_INDEX_URL={index_url()}", *steps])
     container = buildah("python", "from", base).stdout.strip()
     given = ["--volume", f"{source}:/from:ro", "--volume", f"{archive.parent}:/to"]
-    buildah(
-        "python",
-        "run",
-        "--isolation",
-        "chroot",
-        *given,
-        container,
-        "--",
-        "sh",
-        "-c",
-        f"export PIP_INDEX_URL={index_url()}\n{steps}",
-    )
+    buildah("python", "run", "--isolation", "chroot", *given, container, "--", "sh", "-c", script)
     buildah("python", "rm", container)
     archive.with_name(archive.name + ".part").rename(archive)
 

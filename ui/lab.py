@@ -15,7 +15,6 @@ import streamlit as st
 from engine import runs, settings
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.errors import RunNotFound
 from engine.machine import sampler
 from engine.machine.device import HISTORY, Machine, Reading
 from engine.machine.devices import Devices, Finder, Worker, found_or_why, look_at
@@ -131,11 +130,21 @@ def rows() -> list[RunRow]:
             continue
         try:
             row = _current(place, name)
-        except (RunNotFound, OSError):
-            continue  # not a run of ours, or one that is being made or deleted just now
+        except Exception:
+            continue  # no run, see unreadable(); or one that is being made or deleted just now
         found.append(row)
     # By ticket and not by time: a clock may be set back.
     return sorted(found, key=lambda row: (row.ticket, row.started, row.id), reverse=True)
+
+
+def unreadable() -> list[tuple[str, str]]:
+    """The folders that rows() leaves out for good: (name, why, a sentence). Only those are looked into."""
+    place, listed = home(), {row.id for row in rows()}
+    try:
+        names = sorted(name for name in os.listdir(place.runs) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+    return [(name, why) for name in names if name not in listed and (why := runs.why_unreadable(place, name))]
 
 
 SETTLED_AFTER = 60.0  # seconds without a word, after which a lost run stays lost

@@ -5,6 +5,7 @@ Python 3.6, standard library only.
 
 from typing import List, NamedTuple
 
+from engine.contract import shapes
 from engine.contract.run_folder import read_json, write_json
 
 # What counts as a photo, by its content; nothing else is parsed, whatever the suffix says.
@@ -53,6 +54,13 @@ def write(path, dataset):
 
 def read(path):
     # type: (str) -> Dataset
+    """Raises OSError, and ValueError, KeyError or TypeError for a file that is no dataset."""
     value = read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError("{} is no dataset".format(path))
     columns = zip(value["files"], value["label_of_file"], value["split_of_file"])
-    return Dataset(value["title"], value["root"], value["labels"], [Photo(*row) for row in columns])
+    found = Dataset(value["title"], value["root"], value["labels"], [Photo(*row) for row in columns])
+    wrong = shapes.misfit(Dataset, found._asdict())
+    if wrong:
+        raise ValueError("{} of {} is not what a dataset has there".format(wrong, path))
+    return found

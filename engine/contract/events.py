@@ -8,6 +8,8 @@ import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from engine.contract import shapes
+
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 FINAL = (DONE, FAILED, CANCELLED)
 LOST = "lost"  # never written: a run that is not finished and that nobody holds alive
@@ -452,6 +454,8 @@ def _decode(line):
         value = json.loads(line.decode("utf-8"))
         record = _KINDS[value["kind"]]
         known = dict(_ADDED.get(value["kind"], {}), **value)
+        if shapes.misfit(record, known):
+            return None
         return record(*[known[name] for name in record._fields])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # a kind or a shape of another version, or a line that a full disk cut short

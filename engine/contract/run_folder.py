@@ -9,6 +9,7 @@
                            answers/pinned.json: the runs that answers hold on to, see engine/coursework/questions.py
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
+      private/             what no other user may read, see engine/contract/signatures.py
       queue/               who is next, see engine/contract/tickets.py
       device/              what the machine does now, see engine/machine/sampler.py
       bottlenecks.sqlite   backbone outputs, see engine/worker/retraining/bottlenecks.py
@@ -35,6 +36,7 @@ class LabHome(object):
         self.backbones = os.path.join(self.path, "backbones")
         self.assets = os.path.join(self.path, "assets")
         self.derived = os.path.join(self.assets, "derived")
+        self.private = os.path.join(self.path, "private")
         self.queue = os.path.join(self.path, "queue")
         self.bottlenecks = os.path.join(self.path, "bottlenecks.sqlite")
 
@@ -56,6 +58,7 @@ class RunFolder(object):
         self.log = os.path.join(self.path, "log.txt")
         self.lock = os.path.join(self.path, "lock")
         self.cancel = os.path.join(self.path, "cancel")
+        self.signature = os.path.join(self.path, "signature.json")  # see engine/contract/signatures.py
         self.device = os.path.join(self.path, "device.jsonl")  # what the machine did meanwhile
         self.summaries = os.path.join(self.path, "summaries")  # <lane>/train, <lane>/validation: TensorBoard's files
         self.artifacts = os.path.join(self.path, "artifacts")
@@ -149,7 +152,7 @@ def is_locked(path):
     The probe is a shared lock: two exclusive probes at once would make each other see a dead run as alive.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # what lies there may be a pipe
     except OSError:
         return False
     try:

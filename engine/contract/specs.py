@@ -6,7 +6,7 @@ Python 3.6, standard library only.
 import re
 from typing import Any, List, NamedTuple, Tuple, Union
 
-from engine.contract import catalog, layers
+from engine.contract import catalog, layers, shapes
 from engine.contract.run_folder import read_json, write_json
 
 CPU, GPU = "cpu", "gpu"
@@ -307,9 +307,14 @@ def write(path, spec):
 
 def read(path):
     # type: (str) -> Any
-    """The spec of any kind of run. Raises ValueError for a kind that this version does not know."""
+    """The spec of any kind of run.
+
+    Raises OSError, and ValueError for a kind that this version does not know and for values that no spec can have.
+    """
     value = read_json(path)
-    usual = _DEFAULTS.get(value.pop("kind", None))  # type: Any
+    if not isinstance(value, dict):
+        raise ValueError("{} is no spec".format(path))
+    usual = _DEFAULTS.get(str(value.pop("kind", None)))  # type: Any
     if usual is None:
         raise ValueError("{} asks for a kind of run that this version does not know".format(path))
     known = {name: value[name] for name in usual._fields if name in value}
@@ -323,6 +328,9 @@ def read(path):
         known["blocks"] = tuple(known["blocks"])
     elif isinstance(usual, LearningCurveSpec):
         known["sizes"] = tuple(known["sizes"])
+    wrong = shapes.misfit(type(usual), known)
+    if wrong:
+        raise ValueError("{} of {} is {!r:.80}".format(wrong, path, known[wrong]))
     return usual._replace(**known)
 
 

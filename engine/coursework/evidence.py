@@ -161,7 +161,7 @@ def finder(settings: Settings) -> Callable[[Query], Evidence]:
     runs = {run.id: run for run in list_runs(settings.home)}
     everything = []
     for run in runs.values():
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # damaged
+        with contextlib.suppress(Exception):  # damaged
             everything.append(known(run.folder, run.state, run.started))
     return lambda asked: find(asked, everything, runs.__getitem__, settings)
 

@@ -176,7 +176,7 @@ def _of_run(settings: Settings, folder: RunFolder, backbones: dict[str, catalog.
             yield from _lanes(settings, folder, spec, contract, backbones.get(spec.backbone))
         elif isinstance(spec, specs.FineTuneSpec):
             yield from _depths(folder, spec, contract, backbones[spec.backbone])
-    except (KeyError, TypeError):
+    except Exception:  # a damaged run, or one from elsewhere, must not hide the others
         return
 
 
@@ -279,7 +279,7 @@ def _remembered(read: Any, path: str) -> Any:
     try:
         stamp = os.stat(path)
         return _read_once(read, path, stamp.st_mtime_ns, stamp.st_ino)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except Exception:  # whatever a damaged file makes of it, the models of other runs are still listed
         return None
 
 

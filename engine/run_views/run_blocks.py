@@ -441,8 +441,7 @@ def _stages(run: Run) -> Iterator[Block]:
 
 
 def _settings(run: Run, settings: Settings) -> Iterator[Block]:
-    asked = run_settings.everything(run)
-    asked.pop("Folder", None)  # a path of this machine is nobody else's business
+    asked = run_settings.to_hand_on(run)
     note = ""
     if run.has_dataset:
         found = [one for one in photos.sources(settings) if one.root and str(one.root) == run.dataset.root]

@@ -135,7 +135,7 @@ def read(run: Run) -> RunRow:
     )
     try:
         return _of_its_kind(row, run, lane, spent)
-    except (OSError, ValueError, LookupError, TypeError):  # damaged: it is listed, so that it can be deleted
+    except Exception:  # damaged: it is listed, so that it can be deleted
         return replace(row, short=run.title, contents="whatever is left of it")
 
 

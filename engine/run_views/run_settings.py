@@ -7,6 +7,10 @@ from engine.runs import Run
 from engine.words import count
 
 
+class OwnPath(str):
+    """A path of the machine that shows it: for its own pages, and left out of what is handed on."""
+
+
 def rows(run: Run) -> dict[str, str]:
     """What a run of any kind was asked for, the shortest first."""
     return KINDS[run.kind](run)
@@ -22,6 +26,11 @@ def everything(run: Run) -> dict[str, str]:
     """With all the others that were asked for; some kinds have none."""
     others = MORE.get(run.kind)
     return rows(run) | (others(run) if others else {}) | which(run)
+
+
+def to_hand_on(run: Run) -> dict[str, str]:
+    """Everything but paths of this machine, which are nobody else's business."""
+    return {name: value for name, value in everything(run).items() if not isinstance(value, OwnPath)}
 
 
 def _retraining(run: Run) -> dict[str, str]:
@@ -63,7 +72,7 @@ def _more_of_retraining(run: Run) -> dict[str, str]:
         "Evaluated every": f"{spec.eval_step_interval:,} steps",
         "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
         "Weights": f"{row.source}. {row.licence}" if row else "deleted since",
-        "Folder": run.dataset.root,
+        "Folder": OwnPath(run.dataset.root),
     }
 
 
@@ -103,7 +112,7 @@ def _each(values: Iterable[str]) -> str:
 def _imported(run: Run) -> dict[str, str]:
     steps = {lane: max(curve.step) for (lane, _), curve in run.story.curves.items() if curve.step}
     return {
-        "Imported from": run.spec.source,
+        "Imported from": OwnPath(run.spec.source),
         "Lanes": ", ".join(run.lanes),
         "Last step": ", ".join(f"{step:,}" for step in dict.fromkeys(steps.values())),
     }
@@ -118,7 +127,7 @@ def _many_pictures(run: Run) -> dict[str, str]:
 
 
 def _more_of_many_pictures(run: Run) -> dict[str, str]:
-    return {"Folder": run.dataset.root, "Model's key": run.spec.model}
+    return {"Folder": OwnPath(run.dataset.root), "Model's key": run.spec.model}
 
 
 def _fine_tuning(run: Run) -> dict[str, str]:
@@ -145,7 +154,7 @@ def _more_of_fine_tuning(run: Run) -> dict[str, str]:
         "Batch normalisation": "in inference mode, folded into kernels and biases",
         "The head begins": "as it is after 300 steps on bottlenecks, for all depths alike",
         "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
-        "Folder": run.dataset.root,
+        "Folder": OwnPath(run.dataset.root),
     }
 
 
@@ -183,7 +192,7 @@ def _more_of_learning_curve(run: Run) -> dict[str, str]:
     spec = run.spec
     return {
         "Validation and testing": f"{spec.validation_percentage}% and {spec.testing_percentage}% of the photos",
-        "Folder": run.dataset.root,
+        "Folder": OwnPath(run.dataset.root),
     }
 
 

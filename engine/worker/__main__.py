@@ -14,9 +14,10 @@ import os
 import signal
 import sys
 import time
+import traceback
 from typing import List
 
-from engine.contract import events, hardware, specs, tickets
+from engine.contract import events, hardware, signatures, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker import children
 from engine.worker.comparison.batches import halve_hungriest
@@ -60,20 +61,33 @@ def main(folder, lock):
             batch_size(spec, folder, report)
         else:
             children.run_story(STORIES[type(spec)], spec, folder, report)
+        signatures.sign(folder)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
         return DONE
     except RunCancelled:
+        _sign_what_is_there(folder)
         report.tell(events.State, state=events.CANCELLED, ticket=0)
         return CANCELLED
     except RunEnded:
+        _sign_what_is_there(folder)
         report.tell(events.State, state=events.FAILED, ticket=0)
     except Exception as error:
         report.fail(error)
+        _sign_what_is_there(folder)
         report.tell(events.State, state=events.FAILED, ticket=0)
     finally:
         tickets.leave(folder.home, spec.device, ticket)
     return FAILED
+
+
+def _sign_what_is_there(folder):
+    # type: (RunFolder) -> None
+    """What an ended run has kept may be used too. Without room for a signature, its end is still told."""
+    try:
+        signatures.sign(folder)
+    except OSError:
+        traceback.print_exc()
 
 
 def _compare(spec, folder, report):

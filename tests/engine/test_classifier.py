@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from engine import prediction
-from engine.contract import specs, tickets
+from engine.contract import signatures, specs, tickets
 from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
 from engine.playground.classifier import Classifier
@@ -185,6 +185,7 @@ def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
     Path(folder.networks).mkdir(parents=True)
     write_json(folder.contract, {"networks": [{"name": "beginner"}], "labels": list("0123456789")})
     Path(folder.network_tflite("beginner")).write_bytes(TINY)
+    signatures.sign(folder)
     ink = np.full((200, 300), 255, np.uint8)
     ink[20:120, 200:220] = 0  # a one, far from the middle
     file = io.BytesIO()
@@ -203,6 +204,7 @@ def test_a_picture_for_a_network_of_digits_is_centred_on_the_way(tmp_path):
         with pytest.raises(ClassifierError, match="This picture cannot be used: the content is no"):
             resident.classify("digits:beginner", b"%PDF-1.7")
         Path(folder.network_tflite("beginner")).write_bytes(of_a_newer_tensorflow(TINY))
+        signatures.sign(folder)
         with pytest.raises(ClassifierError, match=r"written for a newer runtime than LiteRT.*'SOFTMAX' version '99'"):
             resident.digit("digits", seen[..., 0])
     finally:

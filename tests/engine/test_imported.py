@@ -1,13 +1,15 @@
 """Importing as pages and the command line do it."""
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from engine import imported, settings
+from engine import imported, report, settings
 from engine.contract import specs
 from engine.contract.run_folder import RunFolder
 from engine.errors import EngineError, ImportRefused, SpecError
@@ -47,6 +49,15 @@ def test_an_imported_run_is_listed_read_and_deleted_as_any_other(lab, files):
         Queue(lab.home, sys.executable).start(run.spec)
     delete(lab.home, run.id)
     assert list_runs(lab.home) == []
+
+
+def test_a_report_does_not_say_where_on_this_machine_the_files_were(lab, files, tmp_path):
+    found = imported.import_summaries(lab, files)
+    made = report.of_runs(lab, [found.run_id])
+    with zipfile.ZipFile(io.BytesIO(report.markdown_zip(made, 1.9e9))) as archive:
+        written = [archive.read(name).decode(errors="replace") for name in archive.namelist()]
+    for text in [report.html(made, lab, 1.9e9), *written]:
+        assert str(tmp_path) not in text
 
 
 def test_what_cannot_be_imported_leaves_nothing_behind(lab, tmp_path):

@@ -59,6 +59,53 @@ def test_a_run_whose_photos_or_backbone_are_unknown_still_has_a_title(home: LabH
     assert open_run(home, "a").title == "unknown photos · of_tomorrow · lr 0.5"
 
 
+def everything_in(folder: Path) -> dict[str, object]:
+    """Each name below a folder: the bytes of a file, where a link leads, or None for a folder."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        found[name] = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+    return found
+
+
+@pytest.mark.parametrize(
+    "spec, place",
+    [
+        pytest.param(specs.DEFAULT_RETRAIN, "photos", id="retraining"),
+        pytest.param(specs.DEFAULT_RETRAIN, "home/datasets/photos", id="retraining on uploaded photos"),
+        pytest.param(specs.DEFAULT_FINE_TUNE, "photos", id="fine-tuning"),
+        pytest.param(specs.DEFAULT_LEARNING_CURVE, "photos", id="learning curve"),
+        pytest.param(specs.DEFAULT_CLASSIFY, "photos", id="pictures"),
+        pytest.param(specs.DEFAULT_CLASSIFY, "home/pictures", id="a run that says that all pictures are its own"),
+        pytest.param(specs.DEFAULT_CLASSIFY, "home/pictures/../../photos", id="a run that says so by a way around"),
+    ],
+)
+def test_deleting_a_run_leaves_the_photos_as_they_are_byte_for_byte(
+    home: LabHome, tmp_path: Path, spec: specs.Spec, place: str
+) -> None:
+    Path(home.pictures).mkdir(parents=True)
+    photos = tmp_path / place
+    (photos / "red").mkdir(parents=True)
+    for number in range(3):
+        (photos / "red" / f"{number}.jpg").write_bytes(os.urandom(100))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "4.jpg").write_bytes(os.urandom(100))
+    (photos / "red" / "4.jpg").symlink_to(elsewhere / "4.jpg")
+    (photos / "green").symlink_to(elsewhere)
+    folder = make(home, "a", 1)
+    specs.write(folder.spec, spec)
+    found = [Photo(f"red/{number}.jpg", 1, "testing") for number in range(5)]
+    datasets.write(folder.dataset, Dataset("Lights", str(photos), ["green", "red"], found))
+    Path(folder.artifacts, "photos").symlink_to(photos)  # a link in the run's own folder leads there too
+    Path(folder.path, "0.jpg").hardlink_to(photos / "red" / "0.jpg")
+    before = everything_in(photos), everything_in(elsewhere)
+    assert len(before[0]) == 6
+    delete(home, "a")
+    assert os.listdir(home.runs) == []
+    assert (everything_in(photos), everything_in(elsewhere)) == before
+
+
 @pytest.mark.parametrize(
     "run_id", ["", ".", "..", "../../x", "../runs/good", "/etc/passwd", "good/", "good/.", "./good", "a\0b", "x" * 5000]
 )

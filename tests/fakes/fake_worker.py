@@ -29,7 +29,7 @@ import zlib
 
 import numpy as np
 
-from engine.contract import catalog, events, hardware, layers, specs, tickets
+from engine.contract import catalog, events, hardware, layers, signatures, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import RunFolder, try_lock, write_json
 
@@ -65,6 +65,7 @@ class Fake:
             device = self._wait(ticket)
             self.say(events.State(time.time(), events.RUNNING, 0), hardware.here())
             self._story()
+            signatures.sign(self.folder)
             self.say(events.State(time.time(), events.DONE, 0))
         except Cancelled:
             self.say(events.State(time.time(), events.CANCELLED, 0))

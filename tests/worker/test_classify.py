@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.contract import catalog
+from engine.contract import catalog, signatures
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones, images
 from engine.worker.retraining import export
@@ -52,6 +52,7 @@ def model(home, mobilenet):
     weights, bias = random.randn(1280, 3).astype(np.float32) * 0.05, np.zeros(3, np.float32)
     export.write_tflite(folder.tflite, mobilenet, weights, bias)
     export.write_contract(folder, mobilenet, ["one", "two", "three"], {"learning_rate": 0.5})
+    signatures.sign(folder)
     return folder, weights, bias
 
 
@@ -83,6 +84,7 @@ def test_a_model_that_was_replaced_is_loaded_again(pipe, model, mobilenet):
     before = pipe.ask("a-run", picture())
     export.write_tflite(folder.tflite, mobilenet, -weights, bias)
     os.utime(folder.tflite, (1, 1))
+    signatures.sign(folder)
     after = pipe.ask("a-run", picture())
     assert before["top"][0][0] != after["top"][0][0]
 
@@ -104,6 +106,7 @@ def test_what_cannot_be_answered_is_said_and_the_next_question_is_answered(pipe,
 def test_a_model_whose_labels_do_not_fit_is_refused_with_both_numbers(pipe, model, mobilenet):
     folder, _, _ = model
     export.write_contract(folder, mobilenet, ["one", "two"], {"learning_rate": 0.5})
+    signatures.sign(folder)
     assert "3 outputs but 2 labels" in pipe.ask("a-run", picture())["error"]
 
 

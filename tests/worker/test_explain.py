@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, signatures, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.worker.formats import tflite
@@ -79,6 +79,7 @@ def run(assets, mobilenet, tmp_path_factory):
     export.write_contract(folder, mobilenet, LABELS, {"learning_rate": 0.1})
     calibration.write(folder, lanes, splits)
     calibration.write_photos(folder, used)
+    signatures.sign(folder)
     return home, folder, used
 
 
@@ -235,12 +236,15 @@ def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_go
         with np.load(path + ".away") as file:
             np.savez(path, weights=-file["weights"], bias=file["bias"])
         os.utime(path, (1, 1))
+        signatures.sign(run[1])
         assert ask("grad_cam", picture, label="red")["grid"] != before["grid"]
         os.remove(path)
+        signatures.sign(run[1])
         with pytest.raises(models.Refused, match="has no lane"):
             ask("grad_cam", picture)
     finally:
         os.rename(path + ".away", path)
+        signatures.sign(run[1])
 
 
 # --- other kinds of models -------------------------------------------------------------------------------------------
@@ -319,6 +323,7 @@ def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
         return tf.nn.softmax(tf.matmul(tf.reshape(ink, [1, 784]), weights.reshape(784, 2)))
 
     tflite.keep(folder.network_tflite("half"), halves, [1, 28, 28])
+    signatures.sign(folder)
     picture = Image.new("RGB", (28, 28), (0, 0, 0))
     picture.paste((255, 255, 255), (18, 4, 22, 24))
     heat = asked("occlusion", "digits:half", picture)

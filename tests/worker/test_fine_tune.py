@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
+from engine.contract import events, signatures, specs
 from engine.contract.run_folder import read_json
 from engine.worker import children
 from engine.worker.playground import classify, models
@@ -167,6 +167,7 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
         figures.update(lane=lane, blocks=blocks, validation_accuracy=accuracy, validation_n=40, test_accuracy=0.9)
         events.append(folder.events, events.FineTuned(**figures))
     fine_tune_export.export_depths(spec, folder, Reporter(folder))
+    signatures.sign(folder)
 
     story = told(folder)
     assert only(story, events.Kept)[0].lane == "last_2"
@@ -184,6 +185,7 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
         assert np.abs(found - expected[lane]).max() < 1e-4, key
     os.remove(os.path.join(folder.lanes, "last_1.tflite"))
     os.remove(os.path.join(folder.lanes, "last_1.npz"))
+    signatures.sign(folder)
     with pytest.raises(models.Refused, match="has no lane 'last_1'"):
         tflite.get("tuned:last_1")
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from engine.contract import specs
+from engine.contract import signatures, specs
 from engine.contract.run_folder import write_json
 from engine.worker import hub_module
 from engine.worker.formats import tflite
@@ -44,6 +44,7 @@ def lanes(home, mobilenet, kept):
         export.write_lane(folder, lane, weights, bias)
     shutil.copy(kept, folder.tflite)
     export.write_contract(folder, mobilenet, ["one", "two", "three"], {"learning_rate": 0.5})
+    signatures.sign(folder)
     return last_layers()
 
 
@@ -74,9 +75,9 @@ def test_what_cannot_answer_says_why(home, lanes, key, complaint):
 
 def test_a_backbone_with_other_weights_than_a_lane_learned_with_is_not_taken(home, mobilenet, lanes):
     known = Models(home)
-    export.write_contract(
-        home.run("a-run"), mobilenet._replace(digest="0" * 64), ["one", "two", "three"], {"learning_rate": 0.5}
-    )
+    folder, others = home.run("a-run"), mobilenet._replace(digest="0" * 64)
+    export.write_contract(folder, others, ["one", "two", "three"], {"learning_rate": 0.5})
+    signatures.sign(folder)
     with pytest.raises(Refused, match="are others than those that run a-run learned with; only its kept lane"):
         known.get("a-run:0.01")
     assert known.get("a-run").labels == ["one", "two", "three"]
@@ -86,10 +87,12 @@ def test_a_damaged_contract_or_a_file_that_is_no_model_is_said(home, lanes):
     folder = home.run("a-run")
     with open(folder.tflite, "wb") as file:
         file.write(b"no TFLite")
+    signatures.sign(folder)
     with pytest.raises(Refused, match="What is kept of 'a-run' cannot be read"):
         Models(home).get("a-run")
     with open(folder.contract, "w") as file:
         file.write("{}")
+    signatures.sign(folder)
     with pytest.raises(Refused, match="What is kept of 'a-run' cannot be read"):
         Models(home).get("a-run")
 
@@ -122,6 +125,7 @@ def test_a_network_for_digits_answers_by_its_own_key(home):
     os.makedirs(folder.networks)
     write_json(folder.contract, {"networks": [{"name": "beginner"}], "labels": list("0123456789")})
     tflite.keep(folder.network_tflite("beginner"), lambda gray: gray[:, 0, :10] / 255.0, [1, 28, 28])
+    signatures.sign(folder)
     gray = np.random.RandomState(0).uniform(0, 255, (1, 28, 28, 1)).astype(np.float32)
     model = Models(home).get("digits:beginner")
     assert (model.input_height, model.input_width, model.labels) == (28, 28, list("0123456789"))

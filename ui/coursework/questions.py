@@ -78,7 +78,7 @@ class _Kept:
         if key not in self._specs:
             try:
                 self._specs[key] = evidence.known(home.run(row.id), row.state, row.started)
-            except (OSError, ValueError, LookupError, TypeError):
+            except Exception:  # whatever a damaged folder makes of it, the others still answer
                 return None
         known = self._specs[key]
         return None if known is None else Known(row.id, row.state, row.started, known.spec, known.root)

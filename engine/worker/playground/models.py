@@ -26,7 +26,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, signatures, specs
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.worker import backbones, machine
@@ -157,6 +157,9 @@ class Models(object):
         # type: (str, RunFolder, str) -> Model
         if not os.path.isfile(folder.contract):
             raise Refused("There is no finished model {!r}. It may have been deleted.".format(folder.id))
+        why_not = signatures.refusal(folder)
+        if why_not:
+            raise Refused(why_not)
         contract = read_json(folder.contract)
         if "networks" in contract:
             return self._network(key, folder, lane, contract)

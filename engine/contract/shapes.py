@@ -1,0 +1,54 @@
+"""Whether a value read from JSON fits the annotation of a record's field: what lies in a folder may come from anywhere.
+
+Whole numbers and others stand for each other, as JSON has it. Python 3.6, standard library only.
+"""
+
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+LARGEST = 1e18  # beyond it a number is no count, size or time of the lab, and formatting it takes for ever
+NUMBERS = frozenset((int, float))
+
+
+def misfit(record, values):
+    # type: (Any, Dict[str, Any]) -> str
+    """The first field of a NamedTuple class whose value does not fit its annotation; "" where all do."""
+    for name, kind in _annotations(record).items():
+        if name in values and not fits(values[name], kind):
+            return str(name)
+    return ""
+
+
+def fits(value, kind):
+    # type: (Any, Any) -> bool
+    """Of the annotations that the contract uses: bool, int, float, str, List, Tuple[X, ...], Optional, NamedTuples."""
+    if kind is Any:
+        return True
+    if kind in (int, float):
+        return type(value) in NUMBERS and abs(value) < LARGEST  # False for NaN too
+    if kind in (bool, str):
+        return type(value) is kind
+    if hasattr(kind, "_fields"):
+        return isinstance(value, kind) and not misfit(kind, value._asdict())
+    if kind is type(None):
+        return value is None
+    origin = getattr(kind, "__origin__", None)
+    if origin is Union:
+        return any(fits(value, each) for each in kind.__args__)
+    if origin in (list, List, tuple, Tuple):
+        return isinstance(value, (list, tuple)) and _all_fit(value, kind.__args__[0])
+    raise TypeError("the contract has no annotation like {}".format(kind))
+
+
+def _all_fit(values, kind):
+    # type: (Any, Any) -> bool
+    """Fast for the long lists of numbers that curves are."""
+    if kind == Optional[float]:
+        values, kind = [value for value in values if value is not None], float
+    if kind in (int, float):
+        return NUMBERS.issuperset(map(type, values)) and all(-LARGEST < each < LARGEST for each in values)
+    return all(fits(value, kind) for value in values)
+
+
+def _annotations(record):
+    # type: (Any) -> Dict[str, Any]
+    return getattr(record, "_field_types", None) or dict(record.__annotations__)
