@@ -29,7 +29,7 @@ class Drawn:
 class Part:
     """A section of a report as one file of HTML."""
 
-    facts: str  # the line below its title
+    facts: str  # the line below its title; "" where there is none
     texts: list[str]
     tables: list[Rows]
     charts: list[Drawn]
@@ -53,7 +53,7 @@ def _part(body: str, charts: list[dict[str, Any]]) -> Part:
     drawn = re.findall(r'aria-label="([^"]*)" data-chart="(\d+)"', body)
     pictures = re.findall(r'<img src="data:[^"]*" alt="([^"]*)"><span>(.*?)</span>', body, re.S)
     return Part(
-        facts=words(re.findall(r"</h2>\s*<p[^>]*>(.*?)</p>", body, re.S)[0]),
+        facts=words("".join(re.findall(r"</h2>\s*<p[^>]*>(.*?)</p>", body, re.S))),
         texts=[words(each) for each in re.findall(r'<div class="text">(.*?)</div>', body, re.S)],
         tables=[
             [[words(cell) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row, re.S)] for row in t] for t in rows

@@ -190,7 +190,7 @@ def test_a_learning_curve_prints_every_training_and_every_size(lab, engine):
         assert found["deviation"] == pytest.approx(spread)
         if number:
             before = rows[number - 1][1][1]
-            assert np.array(found["gain"]) * 100 == pytest.approx(gain(before, accuracies), abs=1e-3)
+            assert np.array(found["gain"]) * 100 == pytest.approx(gain(before, accuracies), rel=1e-3)
             reading.names(line, gain(before, accuracies)[0])
     reading.names(lines[-1], 100 * rows[-1][1][1].mean())
 

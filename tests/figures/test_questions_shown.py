@@ -5,6 +5,7 @@ A question's own text says which figure stands where: {{race.tested lane=0.005}}
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def result_of(run_id: str, lane: str) -> dict[str, Any]:
     return found
 
 
-def tested(said: str, run_id: str, lane: str) -> None:
+def of_test(said: str, run_id: str, lane: str) -> None:
     result = result_of(run_id, lane)
     share, total = result["test_accuracy"], result["test_n"]
     reading.says(said, *(100 * each for each in (share, *figures.wilson(share, total))))
@@ -234,7 +235,7 @@ def wrong(said: str, run_id: str, lane: str) -> None:
 
 FIGURES: dict[str, Callable[[str, str, str], None]] = {
     "photos": photos,
-    "tested": tested,
+    "tested": of_test,
     "plateau": plateau,
     "spread": spread,
     "usable": usable,
@@ -262,14 +263,15 @@ VERDICTS = {
 # --- what is said ----------------------------------------------------------------------------------------------------
 
 
-def lines(number: int) -> Iterator[str]:
-    """Of a question's text, those that name a figure."""
+def paragraphs(number: int) -> Iterator[str]:
+    """Of a question's text, those in which a figure is named; charts and tables stand alone and are none."""
     (file,) = CONTENT.glob(f"{number:02}-*.md")
     body = file.read_text(encoding="utf-8").split("\n+++\n")[1]
-    for line in body.splitlines():
-        named = [each for each in NAMED.findall(line) if each[0] != "quoted"]
-        if named and not NAMED.fullmatch(line.strip()):
-            yield line
+    for paragraph in body.strip().split("\n\n"):
+        for part in paragraph.splitlines() if paragraph.startswith("|") else [paragraph.strip()]:
+            is_asked = any(query != "quoted" for query, *_ in NAMED.findall(part))
+            if is_asked and not NAMED.fullmatch(part):
+                yield part
 
 
 def bare(markdown: str) -> str:
@@ -282,11 +284,11 @@ def bare(markdown: str) -> str:
 def check(number: int, text: str) -> None:
     """Fails unless every figure of this answer is the one that its own text asks for."""
     verdicts = ""
-    for line in lines(number):
-        found = NAMED.findall(line)
-        between = [re.escape(bare(part)) for part in re.split(r"\{\{.*?\}\}", line.strip())]
+    for paragraph in paragraphs(number):
+        found = NAMED.findall(paragraph)
+        between = [re.escape(bare(part)) for part in re.split(r"\{\{.*?\}\}", paragraph.strip())]
         match = re.search("^" + "(.+?)".join(between) + "$", text, re.M)
-        assert match, f"{number}: no line is {line!r} in\n{text}"
+        assert match, f"{number}: nothing is like {paragraph!r} in\n{text}"
         for said, (query, field, lane) in zip(match.groups(), found, strict=True):
             if field in ("verdict", "reasons"):
                 verdicts += f"{said} "
@@ -387,6 +389,8 @@ def test_an_answer_on_the_page_has_the_figures_that_its_text_asks_for(on_page, n
 @pytest.fixture(scope="module")
 def report(asked, golden_home, tmp_path_factory) -> dict[str, reports.Part]:
     file = tmp_path_factory.mktemp("report") / "questions.html"
+    if Path(golden_home.derived).is_dir():  # the script that draws charts takes seconds to make
+        shutil.copytree(golden_home.derived, asked.derived, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", asked.path)
         assert cli.main(["report", "--questions", "--out", str(file)]) == 0
