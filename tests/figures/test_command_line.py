@@ -80,7 +80,8 @@ def test_a_retraining_prints_every_evaluation_and_a_table_of_its_lanes(lab, engi
         (lane, split): figures.curve("race", lane, split) for lane in results for split in ("training", "validation")
     }
     steps = curves[kept, "training"]["step"]
-    n = figures.only("race", "result")["validation"]
+    n = golden.raw_json("race", "spec.json")["validation_batch_size"]  # photos of each evaluation, as retrain.py's N
+    assert n != figures.only("race", "result")["validation"]
     at = iter(lines)
     for number, step in enumerate(steps):
         for lane in results:
