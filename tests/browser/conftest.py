@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
@@ -218,38 +219,62 @@ class Visitor:
         )
 
 
-@pytest.fixture(scope="session")
-def looks(browser) -> Iterator[Callable[[str, bool], BrowserContext]]:
-    """One context for each scheme and size, so that the pages' scripts are compiled once and not for each test."""
-    contexts: dict[tuple[str, bool], BrowserContext] = {}
+@dataclass
+class Window:
+    """Pages of one scheme and size. One that a test has left is the next one's, the lab's scripts being warm in it."""
 
-    def look(scheme: str, phone: bool) -> BrowserContext:
-        if (scheme, phone) not in contexts:
+    context: BrowserContext
+    scheme: Literal["light", "dark"]
+    free: list[Page]
+
+    def take(self) -> Page:
+        return self.free.pop() if self.free else self.context.new_page()
+
+    def give_back(self, page: Page) -> None:
+        page.evaluate("sessionStorage.clear()")
+        page.goto("about:blank")  # which ends the visit
+        page.emulate_media(color_scheme=self.scheme)
+        self.free.append(page)
+
+
+@pytest.fixture(scope="session")
+def windows(browser) -> Iterator[Callable[[Literal["light", "dark"], bool], Window]]:
+    found: dict[tuple[str, bool], Window] = {}
+
+    def window(scheme: Literal["light", "dark"], phone: bool) -> Window:
+        if (scheme, phone) not in found:
             size = (
                 {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "user_agent": PHONE}
                 if phone
                 else {"viewport": {"width": 1440, "height": 900}}
             )
-            contexts[scheme, phone] = browser.new_context(color_scheme=scheme, **size)
-            contexts[scheme, phone].set_default_timeout(PATIENCE)
-        return contexts[scheme, phone]
+            context = browser.new_context(color_scheme=scheme, **size)
+            context.set_default_timeout(PATIENCE)
+            found[scheme, phone] = Window(context, scheme, [])
+        return found[scheme, phone]
 
-    yield look
-    for context in contexts.values():
-        context.close()
+    yield window
+    for each in found.values():
+        each.context.close()
 
 
 @pytest.fixture
-def visitor(looks) -> Iterator[Callable[..., Visitor]]:
-    pages = []
+def visitor(windows) -> Iterator[Callable[..., Visitor]]:
+    lent = []
 
-    def open_page(scheme: str = "light", phone: bool = False) -> Visitor:
-        page = looks(scheme, phone).new_page()
-        pages.append(page)
+    def open_page(scheme: Literal["light", "dark"] = "light", phone: bool = False) -> Visitor:
+        window = windows(scheme, phone)
+        page = window.take()
         requested: list[str] = []
-        page.on("request", lambda request: requested.append(request.url))
+
+        def note(request: Request) -> None:
+            requested.append(request.url)
+
+        page.on("request", note)
+        lent.append((window, page, note))
         return Visitor(page, requested)
 
     yield open_page
-    for page in pages:
-        page.close()
+    for window, page, note in lent:
+        page.remove_listener("request", note)
+        window.give_back(page)

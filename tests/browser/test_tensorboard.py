@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, expect
 
 from engine import imported, settings, tensorboard
@@ -16,7 +15,7 @@ from engine.retraining import photos
 from engine.runs import open_run
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
-from tests.browser.conftest import AXE_RULES, wait_until
+from tests.browser.conftest import at_rest, violations, wait_until
 
 
 @pytest.fixture
@@ -54,10 +53,9 @@ def test_tensorboard_starts_shows_the_run_in_its_tab_and_ends(visitor, busy_lab,
     # Nothing that TensorBoard needs is missing or forbidden. (Streamlit misses two of its own at a page's address.)
     missing = [message for message in said if message.type == "error" or "Failed to" in message.text]
     assert [message.text for message in missing if "_stcore" not in message.location["url"]] == []
-    page.wait_for_timeout(700)  # the page has faded in
+    at_rest(page)
     # What stands in the frame is TensorBoard's own.
-    found = Axe().run(page, options=AXE_RULES | {"iframes": False}).response["violations"]
-    assert [node["html"] for each in found for node in each["nodes"]] == []
+    assert violations(page, iframes=False) == []
 
     phone = visitor(phone=True)
     phone.page.goto(f"{busy_lab.url}/retraining?run={run_id}")
@@ -84,13 +82,11 @@ def test_imported_curves_lie_over_those_of_a_run(visitor, busy_lab, run_id):
     here.page.get_by_role("option", name="Of 2017").click()
     expect(here.page.get_by_test_id("stVegaLiteChart").get_by_text("Of 2017")).to_be_visible()
     here.page.mouse.move(1, 1)
-    here.page.wait_for_timeout(700)
     assert here.violations() == []
     for address in (f"/retraining?run={imported_id}", "/runs"):
         phone = visitor(phone=True)
         phone.page.goto(busy_lab.url + address)
         words = "Of 2017 · imported" if "run=" in address else "Import TensorBoard files"
         phone.page.get_by_text(words).first.click()
-        phone.page.wait_for_timeout(1000)
         assert phone.violations() == []
         assert phone.overflow() <= 0
