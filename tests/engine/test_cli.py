@@ -175,11 +175,12 @@ def plateau_by_pandas(curve: Curve) -> tuple[int, float]:
 
 
 def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path) -> None:
+    summaries = tmp_path / "summaries"
     flags = (
         "--learning_rate=0.5 --how_many_training_steps=30 --testing_percentage 20 --validation_percentage 15 "
         "--eval_step_interval 7 --train_batch_size 9 --test_batch_size 8 --validation_batch_size -1 "
         "--architecture=efficientnet_lite0 --seed 3 --flip_left_right --random_crop=5 --random_scale=6 "
-        "--random_brightness=7 --summaries_dir=.summaries --threads 1 --no_cache "
+        f"--random_brightness=7 --summaries_dir={os.path.relpath(summaries, ROOT)} --threads 1 --no_cache "
         "--intermediate_store_frequency=10 --final_tensor_name=answer --model_dir=nowhere"
     )
     assert engine("retrain", f"--image_dir={lights}", *flags.split()).returncode == 0
@@ -201,7 +202,7 @@ def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path
         random_crop=5,
         random_scale=6,
         random_brightness=7,
-        summaries_dir=str(ROOT / ".summaries"),
+        summaries_dir=str(summaries),
         intermediate_store_frequency=10,
         final_tensor_name="answer",
     )
