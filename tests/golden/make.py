@@ -267,7 +267,7 @@ class Maker:
             return
         own = catalog.network("beginner")._replace(
             name="own", title="Own", layers="conv 6 5, relu, pool 4, flatten, dense 10", optimizer="sgd",
-            learning_rate=0.004, batch_size=25, validation_images=170, label_smoothing=0.1, epochs=3, source="A test",
+            learning_rate=0.002, batch_size=10, validation_images=170, label_smoothing=0.1, epochs=3, source="A test",
         )  # fmt: skip
         networks = (
             catalog.network("beginner")._replace(learning_rate=0.0008, batch_size=20),
@@ -365,6 +365,7 @@ def keep(maker: Maker) -> dict[str, dict[str, int]]:
         shutil.rmtree(target, ignore_errors=True)
         for path in sorted(folder.rglob("*")):
             inside = rewritten(str(path.relative_to(folder)), places)
+            inside = re.sub(r"tfevents\.\d+\.lab\.\d+", "tfevents.1500000000.lab.7", inside)  # when, and a process
             if not path.is_file() or inside in ("lock", "signature.json"):
                 continue
             is_needed = f"{name}/{inside}".startswith(NEEDED)
