@@ -254,6 +254,26 @@ def test_what_was_used_and_what_it_cost_is_told(visit):
     reading.last_in_order(loading, result["import_seconds"])
 
 
+def test_what_the_machine_did_during_a_run(visit):
+    app = reading.open_tab(visit("retraining", run="slow"), "run_tabs", "Machine")
+    began, ended = golden.raw_events("slow", "stage")[0]["t"], golden.raw_events("slow")[-1]["t"]
+    during = [each for each in golden.readings("slow") if began - 1 <= each["t"] <= ended + 1]
+    sensors = (
+        [each["cpu"] for each in during],
+        [each["memory_used"] / 1e9 for each in during],
+        [max(each["temperatures"].values()) for each in during],
+        [each["power"]["VDD_IN"] / 1000 for each in during],
+    )
+    _, *metrics = app.main.metric  # the first is the validation accuracy
+    for place, (metric, values) in enumerate(zip(metrics, sensors, strict=True), 2):
+        mean = sum(values) / len(values)
+        assert reading.is_rounded(reading.numbers(metric.value)[0], mean)
+        reading.names(reading.alt(app, place), mean, max(values))
+        (area,) = reading.of_mark(reading.chart(app, place), "area")
+        assert area.values("x") == pytest.approx([each["t"] - began for each in during], abs=0.01)
+        assert area.values("y") == pytest.approx(values, abs=0.01)
+
+
 def test_what_was_left_out_is_named(visit):
     said = reading.words(visit("retraining", run="race"))
     for event in golden.raw_events("race", "skipped"):

@@ -187,7 +187,10 @@ def test_a_graph_file_answers_as_label_image_py_asked_it(graph_pipe, tmp_path):
     assert (answer["input_mean"], answer["input_std"]) == (127.5, 127.5)
     assert "guess" in answer["found"]
     assert answer["runtime"].startswith("TensorFlow 2.")
-    assert answer["p50_seconds"] > 0
+    assert len(answer["repeat_seconds"]) == 3
+    assert answer["p50_seconds"] == pytest.approx(np.median(answer["repeat_seconds"]))
+    assert answer["p95_seconds"] == pytest.approx(np.percentile(answer["repeat_seconds"], 95))
+    assert answer["p50_seconds"] < answer["p95_seconds"]
     assert Image.open(io.BytesIO(base64.b64decode(answer["seen"]))).size == (10, 6)
 
 
