@@ -167,9 +167,10 @@ def test_the_crosshair_stands_on_the_place_nearest_to_the_hand_and_is_hidden_wit
 
 
 def test_a_loss_has_no_percent_and_a_narrow_chart_fewer_ticks() -> None:
-    spec = chart([lane_of("lr 0.5", 0.5)], measure=LOSS, narrow=True, height=160)
+    spec = chart([lane_of("lr 0.5", 0.5)], measure=LOSS, narrow=True, height=156)
     axes = [spec["layer"][0]["encoding"][name]["axis"] for name in "xy"]
     assert (axes[0]["tickCount"], axes[1]["tickCount"], axes[1]["format"]) == (4, 3, "~g")
+    assert chart([], height=312)["layer"][0]["encoding"]["y"]["axis"]["tickCount"] == 6
     assert chart([], height=60)["layer"][0]["encoding"]["y"]["axis"]["tickCount"] == 2
 
 
@@ -229,6 +230,8 @@ def test_a_line_of_another_measure_axis_or_split(race: Story) -> None:
     smoothed = [1.5, (0.25 * 1.5 + 0.5 * 0.5) / 0.75, (0.125 * 1.5 + 0.25 * 0.5 + 0.5 * 0.75) / 0.875]
     assert (loss.x, loss.raw, loss.best) == ([0.5, 3.5, 7.5], [1.5, 0.5, 0.75], None)
     assert loss.shown == pytest.approx(smoothed)
+    behind = {"10.0": "lr 10.0", "0.5": "lr 0.5"}  # the first has no loss that is a number
+    assert [line.number for line in curve_charts.lines(race, behind, VALIDATION, LOSS, SECONDS, 0.5)] == [1]
     (training,) = curve_charts.lines(race, TITLES, TRAINING, ACCURACY, STEPS, 0.0)
     assert (training.name, training.raw, training.best) == ("lr 0.5", [0.875, 1.0], None)
 
@@ -422,7 +425,7 @@ def comparison() -> Story:
     """Two networks of three, after 4 of 8 and 6 of 12 steps; the small one holds nothing out."""
     told = Story()
     told.tell(events.LaneStarted(0.0, "small", 64, 0, 32, 2, 8))
-    told.tell(events.LaneStarted(0.0, "strong", 48, 16, 16, 3, 12))
+    told.tell(events.LaneStarted(0.0, "strong", 48, 1, 16, 3, 12))
     told.curves[("small", TRAINING)] = Curve([2, 4], [0.5, 2.0], [0.25, 0.5], [1.0, None])
     told.curves[("strong", TRAINING)] = Curve([3, 6], [1.0, 2.5], [0.375, 0.75], [0.9, 0.7])
     told.curves[("strong", VALIDATION)] = Curve([3, 6], [1.25, 2.75], [0.875, 0.625], [0.5, 0.8])
@@ -485,6 +488,14 @@ def test_many_batches_are_drawn_as_means_at_the_last_of_them() -> None:
     assert line.raw == [2.5, 7.5]
     (line,) = network_lines(told, axis=SECONDS)
     assert line.x == pytest.approx([0.3, 0.6, 0.8])
+
+
+def test_as_many_evaluations_are_drawn_together_as_the_whole_curve_will_need() -> None:
+    told = Story()
+    told.tell(events.LaneStarted(0.0, "small", 64, 0, 32, 100, 4000))
+    told.curves[("small", TRAINING)] = Curve([5, 10, 15], [0.1, 0.2, 0.3], [0.25, 0.5, 0.75], [1.0, 0.9, 0.8])
+    (line,) = network_lines(told)  # every fifth of 4,000 steps on 400 points: two to each
+    assert (line.x, line.raw) == ([10, 15], [0.375, 0.75])
 
 
 def test_a_network_without_a_known_figure_is_not_drawn(comparison: Story) -> None:

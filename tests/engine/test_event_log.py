@@ -1,6 +1,7 @@
 """The event log, which must be read for ever: every kind by its wire name and fields, and however it was cut."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -163,6 +164,17 @@ def test_every_stored_line_is_read_and_written_with_the_names_it_has(tmp_path: P
             name: value for name, value in stored.items() if name != "kind"
         }
         assert {name: told[name] for name in stored} == stored
+
+
+def test_a_line_is_as_short_as_it_can_be_and_readable_and_nobody_else_may_write_it(tmp_path: Path) -> None:
+    path, mask = tmp_path / "events.jsonl", os.umask(0)
+    try:
+        events.append(str(path), events.Warning(1.5, "ä"), events.Progress(2.0, 7))
+    finally:
+        os.umask(mask)
+    said = '{"kind":"warning","t":1.5,"message":"ä"}\n{"kind":"progress","t":2.0,"done":7}\n'
+    assert path.read_bytes() == said.encode()
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_what_an_old_line_lacks_is_read_as_unknown(tmp_path: Path) -> None:
