@@ -5,8 +5,8 @@ Whole numbers and others stand for each other, as JSON has it. Python 3.6, stand
 
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-LARGEST = 1e100  # a loss that diverges stays below in float32; no count, size or time of the lab comes near it
-NUMBERS = frozenset((int, float))
+LARGEST = 1e100  # of a whole number: no count or size of the lab comes near it
+INFINITE = float("inf")
 
 
 def misfit(record, values):
@@ -24,7 +24,7 @@ def fits(value, kind):
     if kind is Any:
         return True
     if kind in (int, float):
-        return type(value) in NUMBERS and abs(value) < LARGEST  # False for NaN too
+        return _is_number(value)
     if kind in (bool, str):
         return type(value) is kind
     if hasattr(kind, "_fields"):
@@ -45,8 +45,16 @@ def _all_fit(values, kind):
     if kind == Optional[float]:
         values, kind = [value for value in values if value is not None], float
     if kind in (int, float):
-        return NUMBERS.issuperset(map(type, values)) and all(-LARGEST < each < LARGEST for each in values)
+        return all(map(_is_number, values))
     return all(fits(value, kind) for value in values)
+
+
+def _is_number(value):
+    # type: (Any) -> bool
+    """Finite, and no bool. A loss may be as large as a float can be."""
+    if type(value) is float:
+        return abs(value) < INFINITE  # False for NaN too
+    return type(value) is int and abs(value) < LARGEST
 
 
 def _annotations(record):
