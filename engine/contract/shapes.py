@@ -25,8 +25,10 @@ def fits(value, kind):
         return True
     if kind in (int, float):
         return _is_number(value)
-    if kind in (bool, str):
-        return type(value) is kind
+    if kind is bool:
+        return type(value) is bool or (type(value) is int and value in (0, 1))
+    if kind is str:
+        return type(value) is str
     if hasattr(kind, "_fields"):
         return isinstance(value, kind) and not misfit(kind, value._asdict())
     if kind is type(None):

@@ -123,7 +123,8 @@ def test_trying_batch_sizes_is_stopped_while_one_is_being_tried_and_leaves_nobod
     wait_for(lambda: read_text("/proc/{0}/task/{0}/children".format(process.pid)))
     cancel(folder, process)
     assert only(told(folder), events.BatchTried) == []
-    assert sorted(os.listdir(folder.path)) == ["artifacts", "cancel", "events.jsonl", "lock", "log.txt", "spec.json"]
+    left = ["artifacts", "cancel", "events.jsonl", "lock", "log.txt", "signature.json", "spec.json"]
+    assert sorted(os.listdir(folder.path)) == left
 
 
 @pytest.mark.thorough

@@ -252,7 +252,8 @@ def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
     assert tried.peak_memory_bytes >= result.model_bytes > 100e6
     assert (result.largest, result.bounded, result.parameters) == (1, False, 1281 * batch_size.CLASSES)
     assert result.memory_limit_bytes > tried.peak_memory_bytes  # what was free
-    assert sorted(os.listdir(folder.path)) == ["artifacts", "events.jsonl", "lock", "log.txt", "spec.json"]
+    left = ["artifacts", "events.jsonl", "lock", "log.txt", "signature.json", "spec.json"]
+    assert sorted(os.listdir(folder.path)) == left
 
 
 def test_a_limit_below_what_is_loaded_already_is_said():
