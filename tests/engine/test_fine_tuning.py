@@ -212,4 +212,5 @@ def test_depths_are_told_on_the_command_line(engine, tmp_path):
 def test_batch_sizes_are_told_on_the_command_line(engine):
     code, told = engine("batch_size", "--largest", "32", "--memory_limit", "2000")
     assert (code, told["state"], told["largest"], told["recommended"]) == (0, "done", 16, 4)
-    assert [each["batch_size"] for each in told["tried"] if not each["fits"]] == [32]
+    # The gap below the first that does not fit is halved until nothing lies between.
+    assert [each["batch_size"] for each in told["tried"] if not each["fits"]] == [17, 18, 20, 24, 32]
