@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -414,11 +414,14 @@ def list_runs(home: LabHome) -> list[Run]:
     return sorted(found, key=lambda run: (run.story.ticket, run.id), reverse=True)
 
 
-def list_unreadable(home: LabHome) -> list[tuple[str, str]]:
-    """The folders in runs/ that are no run this version can read: (name, why not, a sentence), by name."""
+def list_unreadable(home: LabHome, readable: Container[str] = ()) -> list[tuple[str, str]]:
+    """The folders in runs/ that are no run this version can read: (name, why not, a sentence), by name.
+
+    `readable`: ids that were read already and are not opened again.
+    """
     found = []
     for name in sorted(_names(home)):
-        if why := why_unreadable(home, name):
+        if name not in readable and (why := why_unreadable(home, name)):
             found.append((name, why))
     return found
 

@@ -26,15 +26,16 @@ def leave_comparison() -> None:
     st.query_params.pop("compare", None)
 
 
-def remove(chosen: list[RunRow]) -> None:
+def remove(titles: dict[str, str]) -> None:
+    """`titles`: what people know them by, by the names of their folders."""
     failed = []
-    for row in chosen:
+    for run_id, title in titles.items():
         try:
-            runs.delete(lab.home(), row.id)
+            runs.delete(lab.home(), run_id)
         except EngineError as error:
             failed.append(str(error))
         except OSError as error:
-            failed.append(f"{row.title} cannot be deleted: {error.strerror}.")
+            failed.append(f"{title} cannot be deleted: {error.strerror}.")
     st.session_state["_not_done"] = failed
 
 
@@ -67,7 +68,13 @@ def delete(chosen: list[RunRow]) -> None:
     with st.container(horizontal=True):
         if going:
             words = "Delete" if len(going) == 1 else f"Delete {count(len(going), 'run')}"
-            if st.button(words, key="delete_confirmed", type="primary", on_click=remove, args=(going,)):
+            if st.button(
+                words,
+                key="delete_confirmed",
+                type="primary",
+                on_click=remove,
+                args=({row.id: row.title for row in going},),
+            ):
                 st.rerun()
         if st.button("Keep it" if len(chosen) == 1 else "Keep them", key="keep"):
             st.rerun()
@@ -139,20 +146,11 @@ def listed(rows: list[RunRow]) -> None:
             st.caption(f"{len(chosen):,} chosen · {said}")
 
 
-def remove_unreadable(name: str) -> None:
-    try:
-        runs.delete(lab.home(), name)
-    except EngineError as error:
-        st.session_state["_not_done"] = [str(error)]
-    except OSError as error:
-        st.session_state["_not_done"] = [f"{name} cannot be deleted: {error.strerror}."]
-
-
 @st.dialog("Delete")
 def delete_unreadable(name: str) -> None:
     st.markdown(f"**{plain(name)}** will be deleted, with all its files, {size(runs.size(lab.home(), name))}.")
     with st.container(horizontal=True):
-        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove_unreadable, args=(name,)):
+        if st.button("Delete", key="delete_confirmed", type="primary", on_click=remove, args=({name: name},)):
             st.rerun()
         if st.button("Keep it", key="keep"):
             st.rerun()

@@ -138,13 +138,8 @@ def rows() -> list[RunRow]:
 
 
 def unreadable() -> list[tuple[str, str]]:
-    """The folders that rows() leaves out for good: (name, why, a sentence). Only those are looked into."""
-    place, listed = home(), {row.id for row in rows()}
-    try:
-        names = sorted(name for name in os.listdir(place.runs) if not name.startswith("."))
-    except FileNotFoundError:
-        return []
-    return [(name, why) for name in names if name not in listed and (why := runs.why_unreadable(place, name))]
+    """The folders that rows() leaves out for good: (name, why, a sentence)."""
+    return runs.list_unreadable(home(), {row.id for row in rows()})
 
 
 SETTLED_AFTER = 60.0  # seconds without a word, after which a lost run stays lost

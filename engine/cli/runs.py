@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _list_runs(options: argparse.Namespace, lab: settings.Settings) -> int:
     from engine.runs import UNREADABLE, list_runs, list_unreadable
 
-    found, unreadable = list_runs(lab.home), list_unreadable(lab.home)
+    found = list_runs(lab.home)
+    unreadable = list_unreadable(lab.home, {run.id for run in found})
     if options.json:
         keys = ("id", "title", "state", "started", "seconds")
         rows = [{key: getattr(run, key) for key in keys} for run in found]
