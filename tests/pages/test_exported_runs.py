@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, signatures, specs
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.queue import Queue
 from engine.retraining import photos
@@ -228,6 +228,7 @@ def test_reliability_shows_what_the_testing_split_said_of_scores(visit, race, re
     kept["bins"] |= {"photos": photo, "right": share, "confidence": mean}
     kept["none_of_these"] |= {"false_alarms": 7, "photos": 70}
     write_json(race.folder.calibration, lanes)
+    signatures.sign(race.folder)
     lab.st.cache_data.clear()  # it is read once
     app = visit("playground", model=race.id, sample="lamps/red/003.jpg")
     said = next(each.value for each in app.caption if "N=40" in each.value)
