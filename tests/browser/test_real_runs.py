@@ -5,6 +5,7 @@ What the page shows is compared with what the worker wrote: events.jsonl, and th
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,13 +66,12 @@ def two_runs(worker_lab) -> tuple[str, str]:
 
 def events(lab: Lab, run_id: str, kind: str) -> list[dict[str, Any]]:
     """The events of this kind as they stand in the run's folder."""
-    log = Path(lab.home.run(run_id).events)
-    text = log.read_text(encoding="utf-8") if log.exists() else ""  # a run that starts just now has none yet
-    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    with open(lab.home.run(run_id).events, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.endswith("\n")]
     return [line for line in lines if line["kind"] == kind]
 
 
-def accuracy_of(lab: Lab, run_id: str, lane: str) -> tuple[float, int]:
+def tested_accuracy(lab: Lab, run_id: str, lane: str) -> tuple[float, int]:
     """Counted from the single answers of a lane; and of how many."""
     with open(lab.home.run(run_id).predictions, encoding="utf-8") as file:
         said = json.load(file)
@@ -140,11 +140,11 @@ def test_two_depths_are_fine_tuned_and_their_rows_are_what_they_answered(visitor
     assert [each["blocks"] for each in tuned] == [0, 2]
     rows = table(page, 2)
     for row, each in zip(rows, tuned, strict=True):
-        accuracy, n = accuracy_of(worker_lab, run_id, each["lane"])
+        accuracy, n = tested_accuracy(worker_lab, run_id, each["lane"])
         assert (accuracy, n) == (pytest.approx(each["test_accuracy"]), each["test_n"])
         assert row[1].startswith(f"{percent(accuracy)} (")
         assert row[3] == percent(each["validation_accuracy"])
-    shares = [accuracy_of(worker_lab, run_id, each["lane"])[0] for each in tuned]
+    shares = [tested_accuracy(worker_lab, run_id, each["lane"])[0] for each in tuned]
     change = re.match(r"[+−]?[\d.]+", rows[1][2])[0].replace("−", "-")  # the first row is what it is held against
     assert float(change) == pytest.approx(100 * (shares[1] - shares[0]), abs=0.05)
 
@@ -190,7 +190,7 @@ def test_a_built_network_is_trained_and_its_row_is_what_it_answered(visitor, wor
     assert set(results) == {"beginner", "coarse"}
     rows = {row[0]: row for row in table(page, 2)}
     for lane, title in (("beginner", "Beginner"), ("coarse", "Coarse")):
-        accuracy, n = accuracy_of(worker_lab, run_id, lane)
+        accuracy, n = tested_accuracy(worker_lab, run_id, lane)
         assert (accuracy, n) == (pytest.approx(results[lane]["test_accuracy"]), 10_000)
         assert rows[title][1].startswith(f"{100 * accuracy:.2f}% (")
         assert rows[title][2] == f"{round(n * (1 - accuracy)):,}"
@@ -206,10 +206,70 @@ def listed(page: Page, rows: int) -> None:
     at_rest(page)
 
 
+def pick(page: Page, *places: int) -> None:
+    """Tick rows of the table of runs, which is drawn on a canvas: 35 pixels a row, the head's included."""
+    for place in places:
+        at_rest(page)
+        page.locator("[class*=st-key-runs_table]").get_by_test_id("stDataFrame").click(
+            position={"x": 18, "y": 35 * (place + 1) + 18}
+        )
+
+
 def newest_first(lab: Lab) -> list[str]:
     """The ids of all runs in the order of the list."""
     queued = {each.name: events(lab, each.name, "state")[0]["ticket"] for each in Path(lab.home.runs).iterdir()}
     return sorted(queued, key=lambda run_id: queued[run_id], reverse=True)
+
+
+def test_runs_are_compared_and_curves_imported_and_deleted_again(visitor, worker_lab, two_runs):
+    page, home = visitor().page, worker_lab.home
+    page.goto(f"{worker_lab.url}/runs")
+    ids = newest_first(worker_lab)
+    listed(page, len(ids))
+    pick(page, *(ids.index(run_id) for run_id in two_runs))
+    page.get_by_role("button", name="Compare 2 runs").click()
+    expect(page.get_by_role("button", name="All runs")).to_be_visible()
+    at_rest(page)
+    rows = table(page, 2)
+    for row, run_id in zip(rows, two_runs, strict=True):
+        accuracy, n = tested_accuracy(worker_lab, run_id, "beginner")
+        (result,) = events(worker_lab, run_id, "network_result")
+        assert row[4] == f"{100 * result['validation_accuracy']:.2f}%"
+        assert row[5].startswith(f"{100 * accuracy:.2f}% (")
+        assert row[6] == f"{n:,}"
+    assert rows[0][4:6] != rows[1][4:6]
+
+    # Event files of a run, taken elsewhere, become a run of their own.
+    elsewhere = Path(home.path).parent / "data" / "elsewhere"
+    shutil.copytree(Path(home.run(two_runs[0]).summaries, "beginner"), elsewhere)
+    files = {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
+    page.goto(f"{worker_lab.url}/runs")
+    page.locator(".st-key-import_expander summary").click()
+    page.locator(".st-key-import_folder input").fill(str(elsewhere))
+    page.locator(".st-key-import_title input").fill("From elsewhere")
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button").click()
+    listed(page, len(ids) + 1)
+    (imported,) = set(newest_first(worker_lab)) - set(ids)
+    # The event files have the mean of each block of training steps, and every evaluation of the validation images.
+    curves: dict[str, dict[int, float]] = {"training": {}, "validation": {}}
+    for each in events(worker_lab, imported, "metric"):
+        curves[each["split"]] |= dict(zip(each["step"], each["accuracy"], strict=True))
+    known: dict[str, dict[int, float]] = {split: {} for split in curves}
+    for each in events(worker_lab, two_runs[0], "metric"):
+        known[each["split"]][each["step"][-1]] = float(np.mean(each["accuracy"]))
+    assert curves == {split: pytest.approx(points, abs=1e-5) for split, points in known.items()}
+    page.goto(f"{worker_lab.url}/retraining?run={imported}")
+    last = list(known["validation"].values())[-1]
+    expect(main(page, "stVegaLiteChart")).to_have_attribute("aria-label", re.compile(re.escape(f"{100 * last:.1f}%")))
+
+    page.goto(f"{worker_lab.url}/runs")
+    listed(page, len(ids) + 1)
+    pick(page, newest_first(worker_lab).index(imported))
+    page.locator(".st-key-actions").get_by_role("button", name="Delete").click()
+    page.locator(".st-key-delete_confirmed button").click()
+    listed(page, len(ids))
+    assert newest_first(worker_lab) == ids
+    assert {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()} == files
 
 
 def test_present_is_led_by_keys_and_escape_leads_back(visitor, worker_lab, two_runs):
@@ -218,7 +278,7 @@ def test_present_is_led_by_keys_and_escape_leads_back(visitor, worker_lab, two_r
     for key, run_id in (("", two_runs[0]), ("ArrowRight", two_runs[1]), ("ArrowLeft", two_runs[0])):
         if key:
             page.keyboard.press(key)
-        accuracy, _ = accuracy_of(worker_lab, run_id, "beginner")
+        accuracy, _ = tested_accuracy(worker_lab, run_id, "beginner")
         expect(page.get_by_test_id("stTable").first).to_contain_text(f"{100 * accuracy:.2f}% (")
     page.keyboard.press("Escape")
     page.wait_for_url(re.compile("/runs"))
@@ -226,6 +286,26 @@ def test_present_is_led_by_keys_and_escape_leads_back(visitor, worker_lab, two_r
 
 
 # --- questions and the machine ---------------------------------------------------------------------------------------
+
+
+def test_question_8_starts_its_race_and_has_the_figures_of_its_run(visitor, worker_lab):
+    page = visitor().page
+    page.goto(f"{worker_lab.url}/qa?q=8")
+    known = set(newest_first(worker_lab))
+    page.locator(".st-key-measure_8 button").click()
+    wait_until(lambda: set(newest_first(worker_lab)) - known, 60)
+    (run_id,) = set(newest_first(worker_lab)) - known
+    has_ended(worker_lab, page, run_id)
+    rates = ("0.005", "0.5", "1.0")
+    assert [each["lane"] for each in events(worker_lab, run_id, "lane_result")] == list(rates)
+    rows = table(page, 3)
+    shares = {rate: tested_accuracy(worker_lab, run_id, rate)[0] for rate in rates}
+    for rate in rates:
+        (row,) = (row for row in rows if row[0].split()[1] == rate)
+        assert row[1].startswith(f"{percent(shares[rate])} (")
+    said = page.locator(f"a[href$='run={run_id}']").all_inner_texts()
+    figures = [words.split(" (")[0] for words in said if re.match(r"[\d.]+% \(", words)]
+    assert figures == [percent(shares["0.005"]), percent(shares["0.5"])]
 
 
 def test_device_goes_on_while_one_looks_and_shows_what_was_read(visitor, worker_lab):
