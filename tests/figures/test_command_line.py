@@ -15,7 +15,7 @@ from engine.queue import holder_of
 from engine.runs import list_runs
 from tests import golden
 from tests.figures import reading
-from tests.figures.test_other_kinds import change, tuned
+from tests.figures.test_other_kinds import change, gain, sizes, tuned
 from tests.golden import figures
 from tests.weights import pretend
 
@@ -166,6 +166,34 @@ def test_batch_sizes_are_printed_as_they_were_tried(lab, engine):
     assert reading.numbers(verdict)[0] == str(told["recommended"])
     taken = next(event for event in events if event["batch_size"] == told["recommended"])
     assert reading.is_rounded(reading.numbers(verdict)[1], taken["images_per_second"])
+
+
+def test_a_learning_curve_prints_every_training_and_every_size(lab, engine):
+    names = ("sizes", "seeds", "learning_rate", "steps", "train_batch_size", "backbone", *SPLIT)
+    asked = ["learning_curve", f"{lab.datasets}/lamps", *flags("learning_curve", *names)]
+    lines = engine("learning_curve", *asked).splitlines()
+    points = golden.raw_events("learning_curve", "learning_curve_point")
+    rows = list(sizes().items())
+    for line, point in zip(lines, points, strict=False):
+        reading.says(line, *filter(None, [point["size"]]), point["seed"], point["correct"], point["test_n"])
+    assert len(lines) == len(points) + len(rows) + 1
+    told = json.loads(engine("learning_curve", *asked, "--json"))["sizes"]
+    for number, (line, found, (size, (photos, accuracies))) in enumerate(
+        zip(lines[len(points) : -1], told, rows, strict=True)
+    ):
+        spread = accuracies.std(ddof=1)
+        expected = [*filter(None, [size]), 100 * accuracies.mean(), 100 * spread, photos]
+        assert all(map(reading.is_rounded, reading.numbers(line), expected)), line
+        assert found["photos"] == photos
+        assert found["test_accuracy"] == pytest.approx(accuracies.mean())
+        assert found["test_accuracies"] == pytest.approx(list(accuracies))
+        assert found["test_photos"] == points[0]["test_n"]
+        assert found["deviation"] == pytest.approx(spread)
+        if number:
+            before = rows[number - 1][1][1]
+            assert np.array(found["gain"]) * 100 == pytest.approx(gain(before, accuracies), rel=1e-3)
+            reading.names(line, gain(before, accuracies)[0])
+    reading.names(lines[-1], 100 * rows[-1][1][1].mean())
 
 
 def test_a_comparison_of_networks_prints_the_best_first(lab, engine):

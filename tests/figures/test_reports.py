@@ -15,6 +15,8 @@ from tests.golden import figures
 
 RACES = ("race", "slow", "single", "pair_one", "pair_all")
 KINDS = ("fine_tune", "batch_size", "learning_curve", "mnist", "classify", "imported")
+ENDED = [run_id for run_id in golden.names() if golden.ending(run_id) != "done"]
+DIVERGED = [run_id for run_id in golden.names() if golden.raw_events(run_id, "diverged")]
 ZIPPED = ("race", "fine_tune", "learning_curve", "mnist", "classify")
 CLOSE = 1e-4  # charts of a report have five digits
 
@@ -34,7 +36,7 @@ def command(golden_home) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def page(command, tmp_path_factory) -> str:
     file = tmp_path_factory.mktemp("report") / "runs.html"
-    command("report", *RACES, *KINDS, "--out", str(file))
+    command("report", *RACES, *KINDS, *ENDED, *DIVERGED, "--out", str(file))
     return file.read_text(encoding="utf-8")
 
 
@@ -415,6 +417,50 @@ def test_imported_curves_are_drawn_as_they_were_told(told):
     assert [found[lane] for lane in lanes] == [
         reading.colours(told["slow"].charts[0].layers)[f"lr {lane}"] for lane in figures.lane_results("slow")
     ]
+
+
+# --- runs that did not come to their end, or not well ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run_id", ENDED)
+def test_a_run_that_has_not_ended_well_has_what_it_had_found(told, run_id):
+    part, state = told[run_id], golden.ending(run_id)
+    facts = part.facts.split(" · ")
+    assert facts[0].lower() == ("lost" if state in ("queued", "running") else state)
+    if golden.raw_events(run_id, "state", state="running"):
+        reading.lasts(facts[-1], figures.seconds(run_id))
+    else:
+        assert not reading.durations(part.facts)
+    for event in golden.raw_events(run_id, "error"):
+        assert f"{event['message']} {event['hint']}" in part.texts
+    if skipped := golden.raw_events(run_id, "skipped"):
+        assert any(reading.numbers(each) == [str(len(skipped))] for each in part.texts)
+    assert part.tables == []
+    curves = [each for each in part.charts if reading.of_mark(each.layers, "line")]
+    lanes = list(dict.fromkeys(event["lane"] for event in golden.raw_events(run_id, "metric", split="validation")))
+    assert len(curves) == bool(lanes)
+    for chart in curves:
+        drawn(chart, run_id, {lane: f"lr {lane}" for lane in lanes}, 0.9 if len(lanes) > 2 else 0.6)
+    bars = [each for each in part.charts if each.layers[0].mark == "bar"]
+    assert len(bars) == bool(golden.raw_events(run_id, "stage"))
+    for chart in bars:
+        whole = [figures.starting(run_id), *figures.stages(run_id).values()]
+        reading.last_in_order(chart.alt, *whole, sum(whole))
+
+
+@pytest.mark.parametrize("run_id", DIVERGED)
+def test_a_lane_that_diverged_says_so_and_the_others_keep_their_figures(told, run_id):
+    part, results = told[run_id], figures.lane_results(run_id)
+    for lane, cells in zip(in_table(run_id), part.tables[0][1:], strict=True):
+        _, test, best, best_step, step, *_ = cells
+        result = results[lane]
+        low, high = figures.wilson(result["test_accuracy"], result["test_n"])
+        reading.says(test, 100 * result["test_accuracy"], 100 * low, 100 * high, result["test_n"])
+        reading.says(best, 100 * result["best_validation_accuracy"])
+        reading.says(best_step, result["best_step"])
+        assert (step == "diverged") is result["diverged"]
+    for event in golden.raw_events(run_id, "diverged"):
+        assert any(event["why"] in each for each in part.texts)
 
 
 # --- Markdown and tables of numbers ----------------------------------------------------------------------------------
