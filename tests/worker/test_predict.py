@@ -17,6 +17,14 @@ def question(home, photos, **settings):
     return {"home": home.path, "spec": spec, "root": photos.root, "photos": files, "measure": 12}
 
 
+def keep_bottlenecks(home, paths, network):
+    prints = bottlenecks.fingerprints(paths, 1, lambda done: None, lambda: False)
+    cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
+    runtime = bottlenecks.choose_runtime(network, home, "cpu", 1)
+    bottlenecks.extract(runtime, dict(zip(prints, paths)), cache, lambda done: None, lambda: False)
+    cache.close()
+
+
 def test_photos_whose_bottlenecks_are_kept_count_as_nothing(home, photos, mobilenet):
     foreseen = predict.predict(question(home, photos))
     assert (foreseen["photos"], foreseen["measured"]) == (36, 12)
@@ -25,13 +33,20 @@ def test_photos_whose_bottlenecks_are_kept_count_as_nothing(home, photos, mobile
     assert foreseen["memory_bytes"] > 200e6
 
     paths = [os.path.join(photos.root, photo.file) for photo in photos.photos]
-    prints = bottlenecks.fingerprints(paths[:30], 1, lambda done: None, lambda: False)
-    cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(mobilenet), 1280)
-    runtime = bottlenecks.choose_runtime(mobilenet, home, "cpu", 1)
-    bottlenecks.extract(runtime, dict(zip(prints, paths)), cache, lambda done: None, lambda: False)
-    cache.close()
+    keep_bottlenecks(home, paths[:30], mobilenet)
     assert predict.predict(question(home, photos))["photos"] == 6
     assert predict.predict(question(home, photos, use_cache=False))["photos"] == 36
+
+
+def test_damaged_photos_count_as_nothing_where_the_others_are_kept(home, photos, mobilenet):
+    paths = [os.path.join(photos.root, photo.file) for photo in photos.photos]
+    keep_bottlenecks(home, paths[1:], mobilenet)
+    open(paths[0], "wb").close()
+    foreseen = predict.predict(question(home, photos))
+    assert (foreseen["photos"], foreseen["measured"], foreseen["seconds"]) == (0, 0, 0.0)
+    alone = [[photos.photos[0].file, photos.photos[0].split]]
+    with pytest.raises(RunFailed, match="None of the photos"):
+        predict.predict(dict(question(home, photos), photos=alone))
 
 
 def test_of_photos_to_be_distorted_training_is_foreseen_and_bottlenecks_of_the_others(home, photos):

@@ -85,11 +85,17 @@ def predict(question):
     first = runtime.BATCH if isinstance(runtime, bottlenecks.FrozenBatches) else 2 * machine.cores()
     seconds, training = 0.0, 0.0
     if sample:
-        found = pace(
-            runtime.run, lambda path: bottlenecks.pixels_of(path, row), itertools.cycle(sample), len(sample), first
-        )
-        larger = _mean_bytes(missing) / _mean_bytes(sample)
-        seconds = loading + found.once + len(missing) * found.a_photo * (1 + found.decoding * (larger - 1))
+        try:
+            found = pace(
+                runtime.run, lambda path: bottlenecks.pixels_of(path, row), itertools.cycle(sample), len(sample), first
+            )
+        except RunFailed:
+            if len(missing) == different or len(sample) < len(missing):
+                raise
+            missing = sample = []  # those that are damaged; the bottlenecks of all others are kept
+        else:
+            larger = _mean_bytes(missing) / _mean_bytes(sample)
+            seconds = loading + found.once + len(missing) * found.a_photo * (1 + found.decoding * (larger - 1))
     if later:
         sample = _by_size(later, question["measure"])
         a_decode, training = _distorted(spec, runtime, later, sample, first)
