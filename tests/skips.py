@@ -16,7 +16,7 @@ ALLOWED = [
     (r"not on a Mac: ", "its browser lies outside PATH, and hadolint comes for Linux alone"),
     (r"no Debian", "apt-get and dpkg-deb are Debian's"),
 ]
-if sys.version_info < (3, 7):
+if sys.version_info < (3, 7):  # noqa: UP036 (the oldest that ruff knows is 3.7)
     ALLOWED.append((r"could not import 'ai_edge_litert'", "LiteRT has no build for Python 3.6"))
 
 
@@ -28,9 +28,7 @@ def refuse(report):
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     if not any(re.search(words, reason) for words, _ in ALLOWED):
         report.outcome = "failed"
-        report.longrepr = "{}: {}\nLAB_TEST_NO_SKIPS allows only what tests/skips.py lists.".format(
-            report.nodeid, reason
-        )
+        report.longrepr = f"{report.nodeid}: {reason}\nLAB_TEST_NO_SKIPS allows only what tests/skips.py lists."
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -26,7 +26,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WANTED = ((3, 11), (3, 12), (3, 13))  # in this order: the tests run on the first
-BESIDE = {"%d%d" % version: version for version in WANTED}
+BESIDE = {"{}{}".format(*version): version for version in WANTED}
 MARK = "lab-setup"  # in the environment: "unfinished", or the digest of what is installed
 INSTALLER = "requirements-installer.txt"
 GIB = 1024**3
@@ -69,7 +69,7 @@ def main():
         else:
             setup(options.dev, options.python)
     except Stop as sentence:
-        sys.stderr.write("\n%s\n" % sentence)
+        sys.stderr.write(f"\n{sentence}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted. Start it again: what was downloaded is kept.\n")
@@ -97,8 +97,7 @@ def setup(dev, named=""):
     if not python:
         raise Stop(
             "The lab needs Python 3.11, 3.12 or 3.13. Looked for python3.11, python3.12, python3.13, python3, python; "
-            "found %s. Install one (Debian and Ubuntu: apt-get install python3 python3-venv) and start it again."
-            % found
+            f"found {found}. Install one (Debian and Ubuntu: apt-get install python3 python3-venv) and start it again."
         )
     with Environment(".venv", python, lock_files, version) as environment:
         environment.install_the_rest(with_uv=True)
@@ -106,12 +105,12 @@ def setup(dev, named=""):
 
 def setup_beside(version):
     """Make the environment for the tests on that Python, beside .venv; say so where it cannot be. Raises Stop."""
-    name, lock_files = ".venv%d%d" % version, ["requirements-dev.txt"]
+    name, lock_files = ".venv{}{}".format(*version), ["requirements-dev.txt"]
     if is_ready(name, lock_files):
         return
     python, _ = find_python((version,))
     if not python:
-        print("There is no Python %d.%d here (looked for python%d.%d)." % (version + version))
+        print("There is no Python {}.{} here (looked for python{}.{}).".format(*version, *version))
         return
     with Environment(name, python, lock_files) as environment:
         environment.install_the_rest(with_uv=True)
@@ -122,17 +121,17 @@ def setup_worker(version, tensorflow):
 
     LAB_TEST_NO_SKIPS=1 wants the tests of every Python that this machine could have (tests/skips.py).
     """
-    name = ".venv%d%d" % version
-    lock_files = ["requirements-worker%d%d.txt" % version]
+    name = ".venv{}{}".format(*version)
+    lock_files = ["requirements-worker{}{}.txt".format(*version)]
     if is_ready(name, lock_files):
         return
-    without = "The workers' tests on Python %d.%d are left out: " % version
+    without = "The workers' tests on Python {}.{} are left out: ".format(*version)
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        print(without + "TensorFlow %s has no build of it for this machine." % tensorflow)
+        print(without + f"TensorFlow {tensorflow} has no build of it for this machine.")
         return
     python, _ = find_python((version,))
     if not python:
-        without += "there is no Python %d.%d here (looked for python%d.%d)." % (version + version)
+        without += "there is no Python {}.{} here (looked for python{}.{}).".format(*version, *version)
         if os.environ.get("LAB_TEST_NO_SKIPS", "") not in ("", "0"):
             raise Stop(without + " LAB_TEST_NO_SKIPS wants them.")
         print(without)
@@ -160,23 +159,23 @@ class Environment:
         except OSError:
             usable = False
         if usable and self.version and version_of(self.python) != self.version:
-            print("%s has another Python than %s; making it anew." % (self.name, self.base_python))
+            print(f"{self.name} has another Python than {self.base_python}; making it anew.")
             shutil.rmtree(self.folder)
             usable = False
         if not usable:  # half a package looks like a whole one: begin anew, downloads are kept elsewhere
             if os.path.exists(self.folder):
-                print("%s is not one that was finished here; making it anew." % self.name)
+                print(f"{self.name} is not one that was finished here; making it anew.")
                 shutil.rmtree(self.folder)
             check_space(ROOT, SPACE.get(self.name, SPACE_OF_OTHERS))
             os.mkdir(self.folder)
         self.mark("unfinished")
         if not usable:
-            print("Making %s with %s" % (self.name, self.base_python))
+            print(f"Making {self.name} with {self.base_python}")
             made = run_quietly([self.base_python, "-m", "venv", self.folder])
             if made.returncode:
                 raise Stop(
-                    "%s cannot make a virtual environment (Debian and Ubuntu: apt-get install python3-venv):\n%s"
-                    % (self.base_python, made.stdout.strip())
+                    f"{self.base_python} cannot make a virtual environment (Debian and Ubuntu: apt-get install "
+                    f"python3-venv):\n{made.stdout.strip()}"
                 )
         return self
 
@@ -195,8 +194,8 @@ class Environment:
         if first.returncode and NO_NETWORK.search(first.stdout):
             raise Stop(
                 "The package index cannot be reached, so nothing can be installed. Connect this machine, or name the "
-                "proxy, certificate or index it should use in pip's settings, and start it again. pip says:\n%s"
-                % last_lines(first.stdout)
+                "proxy, certificate or index it should use in pip's settings, and start it again. pip "
+                f"says:\n{last_lines(first.stdout)}"
             )
         uv = os.path.join(self.folder, "bin", "uv")
         lock_files = [os.path.join(ROOT, name) for name in self.lock_files]
@@ -208,10 +207,10 @@ class Environment:
                     return
                 print("uv could not install the packages (its reason is above); trying pip, which is slower.")
             else:
-                print("uv could not be installed; using pip, which is slower. pip says:\n%s" % last_lines(first.stdout))
+                print(f"uv could not be installed; using pip, which is slower. pip says:\n{last_lines(first.stdout)}")
         elif first.returncode:
-            raise Stop("pip could not be brought up to date. It says:\n%s" % last_lines(first.stdout))
-        print("Installing %s with pip; this takes some minutes." % ", ".join(self.lock_files))
+            raise Stop(f"pip could not be brought up to date. It says:\n{last_lines(first.stdout)}")
+        print("Installing {} with pip; this takes some minutes.".format(", ".join(self.lock_files)))
         arguments = [argument for name in lock_files for argument in ("-r", name)]
         if subprocess.call(self.pip("install", "--quiet", "--require-hashes") + arguments, cwd=ROOT):
             raise Stop(
@@ -254,16 +253,16 @@ def find_python(wanted):
         if version in wanted:
             return candidate, ""
         if version:
-            found.append("%s (%d.%d)" % ((candidate,) + version))
+            found.append("{} ({}.{})".format(candidate, *version))
     return None, ", ".join(found) or "none of them"
 
 
 def candidates(wanted):
-    names = ["python%d.%d" % version for version in wanted] + ["python3", "python"]
+    names = ["python{}.{}".format(*version) for version in wanted] + ["python3", "python"]
     paths = [path for path in map(shutil.which, names) if path]
     pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
     for version in wanted:  # versions that pyenv has and its shims do not offer in this folder
-        paths += sorted(glob.glob(os.path.join(pyenv, "versions", "%d.%d.*" % version, "bin", "python")))
+        paths += sorted(glob.glob(os.path.join(pyenv, "versions", "{}.{}.*".format(*version), "bin", "python")))
     return paths
 
 
@@ -282,9 +281,9 @@ def version_of_named(python):
     """The version of the interpreter that PYTHON= names. Raises Stop where it is none that the lab runs on."""
     version = version_of(python)
     if version not in WANTED:
+        named = "Python {}.{}".format(*version) if version else "no Python that answers"
         raise Stop(
-            "PYTHON=%s is %s; the lab needs Python 3.11, 3.12 or 3.13. Name one, or leave PYTHON= away."
-            % (python, "Python %d.%d" % version if version else "no Python that answers")
+            f"PYTHON={python} is {named}; the lab needs Python 3.11, 3.12 or 3.13. Name one, or leave PYTHON= away."
         )
     return version
 
@@ -294,8 +293,8 @@ def check_space(folder, needed):
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise Stop(
-            "The packages need %.0f GB of disk space; %s has %.1f GB left. Make room and start it again."
-            % (needed / GIB, folder, free / GIB)
+            f"The packages need {needed / GIB:.0f} GB of disk space; {folder} has {free / GIB:.1f} GB left. Make room "
+            "and start it again."
         )
 
 
@@ -361,15 +360,15 @@ def get_chromium(python):
     chromium = find_chromium(python)
     if not chromium:
         raise Stop(
-            "The browser tests need Chromium. There is none, and Playwright's installer could not fetch one. "
-            "Install it (Debian and Ubuntu: apt-get install chromium) and start the tests again. It says:\n%s"
-            % last_lines(fetched.stdout)
+            "The browser tests need Chromium. There is none, and Playwright's installer could not fetch one. Install "
+            "it (Debian and Ubuntu: apt-get install chromium) and start the tests again. It "
+            f"says:\n{last_lines(fetched.stdout)}"
         )
     started = run_quietly([chromium, "--version"])
     if started.returncode:
         raise Stop(
             "Playwright's Chromium does not start here. What it lacks comes with "
-            "`sudo %s -m playwright install-deps chromium`. It says:\n%s" % (python, last_lines(started.stdout))
+            f"`sudo {python} -m playwright install-deps chromium`. It says:\n{last_lines(started.stdout)}"
         )
 
 

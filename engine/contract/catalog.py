@@ -22,45 +22,43 @@ KERNEL = {
     TENSORFLOW: "tensorflow 1 bilinear, no antialias, no half-pixel centres",
 }
 
-Backbone = NamedTuple(
-    "Backbone",
-    [
-        ("name", str),  # the word of specs and command lines
-        ("title", str),  # for people
-        # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become those
-        # of a Keras Applications network
-        ("format", str),
-        ("asset", str),  # the name in engine/assets/ of what holds its weights; "" for a visitor's own
-        ("weights", str),  # the file, relative to LAB_HOME/assets
-        ("size", int),  # input height and width, pixels
-        ("width", int),  # length of a bottleneck
-        ("mean", Tuple[float, float, float]),  # subtracted from RGB 0..255
-        ("std", Tuple[float, float, float]),  # then divided by
-        # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as in retrain.py, with
-        # TensorFlow's fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
-        ("preprocessing", str),
-        ("input_layer", str),  # the tensor that takes the normalised picture, in a GRAPH and in what is exported
-        ("bottleneck_layer", str),  # GRAPH: the tensor that is the bottleneck; else ""
-        ("answer_layer", str),  # GRAPH: the tensor with ImageNet's probabilities, or "" without one; else ""
-        ("labels", str),  # a file with the names of those outputs, relative to LAB_HOME/assets; "" without
-        ("parameters", int),  # of the frozen part, ImageNet's own last layer left out; 0 where only the file tells
-        ("megabytes", float),  # of the weights file
-        ("source", str),  # paper and where the weights come from, for people
-        ("licence", str),
-    ],
-)
+
+class Backbone(NamedTuple):
+    name: str  # the word of specs and command lines
+    title: str  # for people
+    # CHECKPOINT: a PyTorch file; GRAPH: a frozen TensorFlow graph; KERAS: a TFLite file whose weights become those
+    # of a Keras Applications network
+    format: str
+    asset: str  # the name in engine/assets/ of what holds its weights; "" for a visitor's own
+    weights: str  # the file, relative to LAB_HOME/assets
+    size: int  # input height and width, pixels
+    width: int  # length of a bottleneck
+    mean: Tuple[float, float, float]  # subtracted from RGB 0..255
+    std: Tuple[float, float, float]  # then divided by
+    # PILLOW: upright, one decoder for all formats, antialiased 8-bit resize. TENSORFLOW: as in retrain.py, with
+    # TensorFlow's fast JPEG decoding, no EXIF, bilinear without antialias or half-pixel centres
+    preprocessing: str
+    input_layer: str  # the tensor that takes the normalised picture, in a GRAPH and in what is exported
+    bottleneck_layer: str  # GRAPH: the tensor that is the bottleneck; else ""
+    answer_layer: str  # GRAPH: the tensor with ImageNet's probabilities, or "" without one; else ""
+    labels: str  # a file with the names of those outputs, relative to LAB_HOME/assets; "" without
+    parameters: int  # of the frozen part, ImageNet's own last layer left out; 0 where only the file tells
+    megabytes: float  # of the weights file
+    source: str  # paper and where the weights come from, for people
+    licence: str
+
 
 # ImageNet's 1,000 names, one per output of a backbone's own last layer, relative to LAB_HOME/assets.
 IMAGENET_NAMES = "imagenet_names/imagenet1k_clean_names.json"
 
-_PILLOW_CHECKPOINT = {
+_PILLOW_CHECKPOINT: Dict[str, Any] = {
     "format": CHECKPOINT,
     "preprocessing": PILLOW,
     "input_layer": "input",
     "bottleneck_layer": "",
     "answer_layer": "",
     "labels": IMAGENET_NAMES,
-}  # type: Dict[str, Any]
+}
 
 BACKBONES = [
     Backbone(
@@ -133,17 +131,16 @@ BACKBONES = [
 ]
 
 # What retrain.py of TensorFlow for Poets offered, as it came: names, tensors, mean, std and preprocessing are its own.
-_ORIGINAL = {
+_ORIGINAL: Dict[str, Any] = {
     "format": GRAPH,
     "preprocessing": TENSORFLOW,
     "parameters": 0,
     "licence": "Apache-2.0 (the TensorFlow Authors)",
-}  # type: Dict[str, Any]
+}
 
 
-def _original_mobilenet(multiplier, size, quantized):
-    # type: (str, int, bool) -> Backbone
-    archive = "mobilenet_{}_{}".format(multiplier, size)
+def _original_mobilenet(multiplier: str, size: int, quantized: bool) -> Backbone:
+    archive = f"mobilenet_{multiplier}_{size}"
     return Backbone(
         name=archive + ("_quantized" if quantized else ""),
         title="MobileNet v1 {} {}{} (original)".format(multiplier, size, ", quantized" if quantized else ""),
@@ -159,8 +156,8 @@ def _original_mobilenet(multiplier, size, quantized):
         labels=archive + "/files/labels.txt",
         megabytes=ORIGINAL_MEGABYTES[multiplier] / (4 if quantized else 1),
         source=(
-            "Howard et al. 2017, the frozen graph mobilenet_v1_{}_{} of June 2017; bottlenecks are its 1,001 class "
-            "outputs".format(multiplier, size)
+            f"Howard et al. 2017, the frozen graph mobilenet_v1_{multiplier}_{size} of June 2017; bottlenecks are its "
+            "1,001 class outputs"
         ),
         **_ORIGINAL,
     )
@@ -202,25 +199,25 @@ STAND_INS = {"inception_v3": "inception_v3_keras", "mobilenet_1.0_224": "mobilen
 CONSTANT, ONE_CYCLE = "constant", "one_cycle"
 ADAM, SGD = "adam", "sgd"
 
-Network = NamedTuple(  # for 28 x 28 pictures: its layers, and how it is trained
-    "Network",
-    [
-        ("name", str),  # the word of specs, lanes and command lines: a-z, 0-9 and _
-        ("title", str),  # for people
-        ("layers", str),  # see engine/contract/layers.py
-        ("optimizer", str),  # "adam" (0.9, 0.999, 1e-7) or "sgd" (momentum 0.9)
-        ("learning_rate", float),  # the highest of the schedule
-        ("schedule", str),  # "constant", or "one_cycle": up to it and down to nearly 0
-        ("batch_size", int),  # pictures
-        ("label_smoothing", float),  # share of the target given to all classes alike, 0..0.5
-        ("augmentation", bool),  # every picture is turned, shifted and stretched a little each time it is learned from
-        ("validation_images", int),  # held out from the end of the training pictures; 0: none, as in the tutorial
-        ("epochs", int),  # suggested
-        ("source", str),  # where it comes from, for people
-    ],
-)
 
-COURSEWORK = {
+class Network(NamedTuple):
+    """For 28 x 28 pictures: its layers, and how it is trained."""
+
+    name: str  # the word of specs, lanes and command lines: a-z, 0-9 and _
+    title: str  # for people
+    layers: str  # see engine/contract/layers.py
+    optimizer: str  # "adam" (0.9, 0.999, 1e-7) or "sgd" (momentum 0.9)
+    learning_rate: float  # the highest of the schedule
+    schedule: str  # "constant", or "one_cycle": up to it and down to nearly 0
+    batch_size: int  # pictures
+    label_smoothing: float  # share of the target given to all classes alike, 0..0.5
+    augmentation: bool  # every picture is turned, shifted and stretched a little each time it is learned from
+    validation_images: int  # held out from the end of the training pictures; 0: none, as in the tutorial
+    epochs: int  # suggested
+    source: str  # where it comes from, for people
+
+
+COURSEWORK: Dict[str, Any] = {
     "optimizer": ADAM,
     "learning_rate": 0.001,
     "schedule": CONSTANT,
@@ -229,7 +226,7 @@ COURSEWORK = {
     "augmentation": False,
     "validation_images": 5000,
     "epochs": 7,
-}  # type: Dict[str, Any]
+}
 
 NETWORKS = [
     Network(
@@ -295,15 +292,16 @@ NETWORKS = [
     ),
 ]
 
-DigitSet = NamedTuple(  # 28 x 28 gray pictures of ten classes
-    "DigitSet",
-    [
-        ("name", str),  # the word of specs and command lines, and of the asset in engine/assets/
-        ("title", str),  # for people
-        ("file", str),  # an .npz with x_train, y_train, x_test and y_test, relative to LAB_HOME/assets
-        ("labels", Tuple[str, ...]),  # of the ten classes
-    ],
-)
+
+class DigitSet(NamedTuple):
+    """28 x 28 gray pictures of ten classes."""
+
+    name: str  # the word of specs and command lines, and of the asset in engine/assets/
+    title: str  # for people
+    file: str  # an .npz with x_train, y_train, x_test and y_test, relative to LAB_HOME/assets
+    labels: Tuple[str, ...]  # of the ten classes
+
+
 DIGITS = tuple(str(digit) for digit in range(10))
 
 DIGIT_SETS = [
@@ -317,8 +315,7 @@ DIGIT_SETS = [
 ]
 
 
-def backbone(name, home=None):
-    # type: (str, Optional[LabHome]) -> Backbone
+def backbone(name: str, home: Optional[LabHome] = None) -> Backbone:
     """The row of that name: of the tables above, or of what a visitor added to that home. Raises KeyError."""
     for row in BACKBONES + ORIGINALS:
         if row.name == name:
@@ -329,14 +326,12 @@ def backbone(name, home=None):
     raise KeyError(name)
 
 
-def backbone_of_asset(name):
-    # type: (str) -> Optional[Backbone]
+def backbone_of_asset(name: str) -> Optional[Backbone]:
     """The backbone whose weights are that asset; None for photos, digits and the like."""
     return next((row for row in BACKBONES + ORIGINALS if row.asset == name), None)
 
 
-def is_classifier(row):
-    # type: (Backbone) -> bool
+def is_classifier(row: Backbone) -> bool:
     """Whether it still has a last layer of its own whose answers can be named.
 
     Of TensorFlow Hub's modules, those that answer with probabilities, or with as many numbers as ImageNet has classes.
@@ -344,23 +339,21 @@ def is_classifier(row):
     return bool(row.labels) or (row.name.startswith("hub_") and bool(row.answer_layer or row.width in (1000, 1001)))
 
 
-def labels_file(row):
-    # type: (Backbone) -> str
+def labels_file(row: Backbone) -> str:
     """Where the names of a network's own answers lie, relative to LAB_HOME/assets; "" where nobody has named them."""
     if row.labels or not row.name.startswith("hub_"):
         return row.labels
     return IMAGENET_NAMES if row.width in (1000, 1001) else ""
 
 
-def answer_labels(home, row):
-    # type: (LabHome, Backbone) -> List[str]
+def answer_labels(home: LabHome, row: Backbone) -> List[str]:
     """The names of a network's own answers, output index = position. Raises FileNotFoundError where they are not here.
 
     Networks that TensorFlow's authors trained have one output more than ImageNet has classes, the first: background.
     """
     file_name = labels_file(row)
     if not file_name:
-        return ["class {}".format(number) for number in range(row.width)]
+        return [f"class {number}" for number in range(row.width)]
     path = os.path.join(home.assets, file_name)
     if path.endswith(".json"):
         has_background = row.format == KERAS or row.width == 1001
@@ -369,8 +362,7 @@ def answer_labels(home, row):
         return [line.strip().split(":", 1)[-1] for line in file if line.strip()]  # "1:tench, Tinca tinca"
 
 
-def added_backbones(home):
-    # type: (LabHome) -> List[Backbone]
+def added_backbones(home: LabHome) -> List[Backbone]:
     """What a visitor added, TensorFlow Hub modules: rows that LAB_HOME/backbones/<name>/row.json holds, by name.
 
     One that cannot be read is left out: the others are still of use.
@@ -387,8 +379,7 @@ def added_backbones(home):
     return found
 
 
-def network(name):
-    # type: (str) -> Network
+def network(name: str) -> Network:
     """The row of that name. Raises KeyError."""
     for row in NETWORKS:
         if row.name == name:
@@ -396,10 +387,9 @@ def network(name):
     raise KeyError(name)
 
 
-def digit_set(name):
-    # type: (str) -> DigitSet
+def digit_set(name: str) -> DigitSet:
     """The row of that name, or one for a set that a visitor uploaded: LAB_HOME/datasets/<name>.npz."""
     for row in DIGIT_SETS:
         if row.name == name:
             return row
-    return DigitSet(name, name.replace("-", " ").capitalize(), "../datasets/{}.npz".format(name), DIGITS)
+    return DigitSet(name, name.replace("-", " ").capitalize(), f"../datasets/{name}.npz", DIGITS)

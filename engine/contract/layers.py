@@ -22,7 +22,7 @@ CONV, POOL, BATCHNORM, RELU = "conv", "pool", "batchnorm", "relu"
 DROPOUT, AVERAGE, FLATTEN, DENSE = "dropout", "average", "flatten", "dense"
 
 # kind -> what its numbers are called, and their limits
-ARGUMENTS = {
+ARGUMENTS: Dict[str, Tuple[Tuple[str, float, float], ...]] = {
     CONV: (("filters", 1, 256), ("kernel", 1, 64)),
     POOL: (("size", 2, 28),),
     BATCHNORM: (),
@@ -31,36 +31,30 @@ ARGUMENTS = {
     AVERAGE: (),
     FLATTEN: (),
     DENSE: (("units", 1, 2048),),
-}  # type: Dict[str, Tuple[Tuple[str, float, float], ...]]
+}
 LAYER_LIMIT = 30
 PARAMETER_LIMIT = 5 * 1000 * 1000
 MULTIPLY_ADD_LIMIT = 200 * 1000 * 1000  # for one picture
 MATRIX_LIMIT = 4 * 1000 * 1000  # numbers of the matrix of a convolution that is computed as one product
 
-Layer = NamedTuple(
-    "Layer",
-    [
-        ("kind", str),
-        ("filters", int),  # conv: filters; dense: units; 0 elsewhere
-        ("kernel", int),  # conv: rows and columns of a filter; pool: of what becomes one; 0 elsewhere
-        ("rate", float),  # dropout: the share set to zero, 0..1; 0 elsewhere
-    ],
-)
-Cost = NamedTuple(
-    "Cost",
-    [
-        ("layer", Layer),
-        ("given", Tuple[int, ...]),  # shape of its input, without the batch: (rows, columns, channels) or (units,)
-        ("shape", Tuple[int, ...]),  # of its output
-        ("parameters", int),  # all that Keras counts, moving means and variances too
-        ("multiply_adds", int),  # of conv and dense for one picture, products with padding included
-        ("on_padding", int),  # how many of those multiply a zero of the padding
-    ],
-)
+
+class Layer(NamedTuple):
+    kind: str
+    filters: int  # conv: filters; dense: units; 0 elsewhere
+    kernel: int  # conv: rows and columns of a filter; pool: of what becomes one; 0 elsewhere
+    rate: float  # dropout: the share set to zero, 0..1; 0 elsewhere
 
 
-def read(text):
-    # type: (str) -> List[Layer]
+class Cost(NamedTuple):
+    layer: Layer
+    given: Tuple[int, ...]  # shape of its input, without the batch: (rows, columns, channels) or (units,)
+    shape: Tuple[int, ...]  # of its output
+    parameters: int  # all that Keras counts, moving means and variances too
+    multiply_adds: int  # of conv and dense for one picture, products with padding included
+    on_padding: int  # how many of those multiply a zero of the padding
+
+
+def read(text: str) -> List[Layer]:
     """Raises ValueError, with a sentence that names the layer."""
     found = []
     for number, part in enumerate(text.split(","), 1):
@@ -76,25 +70,22 @@ def read(text):
             values = []
         if len(values) != len(wanted):
             usage = " ".join([words[0]] + [name.upper() for name, _, _ in wanted])
-            raise ValueError("Layer {}, {!r}, should be written {}.".format(number, part.strip(), usage))
+            raise ValueError(f"Layer {number}, {part.strip()!r}, should be written {usage}.")
         found.append(layer(words[0], *values))
     return found
 
 
-def write(layers):
-    # type: (List[Layer]) -> str
+def write(layers: List[Layer]) -> str:
     """The text that `read` takes."""
     return ", ".join(name(layer) for layer in layers)
 
 
-def name(layer):
-    # type: (Layer) -> str
+def name(layer: Layer) -> str:
     """ "conv 32 3" """
-    return " ".join([layer.kind] + ["{:g}".format(value) for value in arguments(layer)])
+    return " ".join([layer.kind] + [f"{value:g}" for value in arguments(layer)])
 
 
-def arguments(layer):
-    # type: (Layer) -> List[float]
+def arguments(layer: Layer) -> List[float]:
     """The layer's numbers in the order of ARGUMENTS."""
     if layer.kind == CONV:
         return [layer.filters, layer.kernel]
@@ -105,11 +96,10 @@ def arguments(layer):
     return [layer.rate] if layer.kind == DROPOUT else []
 
 
-def layer(kind, *values):
-    # type: (str, float) -> Layer
+def layer(kind: str, *values: float) -> Layer:
     """The layer of that kind with its numbers in the order of ARGUMENTS."""
     # What should be a whole number and is none stays as it is, for `costs` to name.
-    whole = [int(value) if float(value).is_integer() else value for value in values]  # type: List[Any]
+    whole: List[Any] = [int(value) if float(value).is_integer() else value for value in values]
     if kind == CONV:
         return Layer(kind, whole[0], whole[1], 0.0)
     if kind == POOL:
@@ -119,10 +109,9 @@ def layer(kind, *values):
     return Layer(kind, 0, 0, float(values[0]) if values else 0.0)
 
 
-def costs(layers):
-    # type: (List[Layer]) -> List[Cost]
+def costs(layers: List[Layer]) -> List[Cost]:
     """One row a layer. Raises ValueError, naming the first layer that cannot follow the one before it."""
-    given = (SIZE, SIZE, 1)  # type: Tuple[int, ...]
+    given: Tuple[int, ...] = (SIZE, SIZE, 1)
     found = []
     for number, each in enumerate(layers, 1):
         _check(number, each, given)
@@ -132,42 +121,38 @@ def costs(layers):
     return found
 
 
-def faults(layers):
-    # type: (List[Layer]) -> List[str]
+def faults(layers: List[Layer]) -> List[str]:
     """What is wrong with the network, each a sentence that names the layer; empty if nothing."""
     if not layers:
-        return ["The network has no layers; end it with flatten and dense {}.".format(CLASSES)]
+        return [f"The network has no layers; end it with flatten and dense {CLASSES}."]
     if len(layers) > LAYER_LIMIT:
-        return ["The network has {} layers; use at most {}.".format(len(layers), LAYER_LIMIT)]
+        return [f"The network has {len(layers)} layers; use at most {LAYER_LIMIT}."]
     try:
         rows = costs(layers)
     except ValueError as error:
         return [str(error)]
     last = layers[-1]
     if (last.kind, last.filters) != (DENSE, CLASSES):
-        return ["The last layer is {}; it must be dense {}, one unit a class.".format(name(last), CLASSES)]
+        return [f"The last layer is {name(last)}; it must be dense {CLASSES}, one unit a class."]
     total, work = parameters(rows), multiply_adds(rows)
     found = []
     if total > PARAMETER_LIMIT:
-        found.append("The network has {:,} parameters; use at most {:,}.".format(total, PARAMETER_LIMIT))
+        found.append(f"The network has {total:,} parameters; use at most {PARAMETER_LIMIT:,}.")
     if work > MULTIPLY_ADD_LIMIT:
-        found.append("A picture takes {:,} multiply-adds; use at most {:,}.".format(work, MULTIPLY_ADD_LIMIT))
+        found.append(f"A picture takes {work:,} multiply-adds; use at most {MULTIPLY_ADD_LIMIT:,}.")
     return found
 
 
-def parameters(rows):
-    # type: (List[Cost]) -> int
+def parameters(rows: List[Cost]) -> int:
     return sum(row.parameters for row in rows)
 
 
-def multiply_adds(rows):
-    # type: (List[Cost]) -> int
+def multiply_adds(rows: List[Cost]) -> int:
     """For one picture."""
     return sum(row.multiply_adds for row in rows)
 
 
-def is_one_product(row):
-    # type: (Cost) -> bool
+def is_one_product(row: Cost) -> bool:
     """Whether the lab computes this convolution as one matrix product: its kernel is larger than its input.
 
     Such a kernel joins every place with every place, as a dense layer whose weights repeat, and most of its products
@@ -179,8 +164,7 @@ def is_one_product(row):
     return row.layer.kernel > side and side**4 * channels * row.layer.filters <= MATRIX_LIMIT
 
 
-def check_numbers(number, each):
-    # type: (int, Layer) -> None
+def check_numbers(number: int, each: Layer) -> None:
     """Raises ValueError where a number of the layer, the so-manieth of its network, is outside its limits."""
     for (word, low, high), value in zip(ARGUMENTS[each.kind], arguments(each)):
         fraction = each.kind == DROPOUT
@@ -190,13 +174,12 @@ def check_numbers(number, each):
             raise ValueError(message.format(number, name(each), word, value, kind, low, high))
 
 
-def _check(number, each, given):
-    # type: (int, Layer, Tuple[int, ...]) -> None
+def _check(number: int, each: Layer, given: Tuple[int, ...]) -> None:
     check_numbers(number, each)
     if each.kind in (CONV, POOL, AVERAGE, FLATTEN) and len(given) == 1:
         raise ValueError(
-            "Layer {}, {}, needs rows and columns, and the layers before it left a list of {:,} numbers. "
-            "Put it in front of flatten or average, or remove it.".format(number, name(each), given[0])
+            f"Layer {number}, {name(each)}, needs rows and columns, and the layers before it left a list of "
+            f"{given[0]:,} numbers. Put it in front of flatten or average, or remove it."
         )
     if each.kind == DENSE and len(given) == 3:
         raise ValueError(
@@ -205,14 +188,12 @@ def _check(number, each, given):
         )
     if each.kind == POOL and each.kernel > given[0]:
         raise ValueError(
-            "Layer {}, {}, leaves nothing: only {} x {} is left to pool. Remove it, or pool less before it.".format(
-                number, name(each), given[0], given[1]
-            )
+            f"Layer {number}, {name(each)}, leaves nothing: only {given[0]} x {given[1]} is left to pool. Remove it, "
+            "or pool less before it."
         )
 
 
-def _cost(each, given):
-    # type: (Layer, Tuple[int, ...]) -> Cost
+def _cost(each: Layer, given: Tuple[int, ...]) -> Cost:
     if each.kind == CONV:
         rows, columns, channels = given
         weights = each.kernel**2 * channels * each.filters
@@ -234,8 +215,7 @@ def _cost(each, given):
     return Cost(each, given, given, 0, 0, 0)
 
 
-def _useful(side, kernel):
-    # type: (int, int) -> int
+def _useful(side: int, kernel: int) -> int:
     """Along one axis: pairs of an output and an input place that a kernel joins; all others are padding."""
     before = (kernel - 1) // 2  # as TensorFlow pads for "same"
     return sum(1 for out in range(side) for at in range(side) if 0 <= at - out + before < kernel)

@@ -10,8 +10,7 @@ from typing import Optional
 RUN = 2 * 10**9
 
 
-def available(root="/"):
-    # type: (str) -> Optional[int]
+def available(root: str = "/") -> Optional[int]:
     """Bytes that a new process may take: of the machine, and of the container that this process may not leave.
 
     None where the system does not tell. What the kernel keeps only as copies of files counts as free. `root`: where
@@ -31,14 +30,12 @@ def available(root="/"):
     return found
 
 
-def _machines(root):
-    # type: (str) -> Optional[int]
+def _machines(root: str) -> Optional[int]:
     kilobytes = _row(os.path.join(root, "proc/meminfo"), "MemAvailable:")
     return None if kilobytes is None else kilobytes * 1024
 
 
-def _row(path, name):
-    # type: (str, str) -> Optional[int]
+def _row(path: str, name: str) -> Optional[int]:
     """The number behind `name` in a file of names and numbers."""
     try:
         with open(path) as file:
@@ -48,8 +45,7 @@ def _row(path, name):
         return None
 
 
-def _number(path):
-    # type: (str) -> Optional[int]
+def _number(path: str) -> Optional[int]:
     try:
         with open(path) as file:
             return int(file.read())

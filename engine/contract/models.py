@@ -30,41 +30,34 @@ ID = r"[a-z0-9][a-z0-9-]{0,60}$"
 # lie between 0 and 1, one for each label, and are left as they are.
 PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
 
-Place = NamedTuple(
-    "Place",
-    [
-        ("kind", str),  # BACKBONE, RUN or UPLOADED
-        ("name", str),  # the backbone's name, the run's id or the uploaded model's
-        ("lane", str),  # of a run; "" for the one that it kept
-    ],
-)
 
-Uploaded = NamedTuple(
-    "Uploaded",
-    [
-        ("title", str),  # for people
-        ("file", str),  # its name as it came
-        ("suffix", str),  # one of SUFFIXES
-        ("bytes", int),  # of that file
-        ("sha256", str),  # of that file, hexadecimal
-        ("parameters", Optional[int]),  # None where the file does not tell
-        ("input_layer", str),
-        ("output_layer", str),
-        ("input_height", int),  # pixels
-        ("input_width", int),
-        ("input_mean", float),  # subtracted from RGB 0..255
-        ("input_std", float),  # then divided by
-        ("preprocessing", str),  # who decodes and resizes, see catalog.py
-        ("classes", int),  # how many outputs it has
-        ("outputs", str),  # PROBABILITIES, LOGITS or SCORES
-        ("by_guess", str),  # a sentence about what nobody said and the file does not tell; "" where nothing is guessed
-        ("added", float),  # Unix seconds
-    ],
-)
+class Place(NamedTuple):
+    kind: str  # BACKBONE, RUN or UPLOADED
+    name: str  # the backbone's name, the run's id or the uploaded model's
+    lane: str  # of a run; "" for the one that it kept
 
 
-def place(home, key):
-    # type: (LabHome, str) -> Place
+class Uploaded(NamedTuple):
+    title: str  # for people
+    file: str  # its name as it came
+    suffix: str  # one of SUFFIXES
+    bytes: int  # of that file
+    sha256: str  # of that file, hexadecimal
+    parameters: Optional[int]  # None where the file does not tell
+    input_layer: str
+    output_layer: str
+    input_height: int  # pixels
+    input_width: int
+    input_mean: float  # subtracted from RGB 0..255
+    input_std: float  # then divided by
+    preprocessing: str  # who decodes and resizes, see catalog.py
+    classes: int  # how many outputs it has
+    outputs: str  # PROBABILITIES, LOGITS or SCORES
+    by_guess: str  # a sentence about what nobody said and the file does not tell; "" where nothing is guessed
+    added: float  # Unix seconds
+
+
+def place(home: LabHome, key: str) -> Place:
     """What a key names, whether it is there or not. Raises KeyError for what can be no key."""
     if key.startswith(PREFIX):
         if not re.match(ID, key[len(PREFIX) :]):
@@ -81,14 +74,12 @@ def place(home, key):
     return Place(RUN, name, lane)
 
 
-def folder(home, name):
-    # type: (LabHome, str) -> str
+def folder(home: LabHome, name: str) -> str:
     """Where the files of an uploaded model lie."""
     return os.path.join(home.models, name)
 
 
-def uploaded(home, name):
-    # type: (LabHome, str) -> Uploaded
+def uploaded(home: LabHome, name: str) -> Uploaded:
     """Raises KeyError where there is no such model, or one that this version cannot read."""
     try:
         value = read_json(os.path.join(folder(home, name), "model.json"))
@@ -97,8 +88,7 @@ def uploaded(home, name):
         raise KeyError(name) from None
 
 
-def all_uploaded(home):
-    # type: (LabHome) -> List[str]
+def all_uploaded(home: LabHome) -> List[str]:
     """Ids of the uploaded models that can be read, by name."""
     found = []
     for name in sorted(os.listdir(home.models)) if os.path.isdir(home.models) else []:
@@ -111,8 +101,7 @@ def all_uploaded(home):
     return found
 
 
-def read_labels(path):
-    # type: (str) -> List[str]
+def read_labels(path: str) -> List[str]:
     """One label a line, as label_image.py reads them; empty lines at the end do not count.
 
     Raises OSError, and ValueError where the file is no text.
@@ -124,20 +113,17 @@ def read_labels(path):
     return labels
 
 
-def lane_file(run, lane):
-    # type: (RunFolder, str) -> str
+def lane_file(run: RunFolder, lane: str) -> str:
     """The weights of one lane: of its last layer, and of the blocks that learned; or of one network of a comparison."""
     return os.path.join(run.lanes, lane + ".npz")
 
 
-def lane_tflite(run, lane):
-    # type: (RunFolder, str) -> str
+def lane_tflite(run: RunFolder, lane: str) -> str:
     """A depth of fine-tuning as a model of its own; the kept lane has more files than that."""
     return os.path.join(run.lanes, lane + ".tflite")
 
 
-def kept_lane(contract):
-    # type: (Dict[str, Any]) -> str
+def kept_lane(contract: Dict[str, Any]) -> str:
     """Of a run that learned from photos, by its contract.json."""
     if "blocks" in contract:
         return specs.depth_name(contract["blocks"])

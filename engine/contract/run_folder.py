@@ -23,11 +23,10 @@ import os
 from typing import Any
 
 
-class LabHome(object):
+class LabHome:
     """The folders under LAB_HOME; `path` is absolute."""
 
-    def __init__(self, path):
-        # type: (str) -> None
+    def __init__(self, path: str) -> None:
         self.path = os.path.abspath(str(path))
         self.runs = os.path.join(self.path, "runs")
         self.datasets = os.path.join(self.path, "datasets")
@@ -40,16 +39,14 @@ class LabHome(object):
         self.queue = os.path.join(self.path, "queue")
         self.bottlenecks = os.path.join(self.path, "bottlenecks.sqlite")
 
-    def run(self, run_id):
-        # type: (str) -> RunFolder
+    def run(self, run_id: str) -> "RunFolder":
         return RunFolder(os.path.join(self.runs, run_id))
 
 
-class RunFolder(object):
+class RunFolder:
     """The files of one run; `path` is absolute and ends with the run's id."""
 
-    def __init__(self, path):
-        # type: (str) -> None
+    def __init__(self, path: str) -> None:
         self.path = os.path.abspath(str(path))
         self.id = os.path.basename(self.path)
         self.spec = os.path.join(self.path, "spec.json")
@@ -79,30 +76,25 @@ class RunFolder(object):
             self.artifacts, "digits.npz"
         )  # pictures that the page shows, see worker/comparison/mnist.py
 
-    def stop(self, lane):
-        # type: (str) -> str
+    def stop(self, lane: str) -> str:
         """Exists once somebody asked this lane to stop; the others go on."""
         return os.path.join(self.path, "stop-" + lane)
 
-    def network_tflite(self, lane):
-        # type: (str) -> str
+    def network_tflite(self, lane: str) -> str:
         return os.path.join(self.networks, lane + ".tflite")
 
-    def network_saved_model(self, lane):
-        # type: (str) -> str
+    def network_saved_model(self, lane: str) -> str:
         return os.path.join(self.networks, lane)
 
     @property
-    def home(self):
-        # type: () -> LabHome
+    def home(self) -> LabHome:
         return LabHome(os.path.dirname(os.path.dirname(self.path)))
 
 
-def write_json(path, value):
-    # type: (str, Any) -> None
+def write_json(path: str, value: Any) -> None:
     """Write a JSON file so that a reader sees the old one or the new one, never half of one."""
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False)
-    part = "{}.{}.part".format(path, os.getpid())
+    part = f"{path}.{os.getpid()}.part"
     with open(part, "w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
@@ -110,11 +102,10 @@ def write_json(path, value):
     os.replace(part, path)
 
 
-def write_bytes(path, data):
-    # type: (str, bytes) -> None
+def write_bytes(path: str, data: bytes) -> None:
     """Write a file whole or not at all; its folder is made where there is none."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = "{}.{}.part".format(path, os.getpid())
+    part = f"{path}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
             file.write(data)
@@ -124,14 +115,12 @@ def write_bytes(path, data):
         raise
 
 
-def read_json(path):
-    # type: (str) -> Any
+def read_json(path: str) -> Any:
     with open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
-def try_lock(path):
-    # type: (str) -> int
+def try_lock(path: str) -> int:
     """The descriptor of an exclusive lock on `path`, or -1 where somebody else holds it.
 
     The kernel drops the lock when the last copy of the descriptor is closed, however the process ends.
@@ -145,8 +134,7 @@ def try_lock(path):
     return descriptor
 
 
-def is_locked(path):
-    # type: (str) -> bool
+def is_locked(path: str) -> bool:
     """Whether somebody holds the lock on `path`.
 
     The probe is a shared lock: two exclusive probes at once would make each other see a dead run as alive.

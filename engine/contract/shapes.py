@@ -9,17 +9,15 @@ LARGEST = 1e100  # of a whole number: no count or size of the lab comes near it
 INFINITE = float("inf")
 
 
-def misfit(record, values):
-    # type: (Any, Dict[str, Any]) -> str
+def misfit(record: Any, values: Dict[str, Any]) -> str:
     """The first field of a NamedTuple class whose value does not fit its annotation; "" where all do."""
-    for name, kind in _annotations(record).items():
+    for name, kind in record.__annotations__.items():
         if name in values and not fits(values[name], kind):
             return str(name)
     return ""
 
 
-def fits(value, kind):
-    # type: (Any, Any) -> bool
+def fits(value: Any, kind: Any) -> bool:
     """Of the annotations that the contract uses: bool, int, float, str, List, Tuple[X, ...], Optional, NamedTuples."""
     if kind is Any:
         return True
@@ -38,11 +36,10 @@ def fits(value, kind):
         return any(fits(value, each) for each in kind.__args__)
     if origin in (list, List, tuple, Tuple):
         return isinstance(value, (list, tuple)) and _all_fit(value, kind.__args__[0])
-    raise TypeError("the contract has no annotation like {}".format(kind))
+    raise TypeError(f"the contract has no annotation like {kind}")
 
 
-def _all_fit(values, kind):
-    # type: (Any, Any) -> bool
+def _all_fit(values: Any, kind: Any) -> bool:
     """Fast for the long lists of numbers that curves are."""
     if kind == Optional[float]:
         values, kind = [value for value in values if value is not None], float
@@ -51,14 +48,8 @@ def _all_fit(values, kind):
     return all(fits(value, kind) for value in values)
 
 
-def _is_number(value):
-    # type: (Any) -> bool
+def _is_number(value: Any) -> bool:
     """Finite, and no bool. A loss may be as large as a float can be."""
     if type(value) is float:
         return abs(value) < INFINITE  # False for NaN too
     return type(value) is int and abs(value) < LARGEST
-
-
-def _annotations(record):
-    # type: (Any) -> Dict[str, Any]
-    return getattr(record, "_field_types", None) or dict(record.__annotations__)

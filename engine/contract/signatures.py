@@ -22,17 +22,16 @@ from engine.contract.run_folder import LabHome, RunFolder, read_json, write_json
 KEY_BYTES = 32  # as many as SHA-256 gives, RFC 2104
 BLOCK = 1 << 20  # bytes read at a time
 
-_digests = {}  # type: Dict[str, Tuple[Tuple[int, ...], str]]  # by path: what it looked like when it was read, sha256
+_digests: Dict[str, Tuple[Tuple[int, ...], str]] = {}  # by path: what it looked like when it was read, sha256
 
 
-def prepare(home):
-    # type: (LabHome) -> None
+def prepare(home: LabHome) -> None:
     """Make the key where there is none, and write down which runs were here before it. Raises OSError."""
     path = _key_file(home)
     if os.path.exists(path):
         return
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    part = "{}.{}.part".format(path, os.getpid())
+    part = f"{path}.{os.getpid()}.part"
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(os.urandom(KEY_BYTES))
         file.flush()
@@ -47,16 +46,14 @@ def prepare(home):
         os.remove(part)
 
 
-def sign(folder):
-    # type: (RunFolder) -> None
+def sign(folder: RunFolder) -> None:
     """Say that this lab wrote these files. Raises OSError, also where a file is a link or no file at all."""
     prepare(folder.home)
     files = {name: _digest(os.path.join(folder.path, name)) for name in _names(folder)}
     write_json(folder.signature, {"files": files, "hmac": _hmac(folder.home, files)})
 
 
-def refusal(folder):
-    # type: (RunFolder) -> str
+def refusal(folder: RunFolder) -> str:
     """Why no model of this run may be loaded, a sentence; "" where this lab wrote it and nothing has changed since."""
     try:
         signed = read_json(folder.signature)
@@ -67,12 +64,12 @@ def refusal(folder):
     if not is_ours:
         if folder.id in older(folder.home):
             return (
-                "Run {} is from before the lab signed its runs. If this lab made it, confirm that on the page Runs or "
-                "with `python -m engine runs sign`; until then its model is not used.".format(folder.id)
+                f"Run {folder.id} is from before the lab signed its runs. If this lab made it, confirm that on the "
+                "page Runs or with `python -m engine runs sign`; until then its model is not used."
             )
         return (
-            "Run {} was not made by this lab, so its model is not used: a model can do what a program can. Train it "
-            "again here, or upload the model file in the Playground, which checks it first.".format(folder.id)
+            f"Run {folder.id} was not made by this lab, so its model is not used: a model can do what a program can. "
+            "Train it again here, or upload the model file in the Playground, which checks it first."
         )
     try:
         names = _names(folder)
@@ -82,14 +79,13 @@ def refusal(folder):
         changed = [os.path.relpath(error.filename or folder.path, folder.path)]
     if changed:
         return (
-            "{} of run {} is not as this lab wrote it, so the model is not used. Restore the folder from a copy, or "
-            "train it again.".format(changed[0], folder.id)
+            f"{changed[0]} of run {folder.id} is not as this lab wrote it, so the model is not used. Restore the "
+            "folder from a copy, or train it again."
         )
     return ""
 
 
-def older(home):
-    # type: (LabHome) -> List[str]
+def older(home: LabHome) -> List[str]:
     """The ids of the runs that were here before the key and are not signed, by name; empty once that is settled."""
     try:
         prepare(home)
@@ -100,20 +96,17 @@ def older(home):
     return [folder.id for folder in found if os.path.isdir(folder.path) and not os.path.exists(folder.signature)]
 
 
-def settle_older(home):
-    # type: (LabHome) -> None
+def settle_older(home: LabHome) -> None:
     """Ask about none of the older runs again; those that were not signed stay so. Raises OSError."""
     prepare(home)
     write_json(_older_file(home), [])
 
 
-def _has_models(folder):
-    # type: (RunFolder) -> bool
+def _has_models(folder: RunFolder) -> bool:
     return any(os.path.exists(path) for path in (folder.tflite, folder.networks, folder.graph, folder.saved_model))
 
 
-def _names(folder):
-    # type: (RunFolder) -> List[str]
+def _names(folder: RunFolder) -> List[str]:
     """spec.json and the files in artifacts/, relative to the folder. Raises OSError for a link to a folder."""
     names = [os.path.relpath(folder.spec, folder.path)] if os.path.lexists(folder.spec) else []
     for parent, folders, files in os.walk(folder.artifacts):
@@ -124,13 +117,11 @@ def _names(folder):
     return sorted(names)
 
 
-def _path(folder, name):
-    # type: (RunFolder, str) -> str
+def _path(folder: RunFolder, name: str) -> str:
     return os.path.join(folder.path, name)
 
 
-def _digest(path):
-    # type: (str) -> str
+def _digest(path: str) -> str:
     """The sha256 of a file, read once for as long as it stays as it is. Raises OSError for what is no regular file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
@@ -149,8 +140,7 @@ def _digest(path):
     return digest.hexdigest()
 
 
-def _hmac(home, files):
-    # type: (LabHome, Dict[str, Any]) -> str
+def _hmac(home: LabHome, files: Dict[str, Any]) -> str:
     """Raises OSError where there is no key."""
     with open(_key_file(home), "rb") as file:
         key = file.read()
@@ -159,11 +149,9 @@ def _hmac(home, files):
     return hmac.new(key, json.dumps(files, sort_keys=True).encode("utf-8"), hashlib.sha256).hexdigest()
 
 
-def _key_file(home):
-    # type: (LabHome) -> str
+def _key_file(home: LabHome) -> str:
     return os.path.join(home.private, "signing_key")
 
 
-def _older_file(home):
-    # type: (LabHome) -> str
+def _older_file(home: LabHome) -> str:
     return os.path.join(home.private, "older_runs.json")

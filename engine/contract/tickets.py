@@ -17,8 +17,7 @@ from engine.contract.run_folder import LabHome, is_locked
 MADE_WAY = 75  # exit code of a classifier that ended because a run needs what it held
 
 
-def take(home, device, run_id):
-    # type: (LabHome, str, str) -> int
+def take(home: LabHome, device: str, run_id: str) -> int:
     """Put the run at the end of the device's line and return its ticket, counted from 1 over all devices."""
     line = os.path.join(home.queue, device)
     os.makedirs(line, exist_ok=True)
@@ -35,8 +34,7 @@ def take(home, device, run_id):
     return ticket
 
 
-def leave(home, device, ticket):
-    # type: (LabHome, str, int) -> None
+def leave(home: LabHome, device: str, ticket: int) -> None:
     """Give the place in line back; nothing happens where it is gone already."""
     try:
         os.remove(_place(home, device, ticket))
@@ -44,14 +42,12 @@ def leave(home, device, ticket):
         pass
 
 
-def ahead_of(home, device, ticket):
-    # type: (LabHome, str, int) -> List[str]
+def ahead_of(home: LabHome, device: str, ticket: int) -> List[str]:
     """The ids of the living runs with a lower ticket for this device, first in line first."""
     return [run_id for number, run_id in line(home, device) if number < ticket]
 
 
-def line(home, device):
-    # type: (LabHome, str) -> List[Tuple[int, str]]
+def line(home: LabHome, device: str) -> List[Tuple[int, str]]:
     """Every living run of the device as (ticket, run id), first in line first."""
     folder = os.path.join(home.queue, device)
     try:
@@ -70,12 +66,10 @@ def line(home, device):
     return living
 
 
-def device_lock(home, device):
-    # type: (LabHome, str) -> str
+def device_lock(home: LabHome, device: str) -> str:
     """The path of the lock that the working run of this device holds."""
     return os.path.join(home.queue, device + ".lock")
 
 
-def _place(home, device, ticket):
-    # type: (LabHome, str, int) -> str
+def _place(home: LabHome, device: str, ticket: int) -> str:
     return os.path.join(home.queue, device, str(ticket))

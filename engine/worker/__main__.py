@@ -31,8 +31,7 @@ STORIES = {
 }
 
 
-def main(folder, lock):
-    # type: (RunFolder, int) -> int
+def main(folder: RunFolder, lock: int) -> int:
     """Returns the exit code: 0 done, 1 failed, 130 cancelled."""
     os.set_inheritable(lock, False)  # a child that outlives this process must not look like this run
     os.ftruncate(lock, 0)
@@ -81,8 +80,7 @@ def main(folder, lock):
     return FAILED
 
 
-def _sign_what_is_there(folder):
-    # type: (RunFolder) -> None
+def _sign_what_is_there(folder: RunFolder) -> None:
     """What an ended run has kept may be used too. Without room for a signature, its end is still told."""
     try:
         signatures.sign(folder)
@@ -90,13 +88,11 @@ def _sign_what_is_there(folder):
         traceback.print_exc()
 
 
-def _compare(spec, folder, report):
-    # type: (specs.MnistSpec, RunFolder, Reporter) -> None
+def _compare(spec: specs.MnistSpec, folder: RunFolder, report: Reporter) -> None:
     """A process of its own tells the story, and where the memory ran out another one with a smaller batch."""
     deaths = 0
 
-    def less(code):
-        # type: (int) -> List[str]
+    def less(code: int) -> List[str]:
         nonlocal deaths
         if code < 0:  # killed by a signal, or crashed over memory that it did not get
             deaths += 1
@@ -106,8 +102,7 @@ def _compare(spec, folder, report):
     children.run_until_it_fits("engine.worker.comparison.mnist", [folder.path], less, report, children.KEEP_SECONDS)
 
 
-def _wait_for_turn(folder, spec, ticket, report):
-    # type: (RunFolder, specs.Spec, int, Reporter) -> int
+def _wait_for_turn(folder: RunFolder, spec: specs.Spec, ticket: int, report: Reporter) -> int:
     """The descriptor of the device's lock, once nobody with a lower ticket lives."""
     while True:
         if report.stop():
@@ -123,5 +118,5 @@ if __name__ == "__main__":
     own = RunFolder(sys.argv[1])
     descriptor = int(sys.argv[2]) if len(sys.argv) > 2 else try_lock(own.lock)
     if descriptor < 0:
-        sys.exit("{} is being worked on by another process.".format(own.path))
+        sys.exit(f"{own.path} is being worked on by another process.")
     sys.exit(main(own, descriptor))

@@ -37,8 +37,7 @@ PARENT = "LAB_RUN_PROCESS"  # environment of a child: the process id of the run'
 KILL_SECONDS, KEEP_SECONDS = 5, 30
 
 
-def run_module(name, arguments, report, patience=KILL_SECONDS):
-    # type: (str, List[str], Reporter, float) -> int
+def run_module(name: str, arguments: List[str], report: Reporter, patience: float = KILL_SECONDS) -> int:
     """Run `python -m name arguments` to its end: 0 done, AGAIN, OVER or KILLED out of memory, below 0 killed by that
     signal.
 
@@ -71,14 +70,19 @@ def run_module(name, arguments, report, patience=KILL_SECONDS):
     raise RunEnded()
 
 
-def run_until_it_fits(name, arguments, less, report, patience=KILL_SECONDS):
-    # type: (str, List[str], Callable[[int], Optional[List[str]]], Reporter, float) -> bool
+def run_until_it_fits(
+    name: str,
+    arguments: List[str],
+    less: Callable[[int], Optional[List[str]]],
+    report: Reporter,
+    patience: float = KILL_SECONDS,
+) -> bool:
     """Run `python -m name arguments` to its end, in one new process after the other while the memory runs out.
 
     `less` gets the exit code, says in the run what is made less, and returns the arguments of the next process; None
     where nothing is left to be made less: then False is returned. Raises as run_module.
     """
-    following = arguments  # type: Optional[List[str]]
+    following: Optional[List[str]] = arguments
     while following is not None:
         code = run_module(name, following, report, patience)
         if code == DONE:
@@ -87,8 +91,7 @@ def run_until_it_fits(name, arguments, less, report, patience=KILL_SECONDS):
     return False
 
 
-def run_story(name, spec, folder, report):
-    # type: (str, Any, RunFolder, Reporter) -> None
+def run_story(name: str, spec: Any, folder: RunFolder, report: Reporter) -> None:
     """Run `python -m name RUN_FOLDER AT_ONCE` to its end, with half the photos in memory where that runs out.
 
     AT_ONCE: photos that may be in memory at the same time, 0: as many as are fastest. The module's `in_memory` says how
@@ -96,8 +99,7 @@ def run_story(name, spec, folder, report):
     """
     at_once = 0
 
-    def less(code):
-        # type: (int) -> List[str]
+    def less(code: int) -> List[str]:
         nonlocal at_once
         began = [event.name for event in events.Reader(folder.events).read() if isinstance(event, events.Stage)]
         stage, why = began[-1] if began else "Starting", why_it_ended(code)
@@ -106,7 +108,7 @@ def run_story(name, spec, folder, report):
         if taken <= 1:
             raise RunFailed(
                 "out_of_memory",
-                "{} ran out of memory, and nothing is left to be made less: {}.".format(stage, why),
+                f"{stage} ran out of memory, and nothing is left to be made less: {why}.",
                 "Close other programs, or take a smaller backbone or fewer photos, and start again.",
             )
         at_once = (taken + 1) // 2
@@ -115,7 +117,7 @@ def run_story(name, spec, folder, report):
             how += ", and what they teach is added up: a step still learns from its whole batch"
         elif stage == events.EXPORTING:
             how = "which writes all files before another one loads them"
-        message = "{} ran out of memory: {}. The run was started again in a new process, {}.".format(stage, why, how)
+        message = f"{stage} ran out of memory: {why}. The run was started again in a new process, {how}."
         report.tell(events.Warning, message=message)
         report.tell(events.BatchHalved, lane="", batch_size=at_once)
         return [folder.path, str(at_once)]
@@ -123,8 +125,7 @@ def run_story(name, spec, folder, report):
     run_until_it_fits(name, [folder.path, "0"], less, report, KEEP_SECONDS)
 
 
-def tell(arguments, story):
-    # type: (List[str], Callable[..., None]) -> int
+def tell(arguments: List[str], story: Callable[..., None]) -> int:
     """In the child: tell a part of a run, story(spec, folder, report, *numbers). Returns the exit code of run_module.
 
     `arguments`: RUN_FOLDER and the numbers. Where the memory runs out the process ends here and now.
@@ -151,14 +152,12 @@ def tell(arguments, story):
     return FAILED
 
 
-def end_with_parent():
-    # type: () -> None
+def end_with_parent() -> None:
     """From here on, in a child: nobody would hear the rest of the story once the run's own process is gone."""
     # Not who the parent is by now: it may have died while this child was still importing.
     parent = int(os.environ.get(PARENT, os.getppid()))
 
-    def watch():
-        # type: () -> None
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
         os._exit(FAILED)
@@ -174,15 +173,13 @@ class OtherKilled(Exception):
     """A process that this one started was killed."""
 
 
-def _end_for_want_of_memory(error):
-    # type: (Exception) -> None
+def _end_for_want_of_memory(error: Exception) -> None:
     """End this child with the code that says why: it is not to be trusted any more, so nothing is tidied up."""
     print("{}: {}".format(type(error).__name__, (str(error).splitlines() or [""])[0]), file=sys.stderr, flush=True)
     os._exit(OVER if isinstance(error, OverLimit) else KILLED if isinstance(error, OtherKilled) else AGAIN)
 
 
-def is_want_of_memory(error):
-    # type: (BaseException) -> bool
+def is_want_of_memory(error: BaseException) -> bool:
     """Also where a library inside TensorFlow was refused the memory, which has only words for it."""
     words = ["out of memory", "Status: 1, message", "bad_alloc"]  # the second is oneDNN's
     if machine.is_bounded():  # then this is said of a buffer that oneDNN was refused in the middle of its work
@@ -190,8 +187,7 @@ def is_want_of_memory(error):
     return is_out_of_memory(error) or any(each in str(error) for each in words)
 
 
-def why_it_ended(code):
-    # type: (int) -> str
+def why_it_ended(code: int) -> str:
     """Of a child that did not end well for want of memory, for people: AGAIN, OVER, KILLED or a signal below 0."""
     if code == OVER:
         return "the process took more memory than the limit"
@@ -199,14 +195,13 @@ def why_it_ended(code):
         return "the process was refused the memory (ResourceExhausted)"
     if code in (-signal.SIGKILL, KILLED):
         return "the system killed the process (signal 9), which it does when memory runs out"
-    return "the process crashed (signal {}), most likely over memory that it did not get".format(-code)
+    return f"the process crashed (signal {-code}), most likely over memory that it did not get"
 
 
-class Memory(object):
+class Memory:
     """The memory of this process on the device that it learns on, and its limit. TensorFlow must not have begun."""
 
-    def __init__(self, device, megabytes):
-        # type: (str, int) -> None
+    def __init__(self, device: str, megabytes: int) -> None:
         """`megabytes`: the limit, 0 for none. On a GPU it is the limit of what TensorFlow may take of the GPU."""
         self.on_gpu, self.limit = device == specs.GPU, megabytes * 1000 * 1000
         if self.on_gpu and megabytes:
@@ -216,8 +211,7 @@ class Memory(object):
             limit = tf.config.LogicalDeviceConfiguration(memory_limit=max(1, self.limit // 2**20))
             tf.config.set_logical_device_configuration(first, [limit])
 
-    def bound(self, what):
-        # type: (str) -> None
+    def bound(self, what: str) -> None:
         """Hold the limit from here on, once everything is loaded. Raises RunFailed where it is passed already.
 
         The kernel bounds addresses and not memory: what is reserved and never used, such as the stacks of threads, is
@@ -229,21 +223,18 @@ class Memory(object):
         if now >= self.limit:
             raise RunFailed(
                 "limit_too_low",
-                "{} takes {:,.0f} MB before it learns anything, and the limit is {:,.0f} MB.".format(
-                    what, now / 1e6, self.limit / 1e6
-                ),
-                "Set a limit of {:,.0f} MB or more.".format(now / 1e6 + 200),
+                f"{what} takes {now / 1e6:,.0f} MB before it learns anything, and the limit is "
+                f"{self.limit / 1e6:,.0f} MB.",
+                f"Set a limit of {now / 1e6 + 200:,.0f} MB or more.",
             )
         machine.bound_memory(self.limit - now)
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> None:
         """Raises OverLimit. What was reserved when the limit was set can fill without anything being refused."""
         if self.limit and not self.on_gpu and self.peak() > self.limit:
-            raise OverLimit("{:,.0f} MB of {:,.0f} MB".format(self.peak() / 1e6, self.limit / 1e6))
+            raise OverLimit(f"{self.peak() / 1e6:,.0f} MB of {self.limit / 1e6:,.0f} MB")
 
-    def peak(self):
-        # type: () -> int
+    def peak(self) -> int:
         """Bytes: the most that there was of it, by the kernel's own count; on a GPU by TensorFlow's."""
         if self.on_gpu:
             import tensorflow as tf
@@ -260,8 +251,7 @@ class Memory(object):
         return machine.peak_memory()
 
 
-def free_memory():
-    # type: () -> int
+def free_memory() -> int:
     """Bytes that a new process can have without pushing others out; of the whole machine where nobody tells."""
     total, found = machine.total_memory(), memory.available()
     return total if found is None else min(total, found)

@@ -42,13 +42,11 @@ REASONS = (
 SAID_LIMIT = 200  # letters of a line
 
 
-def describe():
-    # type: () -> Dict[str, str]
+def describe() -> Dict[str, str]:
     return {"python": platform.python_version(), "tensorflow": installed_tensorflow()}
 
 
-def installed_tensorflow():
-    # type: () -> str
+def installed_tensorflow() -> str:
     """Its version as it was installed; "" where there is none. The standard library knows such things since 3.8."""
     for folder in sys.path:
         for package in PACKAGES:
@@ -58,10 +56,9 @@ def installed_tensorflow():
     return ""
 
 
-def devices():
-    # type: () -> Dict[str, Any]
+def devices() -> Dict[str, Any]:
     """What TensorFlow can compute on; it is loaded."""
-    found = {"tensorflow": "", "gpus": [], "why_no_gpu": "", "cores": cores()}  # type: Dict[str, Any]
+    found: Dict[str, Any] = {"tensorflow": "", "gpus": [], "why_no_gpu": "", "cores": cores()}
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # or it would not say what it looked for
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
@@ -75,7 +72,7 @@ def devices():
     if found["gpus"]:
         return found
     if hidden is not None and not re.match(r"\d", hidden):
-        found["why_no_gpu"] = "CUDA_VISIBLE_DEVICES={} hides every GPU.".format(hidden)
+        found["why_no_gpu"] = f"CUDA_VISIBLE_DEVICES={hidden} hides every GPU."
     elif not is_built_for_gpus:
         found["why_no_gpu"] = "This TensorFlow was built without support for GPUs."
     else:
@@ -83,8 +80,7 @@ def devices():
     return found
 
 
-def _ask_tensorflow():
-    # type: () -> Dict[str, Any]
+def _ask_tensorflow() -> Dict[str, Any]:
     import tensorflow as tf
 
     gpus = []
@@ -99,8 +95,7 @@ def _ask_tensorflow():
     return {"tensorflow": tf.__version__, "gpus": gpus, "is_built_for_gpus": is_built_for_gpus}
 
 
-def reason(said):
-    # type: (List[str]) -> str
+def reason(said: List[str]) -> str:
     """The line of TensorFlow's log that says why there is no GPU, in its own words; a sentence in any case."""
     lines = [STAMP.sub("", line).strip() for line in said]
     for words in REASONS:
@@ -110,8 +105,7 @@ def reason(said):
     return "TensorFlow lists no GPU and does not say why."
 
 
-def _overheard(ask):
-    # type: (Any) -> Tuple[Any, List[str]]
+def _overheard(ask: Any) -> Tuple[Any, List[str]]:
     """What `ask` returned or raised, and the lines that were written to stderr meanwhile, by whatever language."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -36,31 +36,26 @@ SMALLEST, LARGEST = 16, 1024  # pixels, for height and width
 TOLERANCE = 1e-3
 
 
-Frozen = NamedTuple(
-    "Frozen",
-    [
-        ("graph_def", Any),
-        ("entry", str),  # the layer that takes (N, size, size, 3) float32, 0..1
-        ("result", str),  # the layer with (N, width) float32
-        ("size", int),
-        ("width", int),
-        ("classes", bool),  # whether these are classes and no features
-        ("module", Callable[[np.ndarray], np.ndarray]),  # the module itself, to compare with
-    ],
-)
+class Frozen(NamedTuple):
+    graph_def: Any
+    entry: str  # the layer that takes (N, size, size, 3) float32, 0..1
+    result: str  # the layer with (N, width) float32
+    size: int
+    width: int
+    classes: bool  # whether these are classes and no features
+    module: Callable[[np.ndarray], np.ndarray]  # the module itself, to compare with
 
 
 class NeedsSize(GraphRefused):
     """The module takes pictures of any size; somebody has to say which."""
 
 
-def add(home, handle, name="", size=None):
-    # type: (LabHome, str, str, Optional[int]) -> catalog.Backbone
+def add(home: LabHome, handle: str, name: str = "", size: Optional[int] = None) -> catalog.Backbone:
     """The backbone that was made of a module. Raises GraphRefused or NeedsSize."""
     handle = handle.strip()
     name = name_for(name or handle)
     if size is not None and not SMALLEST <= size <= LARGEST:
-        raise GraphRefused("A size of {} is not possible; choose {} to {} pixels.".format(size, SMALLEST, LARGEST))
+        raise GraphRefused(f"A size of {size} is not possible; choose {SMALLEST} to {LARGEST} pixels.")
     cache = os.path.join(home.backbones, ".hub")
     os.makedirs(cache, exist_ok=True)
     with open(os.path.join(cache, "lock"), "w") as lock:
@@ -83,8 +78,7 @@ def add(home, handle, name="", size=None):
     return row
 
 
-def name_for(words):
-    # type: (str) -> str
+def name_for(words: str) -> str:
     """ "https://tfhub.dev/google/x/feature_vector/4" -> "hub_google_x_feature_vector_4"."""
     path = re.sub(r"^[a-z]+://[^/]*/", "", words)
     if path == words and os.path.exists(words):
@@ -93,23 +87,20 @@ def name_for(words):
     path = re.sub(r"^hub_", "", path)
     word = re.sub("[^a-z0-9]+", "_", path.lower()).strip("_")[-60:].strip("_")
     if not word:
-        raise GraphRefused("{!r} gives no name for a backbone. Name it with letters a to z and digits.".format(words))
+        raise GraphRefused(f"{words!r} gives no name for a backbone. Name it with letters a to z and digits.")
     return "hub_" + word
 
 
-def _source(handle):
-    # type: (str) -> str
+def _source(handle: str) -> str:
     """The handle for people: an address whole, of a path only the last part."""
     return handle if _is_address(handle) else os.path.basename(os.path.normpath(handle))
 
 
-def _is_address(handle):
-    # type: (str) -> bool
+def _is_address(handle: str) -> bool:
     return handle.startswith(("https://", "http://"))
 
 
-def _tidy(home, cache):
-    # type: (LabHome, str) -> None
+def _tidy(home: LabHome, cache: str) -> None:
     """Take away what a killed process left half-done; TF-Hub would wait ten minutes for such a download."""
     for each in os.listdir(cache):
         path = os.path.join(cache, each)
@@ -122,8 +113,7 @@ def _tidy(home, cache):
             shutil.rmtree(os.path.join(home.backbones, each), ignore_errors=True)
 
 
-def _resolve(handle, cache, workplace):
-    # type: (str, str, str) -> str
+def _resolve(handle: str, cache: str, workplace: str) -> str:
     """The folder of the SavedModel, which may be anything so far."""
     if _is_address(handle):
         return _download(handle, cache)
@@ -132,13 +122,12 @@ def _resolve(handle, cache, workplace):
     if os.path.isfile(handle) and handle.endswith(ARCHIVES):
         return _unpack(handle, os.path.join(workplace, "unpacked"))
     raise GraphRefused(
-        "{!r} is no module. Give an address that begins with https://, the folder of a SavedModel, or one packed as "
-        ".tar.gz.".format(handle)
+        f"{handle!r} is no module. Give an address that begins with https://, the folder of a SavedModel, or one "
+        "packed as .tar.gz."
     )
 
 
-def _download(handle, cache):
-    # type: (str, str) -> str
+def _download(handle: str, cache: str) -> str:
     os.environ["TFHUB_CACHE_DIR"] = cache
     import tensorflow_hub as hub
 
@@ -146,14 +135,12 @@ def _download(handle, cache):
         return str(hub.resolve(handle))
     except Exception as error:  # urllib's, tarfile's, TensorFlow's and TF-Hub's own errors
         raise GraphRefused(
-            "The module cannot be fetched from {}: {} A folder or a .tar.gz of it can be added in its place.".format(
-                handle, graphs.sentence(error)
-            )
-        )
+            f"The module cannot be fetched from {handle}: {graphs.sentence(error)} A folder or a .tar.gz of it can be "
+            "added in its place."
+        ) from error
 
 
-def _unpack(path, folder):
-    # type: (str, str) -> str
+def _unpack(path: str, folder: str) -> str:
     """Unpack an archive of nothing but files and folders. Returns the folder in it that holds the SavedModel."""
     name = os.path.basename(path)
     os.makedirs(folder)
@@ -163,15 +150,14 @@ def _unpack(path, folder):
             for member in archive:
                 parts = member.name.split("/")
                 if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
-                    raise GraphRefused("{} contains a path that leads out of it, {!r}.".format(name, member.name))
+                    raise GraphRefused(f"{name} contains a path that leads out of it, {member.name!r}.")
                 if not (member.isfile() or member.isdir()):
-                    raise GraphRefused("{} contains a link or a device, {!r}.".format(name, member.name))
+                    raise GraphRefused(f"{name} contains a link or a device, {member.name!r}.")
                 files, size = files + 1, size + member.size
                 if files > saved_models.FILES_LIMIT or size > saved_models.FOLDER_LIMIT:
                     raise GraphRefused(
-                        "{} has more than {:,} files, or unfolds to more than {:,.0f} MB.".format(
-                            name, saved_models.FILES_LIMIT, saved_models.FOLDER_LIMIT / 1e6
-                        )
+                        f"{name} has more than {saved_models.FILES_LIMIT:,} files, or unfolds to more than "
+                        f"{saved_models.FOLDER_LIMIT / 1e6:,.0f} MB."
                     )
                 target = os.path.join(folder, *parts)
                 os.makedirs(target if member.isdir() else os.path.dirname(target), exist_ok=True)
@@ -181,15 +167,14 @@ def _unpack(path, folder):
                     with open(target, "wb") as file:
                         shutil.copyfileobj(source, file)
     except (tarfile.TarError, EOFError, ValueError, OSError) as error:  # gzip and zlib raise OSError and EOFError
-        raise GraphRefused("{} cannot be unpacked: {}".format(name, graphs.sentence(error)))
+        raise GraphRefused(f"{name} cannot be unpacked: {graphs.sentence(error)}") from error
     inside = os.listdir(folder)
     if len(inside) == 1 and os.path.isdir(os.path.join(folder, inside[0])):
         return os.path.join(folder, inside[0])
     return folder
 
 
-def _freeze(folder, workplace, name, size, source):
-    # type: (str, str, str, Optional[int], str) -> catalog.Backbone
+def _freeze(folder: str, workplace: str, name: str, size: Optional[int], source: str) -> catalog.Backbone:
     """Write the module's frozen graph and its row to workplace/backbone."""
     checked = saved_models.check(folder)
 
@@ -200,17 +185,17 @@ def _freeze(folder, workplace, name, size, source):
     except GraphRefused:
         raise
     except Exception as error:  # a damaged SavedModel raises nearly anything
-        raise GraphRefused("The module cannot be loaded: {}".format(graphs.sentence(error)))
+        raise GraphRefused(f"The module cannot be loaded: {graphs.sentence(error)}") from error
     graphs.check(frozen.graph_def, "The module")
     data = frozen.graph_def.SerializeToString()
     if len(data) > graphs.FILE_LIMIT:
-        raise GraphRefused("The frozen module has {:,.0f} MB, more than the lab reads.".format(len(data) / 1e6))
+        raise GraphRefused(f"The frozen module has {len(data) / 1e6:,.0f} MB, more than the lab reads.")
     picture = np.random.RandomState(0).uniform(0, 1, (1, frozen.size, frozen.size, 3)).astype(np.float32)
     try:
         theirs = frozen.module(picture)
         ours = graphs.call(frozen.graph_def, frozen.entry, picture, frozen.result).numpy()
     except tf.errors.OpError as error:
-        raise GraphRefused("The module cannot be run: {}".format(graphs.sentence(error)))
+        raise GraphRefused(f"The module cannot be run: {graphs.sentence(error)}") from error
     if not np.abs(ours - theirs).max() <= TOLERANCE * max(1.0, np.abs(theirs).max()):
         raise GraphRefused("The module's frozen graph does not answer as the module does.")
     target = os.path.join(workplace, "backbone")
@@ -225,7 +210,7 @@ def _freeze(folder, workplace, name, size, source):
         title="{} (TensorFlow Hub)".format(name[len("hub_") :].replace("_", " ")),
         format=catalog.GRAPH,
         asset="",
-        weights="../backbones/{}/graph.pb".format(name),
+        weights=f"../backbones/{name}/graph.pb",
         size=frozen.size,
         width=frozen.width,
         # TensorFlow Hub's convention for pictures: values from 0 to 1.
@@ -239,14 +224,13 @@ def _freeze(folder, workplace, name, size, source):
         parameters=0,
         megabytes=round(len(data) / 1e6, 1),
         source="The module {}; bottlenecks are its {}".format(
-            source, "{:,} class outputs".format(frozen.width) if frozen.classes else "feature vector"
+            source, f"{frozen.width:,} class outputs" if frozen.classes else "feature vector"
         ),
         licence="as the module's authors say",
     )
 
 
-def _frozen_tf2(folder, checked, size):
-    # type: (str, saved_models.Checked, Optional[int]) -> Frozen
+def _frozen_tf2(folder: str, checked: saved_models.Checked, size: Optional[int]) -> Frozen:
     import tensorflow as tf
     import tensorflow_hub as hub
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -262,8 +246,7 @@ def _frozen_tf2(folder, checked, size):
         argument = _only(inputs)
         pictures, key = inputs[argument], _output(called.structured_outputs)
 
-        def call(images):
-            # type: (Any) -> Any
+        def call(images: Any) -> Any:
             return called(**{argument: images})[key]
 
     side = _side(pictures, size)
@@ -272,8 +255,7 @@ def _frozen_tf2(folder, checked, size):
     concrete = function.get_concrete_function()
     width = _width(concrete.outputs[0])
 
-    def answers(picture):
-        # type: (np.ndarray) -> np.ndarray
+    def answers(picture: np.ndarray) -> np.ndarray:
         assert module  # kept alive by this function: its variables go with it
         return np.asarray(concrete(tf.constant(picture)))
 
@@ -289,8 +271,7 @@ def _frozen_tf2(folder, checked, size):
     )
 
 
-def _frozen_tf1(folder, checked, size):
-    # type: (str, saved_models.Checked, Optional[int]) -> Frozen
+def _frozen_tf1(folder: str, checked: saved_models.Checked, size: Optional[int]) -> Frozen:
     """In a session, because TF2's way to constants leaves TF1's reference variables as they are."""
     import tensorflow as tf
 
@@ -316,45 +297,40 @@ def _frozen_tf1(folder, checked, size):
     )
 
 
-def _layer(tensor):
-    # type: (str) -> str
+def _layer(tensor: str) -> str:
     """ "images:0" -> "images", as people say it."""
     return tensor[: -len(":0")] if tensor.endswith(":0") else tensor
 
 
-def _only(inputs):
-    # type: (Dict[str, Any]) -> str
+def _only(inputs: Dict[str, Any]) -> str:
     if len(inputs) != 1:
-        raise GraphRefused("The module takes {} inputs; the lab gives it pictures alone.".format(len(inputs)))
+        raise GraphRefused(f"The module takes {len(inputs)} inputs; the lab gives it pictures alone.")
     return next(iter(inputs))
 
 
-def _side(pictures, size):
-    # type: (Any, Optional[int]) -> int
+def _side(pictures: Any, size: Optional[int]) -> int:
     """Input height and width, pixels: the module's own where it says so, else `size`."""
     shape = pictures.shape.as_list() if pictures.shape.rank is not None else [None] * 4
     if pictures.dtype.name != "float32" or len(shape) != 4 or shape[3] not in (None, 3):
         raise GraphRefused(
-            "The module takes {} of the shape {}; the lab gives it float32 pictures of the shape (N, height, width, "
-            "3).".format(pictures.dtype.name, shape)
+            f"The module takes {pictures.dtype.name} of the shape {shape}; the lab gives it float32 pictures of the "
+            "shape (N, height, width, 3)."
         )
     height, width = shape[1] or shape[2] or size, shape[2] or shape[1] or size
     if not height or not width:
         raise NeedsSize("The module takes pictures of any size. Say which one it shall get, in pixels.")
     if height != width:
-        raise GraphRefused("The module takes {} x {} pixels; the lab makes squares.".format(width, height))
+        raise GraphRefused(f"The module takes {width} x {height} pixels; the lab makes squares.")
     return int(height)
 
 
-def _is_of_classes(signature, key, width):
-    # type: (str, str, int) -> bool
+def _is_of_classes(signature: str, key: str, width: int) -> bool:
     if signature == "image_classification" or key in ("logits", "probabilities", "predictions"):
         return True
     return width in (1000, 1001)  # ImageNet's, without and with a background
 
 
-def _output(outputs):
-    # type: (Dict[str, Any]) -> str
+def _output(outputs: Dict[str, Any]) -> str:
     """The output that is taken: TF1 modules have the layers in between as outputs too."""
     for key in ("default", "feature_vector", "logits"):
         if key in outputs:
@@ -364,29 +340,26 @@ def _output(outputs):
     raise GraphRefused("The module has the outputs {}; the lab cannot tell which.".format(", ".join(sorted(outputs))))
 
 
-def _tensor(output):
-    # type: (Any) -> Any
+def _tensor(output: Any) -> Any:
     while isinstance(output, (dict, list, tuple)):
         if len(output) != 1:
-            raise GraphRefused("The module has {} outputs; the lab takes one.".format(len(output)))
+            raise GraphRefused(f"The module has {len(output)} outputs; the lab takes one.")
         (output,) = output.values() if isinstance(output, dict) else output
     return output
 
 
-def _width(output):
-    # type: (Any) -> int
+def _width(output: Any) -> int:
     """Length of the output of shape (N, length)."""
     shape = output.shape
     if shape.rank != 2 or not shape[1] or not output.dtype.is_floating:
         raise GraphRefused(
-            "The module answers with {} of the shape {}; the lab needs one vector for each picture: a feature vector "
-            "or classes.".format(output.dtype.name, shape)
+            f"The module answers with {output.dtype.name} of the shape {shape}; the lab needs one vector for each "
+            "picture: a feature vector or classes."
         )
     return int(shape[1])
 
 
-def _install(made, target, row):
-    # type: (str, str, catalog.Backbone) -> None
+def _install(made: str, target: str, row: catalog.Backbone) -> None:
     """Put the backbone in its place. One of the same name that came from elsewhere is not overwritten."""
     there = os.path.join(target, "row.json")
     if os.path.isfile(there):
@@ -394,7 +367,7 @@ def _install(made, target, row):
             source = json.load(file).get("source")
         if source != row.source:
             raise GraphRefused(
-                "There is a backbone {} already, of another module. Give this one another name.".format(row.name)
+                f"There is a backbone {row.name} already, of another module. Give this one another name."
             )
     write_json(os.path.join(made, "row.json"), row._asdict())
     if os.path.isdir(target):
@@ -402,8 +375,7 @@ def _install(made, target, row):
     os.rename(made, target)
 
 
-def _answer(home, question):
-    # type: (LabHome, Dict[str, Any]) -> Dict[str, Any]
+def _answer(home: LabHome, question: Dict[str, Any]) -> Dict[str, Any]:
     try:
         row = add(home, question["handle"], question.get("name") or "", question.get("size"))
         return {"row": row._asdict()}
@@ -412,7 +384,7 @@ def _answer(home, question):
     except GraphRefused as error:
         return {"error": str(error)}
     except OSError as error:
-        return {"error": "The module cannot be kept in {}: {}.".format(home.backbones, error.strerror)}
+        return {"error": f"The module cannot be kept in {home.backbones}: {error.strerror}."}
 
 
 if __name__ == "__main__":

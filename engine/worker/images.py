@@ -28,8 +28,7 @@ class ImageError(Exception):
     """The bytes are no picture that the lab reads; the text says why, for people."""
 
 
-def decode(data, preprocessing=catalog.PILLOW, turned=True):
-    # type: (bytes, str, bool) -> Image.Image
+def decode(data: bytes, preprocessing: str = catalog.PILLOW, turned: bool = True) -> Image.Image:
     """The picture as 8-bit RGB; upright, except with TENSORFLOW's preprocessing, which ignores the EXIF orientation.
 
     JPEG, PNG, WEBP, BMP or GIF by content. 16-bit samples are scaled to 8, CMYK is converted, transparency is laid
@@ -45,9 +44,8 @@ def decode(data, preprocessing=catalog.PILLOW, turned=True):
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > PIXEL_LIMIT:
                 raise ImageError(
-                    "{:,} x {:,} pixels are more than the {:,} million that the lab decodes".format(
-                        image.width, image.height, PIXEL_LIMIT // 1000000
-                    )
+                    f"{image.width:,} x {image.height:,} pixels are more than the {PIXEL_LIMIT // 1000000:,} million "
+                    "that the lab decodes"
                 )
             if preprocessing == catalog.TENSORFLOW:
                 return _decode_jpeg(data) if image.format == "JPEG" else _eight_bit_rgb(image)
@@ -56,21 +54,19 @@ def decode(data, preprocessing=catalog.PILLOW, turned=True):
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
-        raise ImageError("the content is no JPEG, PNG, WEBP, BMP or GIF")
+        raise ImageError("the content is no JPEG, PNG, WEBP, BMP or GIF") from None
     except Image.DecompressionBombError:
-        raise ImageError("it claims more pixels than the lab decodes")
+        raise ImageError("it claims more pixels than the lab decodes") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
-        raise ImageError("it is damaged ({})".format(error))
+        raise ImageError(f"it is damaged ({error})") from error
 
 
-def resize(image, size, preprocessing=catalog.PILLOW):
-    # type: (Image.Image, int, str) -> np.ndarray
+def resize(image: Image.Image, size: int, preprocessing: str = catalog.PILLOW) -> np.ndarray:
     """The whole picture squashed to a square: (size, size, 3), 0..255; uint8, with TENSORFLOW's kernel float32."""
     return resize_to(image, size, size, preprocessing)
 
 
-def resize_to(image, height, width, preprocessing=catalog.PILLOW):
-    # type: (Image.Image, int, int, str) -> np.ndarray
+def resize_to(image: Image.Image, height: int, width: int, preprocessing: str = catalog.PILLOW) -> np.ndarray:
     """The same to any size: (height, width, 3)."""
     if preprocessing == catalog.TENSORFLOW:
         return resize_as_tensorflow_1(image, height, width)
@@ -79,8 +75,7 @@ def resize_to(image, height, width, preprocessing=catalog.PILLOW):
     return np.asarray(wide.resize((width, height), Image.BILINEAR))
 
 
-def resize_as_tensorflow_1(image, height, width):
-    # type: (Image.Image, int, int) -> np.ndarray
+def resize_as_tensorflow_1(image: Image.Image, height: int, width: int) -> np.ndarray:
     """8-bit RGB -> (height, width, 3) float32, 0..255, as tf.compat.v1.image.resize_bilinear without options.
 
     Source: tensorflow/core/kernels/image/resize_bilinear_op.cc with LegacyScaler; in float32 and in its order.
@@ -98,19 +93,17 @@ def resize_as_tensorflow_1(image, height, width):
     return rows[0] + (rows[1] - rows[0]) * down[:, None, None]
 
 
-def _decode_jpeg(data):
-    # type: (bytes) -> Image.Image
+def _decode_jpeg(data: bytes) -> Image.Image:
     import tensorflow as tf
 
     try:
         with tf.device("/CPU:0"):
             return Image.fromarray(tf.io.decode_jpeg(data, channels=3).numpy())
     except tf.errors.OpError as error:
-        raise ImageError("it is damaged ({})".format(error.message.split(" [Op:")[0]))
+        raise ImageError("it is damaged ({})".format(error.message.split(" [Op:")[0])) from error
 
 
-def _eight_bit_rgb(image):
-    # type: (Image.Image) -> Image.Image
+def _eight_bit_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         image.load()
         return image
@@ -124,8 +117,7 @@ def _eight_bit_rgb(image):
     return image.convert("RGB")
 
 
-def _upright(pixels, image):
-    # type: (Image.Image, Image.Image) -> Image.Image
+def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # broken EXIF says nothing about the pixels

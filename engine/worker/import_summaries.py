@@ -46,13 +46,12 @@ RECORD_LIMIT = 64 << 20  # bytes; a step of retrain.py takes 15 thousand
 POINTS_LIMIT = 20000  # of a curve
 BLOCK = 500  # points in one event
 
-Point = NamedTuple(
-    "Point",
-    [
-        ("wall_time", float),  # Unix seconds
-        ("value", float),
-    ],
-)
+
+class Point(NamedTuple):
+    wall_time: float  # Unix seconds
+    value: float
+
+
 Curves = Dict[str, Dict[int, Point]]  # tag -> step -> what was said of it last
 
 
@@ -60,15 +59,14 @@ class Refused(Exception):
     """The folder cannot be imported, in words for the visitor."""
 
 
-def main(source, folder, title):
-    # type: (str, RunFolder, str) -> Dict[str, Any]
-    warnings = []  # type: List[str]
+def main(source: str, folder: RunFolder, title: str) -> Dict[str, Any]:
+    warnings: List[str] = []
     lanes = _find_lanes(source)
-    read = OrderedDict()  # type: Dict[str, Dict[str, List[Tuple[int, float, float, Optional[float]]]]]
+    read: Dict[str, Dict[str, List[Tuple[int, float, float, Optional[float]]]]] = OrderedDict()
     for lane, splits in lanes.items():
         curves = {}
         for split, files in splits.items():
-            found = {}  # type: Curves
+            found: Curves = {}
             for file in files:
                 _read_file(file, found, source, warnings)
             points = _points(found)
@@ -84,9 +82,8 @@ def main(source, folder, title):
         )
     if len(read) > specs.LANE_LIMIT:
         raise Refused(
-            "{} holds {} runs; import a folder with at most {}: {} for one.".format(
-                source, len(read), specs.LANE_LIMIT, next(iter(read))
-            )
+            f"{source} holds {len(read)} runs; import a folder with at most {specs.LANE_LIMIT}: {next(iter(read))} for "
+            "one."
         )
     part = RunFolder(os.path.join(os.path.dirname(folder.path), ".importing-" + folder.id))
     try:
@@ -97,10 +94,9 @@ def main(source, folder, title):
     return {"warnings": warnings}
 
 
-def _find_lanes(source):
-    # type: (str) -> Dict[str, Dict[str, List[str]]]
+def _find_lanes(source: str) -> Dict[str, Dict[str, List[str]]]:
     """The event files below a folder by lane and split; a lane is what lies around train and validation."""
-    found = OrderedDict()  # type: Dict[str, Dict[str, List[str]]]
+    found: Dict[str, Dict[str, List[str]]] = OrderedDict()
     number = size = 0
     for folder, folders, files in os.walk(source):  # links to folders are not followed
         folders.sort()
@@ -111,9 +107,8 @@ def _find_lanes(source):
             number, size = number + 1, size + os.path.getsize(path)
             if number > FILE_LIMIT or size > BYTES_LIMIT:
                 raise Refused(
-                    "{} holds more than {:,} event files or {} GB of them; name the folder of one run.".format(
-                        source, FILE_LIMIT, BYTES_LIMIT >> 30
-                    )
+                    f"{source} holds more than {FILE_LIMIT:,} event files or {BYTES_LIMIT >> 30} GB of them; name the "
+                    "folder of one run."
                 )
             around, last = os.path.split(os.path.relpath(folder, source))
             split = SPLITS.get(last.lower())
@@ -123,20 +118,18 @@ def _find_lanes(source):
             found.setdefault(_lane_name(lane), {}).setdefault(split, []).append(path)
     if not found:
         raise Refused(
-            "There is no event file of TensorBoard below {}. Their names begin with events.out.tfevents; "
-            "retrain.py wrote them to its --summaries_dir.".format(source)
+            f"There is no event file of TensorBoard below {source}. Their names begin with events.out.tfevents; "
+            "retrain.py wrote them to its --summaries_dir."
         )
     return found
 
 
-def _lane_name(path):
-    # type: (str) -> str
+def _lane_name(path: str) -> str:
     """A folder's path as a lane's name, which becomes the name of one folder: "runs/lr_0.5" gives "runs-lr_0.5"."""
     return re.sub(r"[^\w.,=+ -]+", "-", path).strip("-. ")[-60:] or "run"
 
 
-def _read_file(path, found, source, warnings):
-    # type: (str, Curves, str, List[str]) -> None
+def _read_file(path: str, found: Curves, source: str, warnings: List[str]) -> None:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -152,13 +145,12 @@ def _read_file(path, found, source, warnings):
                         if number is not None:
                             found.setdefault(value.tag, {})[event.step] = Point(event.wall_time, number)
         except EOFError:
-            warnings.append("{} ends in the middle of a record; what comes before was read.".format(name))
+            warnings.append(f"{name} ends in the middle of a record; what comes before was read.")
         except (ValueError, DecodeError):
-            warnings.append("{} is damaged or no event file; what comes before the damage was read.".format(name))
+            warnings.append(f"{name} is damaged or no event file; what comes before the damage was read.")
 
 
-def _records(file, size):
-    # type: (Any, int) -> Iterator[bytes]
+def _records(file: Any, size: int) -> Iterator[bytes]:
     """Raises EOFError where the last record is cut short, ValueError where something else stands in its place.
 
     tensorboard's own reader computes the checksum of all bytes in Python, minutes for a whole run of retrain.py; as its
@@ -179,8 +171,7 @@ def _records(file, size):
         yield record[:-4]
 
 
-def _number(value):
-    # type: (Any) -> Optional[float]
+def _number(value: Any) -> Optional[float]:
     """What a summary says, as TensorFlow 1 wrote it or as TensorFlow 2 does; None where it is no single number."""
     kind = value.WhichOneof("value")
     if kind == "simple_value":
@@ -196,8 +187,7 @@ def _number(value):
     return None
 
 
-def _points(found):
-    # type: (Curves) -> List[Tuple[int, float, float, Optional[float]]]
+def _points(found: Curves) -> List[Tuple[int, float, float, Optional[float]]]:
     """(step, wall time, accuracy, cross-entropy) in the order of the steps, thinned."""
     accuracy, cross_entropy = [
         next((found[tag] for tag in TAGS[each] if tag in found), {}) for each in ("accuracy", "cross_entropy")
@@ -211,8 +201,15 @@ def _points(found):
     return points[:: -(-len(points) // POINTS_LIMIT)] if points else []
 
 
-def _write(part, run_id, source, title, read, lanes, warnings):
-    # type: (RunFolder, str, str, str, Any, Dict[str, Dict[str, List[str]]], List[str]) -> None
+def _write(
+    part: RunFolder,
+    run_id: str,
+    source: str,
+    title: str,
+    read: Any,
+    lanes: Dict[str, Dict[str, List[str]]],
+    warnings: List[str],
+) -> None:
     home = RunFolder(os.path.join(os.path.dirname(part.path), run_id)).home
     os.makedirs(part.artifacts)
     specs.write(part.spec, specs.ImportedSpec(_printable(title), _printable(source), tuple(read), ""))
@@ -243,17 +240,15 @@ def _write(part, run_id, source, title, read, lanes, warnings):
     events.append(part.events, *(said + [events.State(time.time(), events.DONE, 0)]))
 
 
-def _free_name(folder, name):
-    # type: (str, str) -> str
+def _free_name(folder: str, name: str) -> str:
     """Two folders of the source may have become one lane: train and training."""
     path, number = os.path.join(folder, name), 1
     while os.path.exists(path):
-        path, number = os.path.join(folder, "{}.{}".format(name, number)), number + 1
+        path, number = os.path.join(folder, f"{name}.{number}"), number + 1
     return path
 
 
-def _printable(path):
-    # type: (str) -> str
+def _printable(path: str) -> str:
     """A path as text: names of files need not be any."""
     return path.encode("utf-8", "replace").decode("utf-8")
 
@@ -268,5 +263,5 @@ if __name__ == "__main__":
         answer = {"error": "The worker's Python has no tensorboard. Install it there: pip install tensorboard."}
     except OSError as error:
         where = _printable(str(error.filename or sys.argv[1]))
-        answer = {"error": "The files cannot be imported: {}: {}.".format(where, error.strerror)}
+        answer = {"error": f"The files cannot be imported: {where}: {error.strerror}."}
     print(json.dumps(answer))

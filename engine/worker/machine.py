@@ -14,8 +14,7 @@ from engine.worker.reporter import RunFailed
 BOUND = "LAB_CORES"
 
 
-def cores():
-    # type: () -> int
+def cores() -> int:
     """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -24,8 +23,7 @@ def cores():
         return min(int(os.environ.get(BOUND, 0)) or count, count)
 
 
-def bind_to_cores(count):
-    # type: (int) -> None
+def bind_to_cores(count: int) -> None:
     """Keep this process and all that it starts to so many cores; 0: as they are.
 
     Bound by the kernel, TensorFlow and every library make no more threads than that, and none of them runs beside it.
@@ -39,17 +37,15 @@ def bind_to_cores(count):
         os.environ[BOUND] = os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(count)
 
 
-class ImportClock(object):
+class ImportClock:
     """From `start` on, how long the first `import tensorflow` of this process takes, wherever that comes."""
 
     seconds = 0.0
 
-    def start(self):
-        # type: () -> None
+    def start(self) -> None:
         sys.meta_path.insert(0, self)
 
-    def find_spec(self, name, path=None, target=None):
-        # type: (str, Any, Any) -> Optional[Any]
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[Any]:
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)
@@ -58,8 +54,7 @@ class ImportClock(object):
             return found
         execute = found.loader.exec_module
 
-        def timed(module):
-            # type: (Any) -> None
+        def timed(module: Any) -> None:
             began = time.perf_counter()
             try:
                 execute(module)
@@ -73,15 +68,13 @@ class ImportClock(object):
 IMPORTS = ImportClock()
 
 
-def peak_memory():
-    # type: () -> int
+def peak_memory() -> int:
     """Bytes: the kernel's own high-water mark of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def memory():
-    # type: () -> int
+def memory() -> int:
     """Bytes that this process has in memory now; where the system does not tell, the most that it ever had."""
     try:
         with open("/proc/self/statm") as file:
@@ -90,8 +83,7 @@ def memory():
         return peak_memory()
 
 
-def total_memory():
-    # type: () -> int
+def total_memory() -> int:
     """Bytes of the machine, or of the container that this process may not leave."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
@@ -103,8 +95,7 @@ def total_memory():
     return total
 
 
-def bound_memory(more):
-    # type: (Optional[int]) -> None
+def bound_memory(more: Optional[int]) -> None:
     """From here on, so many bytes beyond what this process has: what is asked for beyond them is not given.
 
     None: no bound.
@@ -119,20 +110,17 @@ def bound_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
 
 
-def is_bounded():
-    # type: () -> bool
+def is_bounded() -> bool:
     """Whether this process may be refused memory that the machine has."""
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
-def threads():
-    # type: () -> int
+def threads() -> int:
     """How many threads an answer of the classifier takes: beyond four, a small network gets slower (measured)."""
     return min(4, cores())
 
 
-def bound_tensorflow():
-    # type: () -> None
+def bound_tensorflow() -> None:
     """Give TensorFlow no more threads than an answer takes, where it has not started yet."""
     import tensorflow as tf
 
@@ -143,16 +131,14 @@ def bound_tensorflow():
         pass
 
 
-def tensorflow_device():
-    # type: () -> str
+def tensorflow_device() -> str:
     """Where TensorFlow computes in this process, for people."""
     import tensorflow as tf
 
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
-def choose_device(device):
-    # type: (str) -> None
+def choose_device(device: str) -> None:
     """What TensorFlow may see is settled before it is imported and cannot be changed afterwards."""
     # On a GPU its loader shall say in the log what it looked for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if device == specs.GPU else "2")

@@ -17,9 +17,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota used up
 class RunFailed(Exception):
     """A run that cannot go on, in words for the visitor: what happened, and what to do."""
 
-    def __init__(self, code, message, hint):
-        # type: (str, str, str) -> None
-        super(RunFailed, self).__init__(message)
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
         self.code, self.message, self.hint = code, message, hint
 
 
@@ -31,34 +30,28 @@ class RunEnded(Exception):
     """The run failed, and whoever told its story has said why."""
 
 
-class Reporter(object):
+class Reporter:
     """Appends events to one run's folder and knows whether somebody asked it to stop."""
 
-    def __init__(self, folder, clock=time.time):
-        # type: (RunFolder, Callable[[], float]) -> None
+    def __init__(self, folder: RunFolder, clock: Callable[[], float] = time.time) -> None:
         self.folder, self.clock = folder, clock
 
-    def tell(self, record, **fields):
-        # type: (Any, Any) -> None
+    def tell(self, record: Any, **fields: Any) -> None:
         """Append one event of that kind, now."""
         events.append(self.folder.events, record(t=self.clock(), **fields))
 
-    def stage(self, name, total):
-        # type: (str, int) -> None
+    def stage(self, name: str, total: int) -> None:
         if self.stop():
             raise RunCancelled()
         self.tell(events.Stage, name=name, total=total)
 
-    def progress(self, done):
-        # type: (int) -> None
+    def progress(self, done: int) -> None:
         self.tell(events.Progress, done=done)
 
-    def stop(self):
-        # type: () -> bool
+    def stop(self) -> bool:
         return os.path.exists(self.folder.cancel)
 
-    def fail(self, error):
-        # type: (Exception) -> None
+    def fail(self, error: Exception) -> None:
         """Say why the run cannot go on: in words for the visitor, with the traceback in log.txt."""
         if isinstance(error, RunFailed):
             self.tell(events.Error, code=error.code, message=error.message, hint=error.hint)
@@ -68,14 +61,12 @@ class Reporter(object):
         self.tell(events.Error, code=code, message=message, hint=hint)
 
 
-def is_out_of_memory(error):
-    # type: (BaseException) -> bool
+def is_out_of_memory(error: BaseException) -> bool:
     """Python's own error, or TensorFlow's, which is not imported for this."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
-def _in_words(error):
-    # type: (Exception) -> Tuple[str, str, str]
+def _in_words(error: Exception) -> Tuple[str, str, str]:
     """(code, message, hint) of what no part of the story expected."""
     number = getattr(error, "errno", None)
     # TensorFlow has no error of its own for this: only the text tells.

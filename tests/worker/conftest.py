@@ -14,7 +14,6 @@ from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones
 from tests.assets_home import with_assets
-from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # hooks
 
 COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
 
@@ -56,7 +55,7 @@ def photos(tmp_path):
     for label, colour in enumerate(sorted(COLOURS)):
         os.makedirs(os.path.join(root, colour))
         for number in range(12):
-            name = "{}/{:02d}.jpg".format(colour, number)
+            name = f"{colour}/{number:02d}.jpg"
             draw_lamp(COLOURS[colour], random).save(os.path.join(root, name), quality=90)
             split = "validation" if number < 2 else "testing" if number < 4 else "training"
             entries.append(datasets.Photo(name, label, split))

@@ -12,7 +12,7 @@ class Features(tf.Module):
     """Pictures -> a feature vector of 6: a convolution with a variable, the mean over the picture."""
 
     def __init__(self, size=24, width=6):
-        super(Features, self).__init__()
+        super().__init__()
         kernel = np.random.RandomState(3).randn(3, 3, 3, width).astype(np.float32)
         self.kernel = tf.Variable(kernel)
         self.spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="inputs")
@@ -25,7 +25,7 @@ class Features(tf.Module):
 
 class Classes(Features):
     def compute(self, inputs):
-        return tf.nn.softmax(super(Classes, self).compute(inputs))
+        return tf.nn.softmax(super().compute(inputs))
 
 
 class Spy(Features):
@@ -33,14 +33,14 @@ class Spy(Features):
 
     def compute(self, inputs):
         secret = tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32)
-        return super(Spy, self).compute(inputs) + secret
+        return super().compute(inputs) + secret
 
 
 class Planted(tf.saved_model.experimental.TrackableResource):
     """Writes a file while it is loaded."""
 
     def __init__(self, path):
-        super(Planted, self).__init__()
+        super().__init__()
         self.path = path
 
     def _create_resource(self):
@@ -56,7 +56,7 @@ class Planted(tf.saved_model.experimental.TrackableResource):
 
 class Planter(Features):
     def __init__(self, path):
-        super(Planter, self).__init__()
+        super().__init__()
         self.resource = Planted(path)
 
 

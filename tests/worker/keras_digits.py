@@ -35,7 +35,7 @@ def set_weights(keras, rows, weights):
     for number, (layer, row) in enumerate(zip(made, rows), 1):
         words = WORDS.get(row.layer.kind)
         if words:
-            layer.set_weights([weights["{} {}".format(number, word)] for word in words])
+            layer.set_weights([weights[f"{number} {word}"] for word in words])
 
 
 def weights_of(keras, rows):
@@ -44,5 +44,5 @@ def weights_of(keras, rows):
     found = {}
     for number, (layer, row) in enumerate(zip(made, rows), 1):
         for word, value in zip(WORDS.get(row.layer.kind, ()), layer.get_weights()):
-            found["{} {}".format(number, word)] = value
+            found[f"{number} {word}"] = value
     return found

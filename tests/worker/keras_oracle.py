@@ -14,7 +14,7 @@ EFFICIENTNET = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 
 EFFICIENTNET += [(5, 2, 6, 192, 4), (3, 1, 6, 320, 1)]
 
 
-class KerasOracle(object):
+class KerasOracle:
     """The same papers, written down the plain way: a layer for a layer, weights copied by name."""
 
     def __init__(self, tensors, epsilon, symmetric):
@@ -66,17 +66,17 @@ class KerasOracle(object):
 
 
 def mobilenet_names(number, expansion):
-    at = "features.{}.conv.".format(number + 1)
+    at = f"features.{number + 1}.conv."
     first = 0 if expansion == 1 else 1
     return (
         (at + "0.0", at + "0.1"),
-        (at + "{}.0".format(first), at + "{}.1".format(first)),
+        (at + f"{first}.0", at + f"{first}.1"),
         (at + str(first + 1), at + str(first + 2)),
     )
 
 
 def efficientnet_names(number, expansion):
-    at = "_blocks.{}.".format(number)
+    at = f"_blocks.{number}."
     return (
         (at + "_expand_conv", at + "_bn0"),
         (at + "_depthwise_conv", at + "_bn1"),

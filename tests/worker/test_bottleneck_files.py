@@ -46,7 +46,7 @@ def test_a_file_from_earlier_is_used_and_left_as_it_is(tmp_path):
 
 def test_a_file_that_is_cut_in_half_or_another_backbone_s_is_made_again_and_said(tmp_path):
     files = BottleneckFiles(str(tmp_path), ROW)
-    photos = [photo("daisy/{}.jpg".format(number)) for number in range(5)]
+    photos = [photo(f"daisy/{number}.jpg") for number in range(5)]
     whole = ",".join(["0.25"] * 1001)
     texts = [whole[: len(whole) // 2], whole + ",0.25", whole[:-4] + "nan", "", "\xe9"]
     for each, text in zip(photos, texts):

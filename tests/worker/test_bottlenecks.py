@@ -22,7 +22,7 @@ def by_content(photos):
     return OrderedDict(zip(bottlenecks.fingerprints(paths, 2, lambda done: None, go_on), paths))
 
 
-class Home(object):
+class Home:
     """The parts that a run puts together, with a cache file of the test's own."""
 
     def __init__(self, home, network):
@@ -68,7 +68,7 @@ def test_the_second_time_nothing_is_computed(lab, photos):
     assert all((first[sha256] == second[sha256]).all() for sha256 in paths)
 
 
-class Unused(object):
+class Unused:
     title = "nothing"
 
     def __init__(self, network):
@@ -106,7 +106,7 @@ def test_a_damaged_vector_is_computed_again(lab, photos, damage):
     paths = by_content(photos)
     right, _, _ = lab.extract(paths)
     with sqlite3.connect(lab.home.bottlenecks) as database:
-        database.execute("UPDATE vectors SET {} WHERE photo = ?".format(damage), [next(iter(paths))])
+        database.execute(f"UPDATE vectors SET {damage} WHERE photo = ?", [next(iter(paths))])
     database.close()
     again, figures, cache = lab.extract(paths)
     assert (figures.computed, cache.damaged) == (1, 1)
@@ -165,7 +165,7 @@ class Slow(bottlenecks.TfliteThreads):
     def run(self, items, prepare):
         import time
 
-        for answer in super(Slow, self).run(items, prepare):
+        for answer in super().run(items, prepare):
             time.sleep(0.05)
             yield answer
 

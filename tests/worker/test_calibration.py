@@ -165,7 +165,7 @@ def test_every_lane_is_measured_and_one_that_diverged_is_left_out(tmp_path):
     assert 0 < rule["score"] < 1
 
 
-class Used(object):
+class Used:
     def __init__(self, file):
         self.entry, self.sha256 = Photo(file, 1, "testing"), "ab" * 32
 

@@ -99,7 +99,7 @@ def cancel(folder, process):
     open(folder.cancel, "w").close()
     assert process.wait() == 130, read_text(folder.log)
     assert only(told(folder), events.State)[-1].state == "cancelled"
-    assert not os.path.exists("/proc/{}".format(teller))
+    assert not os.path.exists(f"/proc/{teller}")
     assert not is_locked(folder.lock)
     assert tickets.line(folder.home, "cpu") == []
 
@@ -120,7 +120,7 @@ def test_a_fine_tuning_with_batches_of_one_is_stopped_in_the_middle_and_leaves_n
 def test_trying_batch_sizes_is_stopped_while_one_is_being_tried_and_leaves_nobody(worker):
     folder, process = worker.launch(specs.DEFAULT_BATCH_SIZE._replace(blocks=0), None)
     wait_for(lambda: only(told(folder), events.Stage))
-    wait_for(lambda: read_text("/proc/{0}/task/{0}/children".format(process.pid)))
+    wait_for(lambda: read_text(f"/proc/{process.pid}/task/{process.pid}/children"))
     cancel(folder, process)
     assert only(told(folder), events.BatchTried) == []
     left = ["artifacts", "cancel", "events.jsonl", "lock", "log.txt", "signature.json", "spec.json"]

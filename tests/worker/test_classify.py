@@ -19,7 +19,7 @@ from engine.worker.retraining import export
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-class Pipe(object):
+class Pipe:
     def __init__(self, home):
         command = [sys.executable, "-m", "engine.worker.playground.classify", home.path]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

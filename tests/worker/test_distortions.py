@@ -122,7 +122,7 @@ def training_of(photos):
     return [photo for photo in photos.photos if photo.split == "training"]
 
 
-class Race(object):
+class Race:
     """A race on the drawn lamps, by photos that go through the backbone at every step."""
 
     def __init__(self, home, network, photos):

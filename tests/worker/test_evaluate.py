@@ -31,7 +31,7 @@ def photos(tmp_path):
     """(path, label) of five photos, of which the fourth has the wrong label and the fifth is none."""
     listed = []
     for number, (colour, label) in enumerate([("blue", 0), ("lime", 1), ("red", 2), ("red", 0)]):
-        path = str(tmp_path / "{}.png".format(number))
+        path = str(tmp_path / f"{number}.png")
         Image.new("RGB", (30, 20), colour).save(path)
         listed.append([path, label])
     broken = str(tmp_path / "broken.jpg")

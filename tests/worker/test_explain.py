@@ -34,7 +34,7 @@ def encoded(image, form="PNG", **options):
     return file.getvalue()
 
 
-class Used(object):
+class Used:
     def __init__(self, entry, path):
         self.entry, self.path = entry, path
         self.sha256 = bottlenecks.fingerprints([path], 1, lambda _: None, lambda: False)[0]
@@ -52,7 +52,7 @@ def run(assets, mobilenet, tmp_path_factory):
     for label, colour in enumerate(LABELS):
         os.makedirs(os.path.join(root, colour))
         for number in range(14):
-            name = "{}/{:02d}.png".format(colour, number)
+            name = f"{colour}/{number:02d}.png"
             centre = (random.randint(20, 76), random.randint(20, 44))
             image = lamp(colour, centre, random.randint(10, 20), seed=random.randint(1000))
             image.save(os.path.join(root, name))
@@ -301,7 +301,7 @@ def test_a_tflite_file_has_no_gradients_and_can_be_occluded(elsewhere, run, ask)
     network = read_json(run[1].contract)
     row = catalog.backbone(network["backbone"])
     path = bottlenecks.backbone_tflite_path(run[0], row, network["weights_sha256"])
-    labels = ["feature {}".format(number) for number in range(row.width)]
+    labels = [f"feature {number}" for number in range(row.width)]
     key = upload(home, "features", "tflite", path, labels, input_height=224, input_width=224, input_std=1.0)
     with pytest.raises(models.Refused, match="no gradients in a TFLite file"):
         asked("grad_cam", key, lamp("red", (48, 32)))

@@ -112,7 +112,7 @@ HOSTILE = [
     pytest.param([("a", b"", tarfile.SYMTYPE)], "a link or a device, 'a'", id="a link"),
     pytest.param([("a", b"", tarfile.LNKTYPE)], "a link or a device", id="a hard link"),
     pytest.param([("a", b"", tarfile.FIFOTYPE)], "a link or a device", id="a pipe"),
-    pytest.param([("a%d" % i, b"", tarfile.REGTYPE) for i in range(1001)], "more than 1,000 files", id="many files"),
+    pytest.param([(f"a{i}", b"", tarfile.REGTYPE) for i in range(1001)], "more than 1,000 files", id="many files"),
     pytest.param(
         [("a", b"x", tarfile.REGTYPE), ("a/b", b"x", tarfile.REGTYPE)], "cannot be unpacked", id="a file in a file"
     ),
@@ -129,7 +129,7 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(empty, tmp_path, member
     assert not (tmp_path / "escaped").exists()
 
 
-class Site(object):
+class Site:
     """A module's site on this machine; `asked` counts what it was asked for."""
 
     def __init__(self, archive):
@@ -149,7 +149,7 @@ class Site(object):
                 pass
 
         self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.handle = "http://127.0.0.1:{}/google/features/1".format(self.server.server_port)
+        self.handle = f"http://127.0.0.1:{self.server.server_port}/google/features/1"
         self.thread = threading.Thread(target=self.server.serve_forever)
 
     def __enter__(self):

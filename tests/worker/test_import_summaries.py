@@ -121,8 +121,8 @@ def test_what_comes_before_a_cut_or_damage_is_read_and_the_rest_is_said(source, 
     assert [len(curves[lane, "training"]) for lane in "ab"] == [2, 2]
     name = os.path.join("train", os.path.basename(cut))
     assert answer["warnings"] == [
-        "a/{} ends in the middle of a record; what comes before was read.".format(name),
-        "b/{} is damaged or no event file; what comes before the damage was read.".format(name),
+        f"a/{name} ends in the middle of a record; what comes before was read.",
+        f"b/{name} is damaged or no event file; what comes before the damage was read.",
     ]
 
 
@@ -162,7 +162,7 @@ def test_accuracies_that_are_none_are_refused(source, lab):
 
 def test_more_runs_than_colours_are_refused(source, lab):
     for number in range(specs.LANE_LIMIT + 1):
-        write(source + "/{}/train".format(number), [(0, 0.5, 1.0)])
+        write(source + f"/{number}/train", [(0, 0.5, 1.0)])
     assert "holds 9 runs; import a folder with at most 8" in bring(source, lab)[0]["error"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from engine.contract import catalog, events, layers, specs, tickets
 from engine.contract.run_folder import is_locked, read_json
-from engine.worker.comparison import batches, network_files, networks
+from engine.worker.comparison import batches, networks
 from engine.worker.reporter import Reporter, RunFailed
 from tests.worker.test_run import ROOT, Worker, child_of, only, read_text, told, wait_for
 from tests.worker.test_summaries import read
@@ -185,7 +185,7 @@ def test_a_killed_story_begins_anew_with_half_the_batch_of_the_hungriest_and_a_k
     process.wait()
     assert not is_locked(folder.lock)
     assert only(told(folder), events.State)[-1].state == "running"
-    wait_for(lambda: not os.path.exists("/proc/{}".format(teller)), 10)
+    wait_for(lambda: not os.path.exists(f"/proc/{teller}"), 10)
 
 
 @pytest.mark.thorough
@@ -238,11 +238,11 @@ def test_pictures_that_are_missing_or_damaged_fail_with_what_to_do(comparing):
         with np.load(path) as file:
             whole = {name: file[name] for name in file.files}
         if damage:
-            np.savez(os.path.join(comparing.home.datasets, "bad{}.npz".format(number)), **dict(whole, **damage))
+            np.savez(os.path.join(comparing.home.datasets, f"bad{number}.npz"), **dict(whole, **damage))
         else:
-            with open(os.path.join(comparing.home.datasets, "bad{}.npz".format(number)), "wb") as file:
+            with open(os.path.join(comparing.home.datasets, f"bad{number}.npz"), "wb") as file:
                 file.write(b"PK\x03\x04 not an archive")
-        _, code, story = comparing.compare(data="bad{}".format(number))
+        _, code, story = comparing.compare(data=f"bad{number}")
         assert code == 1
         assert only(story, events.Error)[0].code == "bad_digits"
 
@@ -265,7 +265,7 @@ def test_a_long_curve_is_the_mean_of_equally_many_batches(digits):
     from engine.worker.comparison.fitting import Block
     from engine.worker.comparison.mnist import CURVE_LIMIT, Lane
 
-    class Learner(object):
+    class Learner:
         steps = 2 * CURVE_LIMIT + 1  # so that three batches make a point
 
     lane = Lane(BEGINNER, Learner(), None, np.zeros(0))

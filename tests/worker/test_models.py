@@ -151,7 +151,7 @@ def test_a_classifier_of_tensorflow_hub_answers_with_imagenet_s_names_where_it_h
     path = str(tmp_path / "converted.tflite")
     convert(home, rows[0], path, "answers")
     assert np.allclose(load_tflite(path, None, 24, "pillow").run(picture), model.run(picture), atol=1e-5)
-    assert Models(home, through_tensorflow=True).get(rows[1].name).labels == ["class %d" % n for n in range(6)]
+    assert Models(home, through_tensorflow=True).get(rows[1].name).labels == [f"class {n}" for n in range(6)]
     save(Features(), str(tmp_path / "features"))
     with pytest.raises(Refused, match="has no names for what it was trained on"):
         Models(home).get(hub_module.add(home, str(tmp_path / "features")).name)

@@ -1,6 +1,5 @@
 """Whole runs in processes of their own, as the queue starts them."""
 
-import json
 import os
 import resource
 import shutil
@@ -21,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 QUICK = specs.DEFAULT_RETRAIN._replace(steps=60, train_batch_size=20, validation_batch_size=-1)
 
 
-class Worker(object):
+class Worker:
     """Starts real workers under one home, as engine/queue.py does, and ends those it started."""
 
     def __init__(self, home):
@@ -33,7 +32,7 @@ class Worker(object):
     def launch(self, spec, dataset, file_size=resource.RLIM_INFINITY, address_space=resource.RLIM_INFINITY):
         """The run's folder and its process, which may write files and have memory of so many bytes."""
         self.number += 1
-        folder = self.home.run("run-{}".format(self.number))
+        folder = self.home.run(f"run-{self.number}")
         os.makedirs(folder.artifacts)
         specs.write(folder.spec, spec)
         if dataset is not None:
@@ -84,7 +83,7 @@ def only(story, kind):
 def wait_for(condition, seconds=240):
     deadline = time.time() + seconds
     while not condition():
-        assert time.time() < deadline, "it did not happen within {} s".format(seconds)
+        assert time.time() < deadline, f"it did not happen within {seconds} s"
         time.sleep(0.02)
 
 
@@ -323,7 +322,7 @@ def test_a_worker_killed_in_training_leaves_no_lock_and_no_final_state(worker, p
     teller = child_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not os.path.exists("/proc/{}".format(teller)))
+    wait_for(lambda: not os.path.exists(f"/proc/{teller}"))
     assert not is_locked(folder.lock)
     assert only(told(folder), events.State)[-1].state == "running"
 
@@ -348,12 +347,12 @@ def test_a_killed_story_begins_anew_with_half_the_batch_at_once_and_an_ordinary_
     assert process.wait() == 130
     assert only(told(folder), events.State)[-1].state == "cancelled"
     assert len(os.listdir(folder.lanes)) == 3
-    assert not os.path.exists("/proc/{}".format(teller))
+    assert not os.path.exists(f"/proc/{teller}")
 
 
 def child_of(pid):
     """The process that tells the story for this one."""
-    with open("/proc/{0}/task/{0}/children".format(pid)) as file:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
         return int(file.read().split()[0])
 
 
@@ -372,7 +371,7 @@ def test_the_second_run_waits_for_the_first_and_loads_nothing_meanwhile(worker, 
 
 
 def resident_bytes(pid):
-    with open("/proc/{}/statm".format(pid)) as file:
+    with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -93,7 +93,7 @@ def test_a_race_leaves_what_retrain_py_left_and_needs_no_tensorflow_for_it(folde
     lane = np.load(os.path.join(folder.lanes, "1.0.npz"))
     found = read(folder.summaries, "1.0", "train")
     assert sorted(set(found) - {"accuracy_1", "cross_entropy_1"}) == sorted(
-        "final_training_ops/{}/summaries/{}".format(variable, each)
+        f"final_training_ops/{variable}/summaries/{each}"
         for variable in ("weights", "biases")
         for each in ("mean", "stddev_1", "max", "min", "histogram")
     )

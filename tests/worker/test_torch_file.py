@@ -20,7 +20,7 @@ def test_the_checkpoint_holds_every_tensor_of_the_paper(assets):
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
-    class Evil(object):
+    class Evil:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 

@@ -15,26 +15,23 @@ DEATH_LIMIT = 5
 class OutOfMemory(Exception):
     """A network needed more memory than there is, learning with that batch size; `reason` is what said so."""
 
-    def __init__(self, network, reason):
-        # type: (Network, Exception) -> None
-        super(OutOfMemory, self).__init__("{} ran out of memory".format(network.title))
+    def __init__(self, network: Network, reason: Exception) -> None:
+        super().__init__(f"{network.title} ran out of memory")
         self.lane, self.title, self.batch_size, self.reason = network.name, network.title, network.batch_size, reason
 
 
 @contextlib.contextmanager
-def memory_of(network):
-    # type: (Network) -> Iterator[None]
+def memory_of(network: Network) -> Iterator[None]:
     """Name the network where the memory runs out inside."""
     try:
         yield
     except Exception as error:
         if is_out_of_memory(error):
-            raise OutOfMemory(network, error)
+            raise OutOfMemory(network, error) from error
         raise
 
 
-def as_halved(spec, folder):
-    # type: (specs.MnistSpec, RunFolder) -> List[Network]
+def as_halved(spec: specs.MnistSpec, folder: RunFolder) -> List[Network]:
     """The networks as they are to be trained now, after what has been halved so far."""
     told = events.Reader(folder.events).read()
     kinds = (events.LaneStarted, events.BatchHalved)  # a small set makes a batch smaller than was asked for
@@ -42,54 +39,48 @@ def as_halved(spec, folder):
     return [network._replace(batch_size=sizes.get(network.name, network.batch_size)) for network in spec.networks]
 
 
-def halve(error, report):
-    # type: (OutOfMemory, Reporter) -> None
+def halve(error: OutOfMemory, report: Reporter) -> None:
     _halve(
         error.lane,
         error.batch_size // 2,
-        "{} ran out of memory with {:,} pictures a batch.".format(error.title, error.batch_size),
+        f"{error.title} ran out of memory with {error.batch_size:,} pictures a batch.",
         report,
     )
 
 
-def halve_hungriest(spec, folder, report, signal_number, deaths):
-    # type: (specs.MnistSpec, RunFolder, Reporter, int, int) -> None
+def halve_hungriest(
+    spec: specs.MnistSpec, folder: RunFolder, report: Reporter, signal_number: int, deaths: int
+) -> None:
     """After a death without a word: the network whose batch needs most memory. Raises RunFailed after some of them."""
     networks = as_halved(spec, folder)
     hungriest = max(networks, key=_numbers_in_a_batch)
     if deaths >= DEATH_LIMIT or hungriest.batch_size == 1:
         raise RunFailed(
             "killed",
-            "The process that trains was killed {} times, the last time by signal {}.".format(deaths, signal_number),
+            f"The process that trains was killed {deaths} times, the last time by signal {signal_number}.",
             "Most likely the memory is full: close other programs, or train fewer networks, and start again.",
         )
     _halve(
         hungriest.name,
         hungriest.batch_size // 2,
-        "The process that trains was killed by signal {}, most likely for want of memory; {} needs most of it.".format(
-            signal_number, hungriest.title
-        ),
+        f"The process that trains was killed by signal {signal_number}, most likely for want of memory; "
+        f"{hungriest.title} needs most of it.",
         report,
     )
 
 
-def _halve(lane, batch_size, what, report):
-    # type: (str, int, str, Reporter) -> None
-    again = " The run was started again in a new process, with {:,} pictures a batch of that network.".format(
-        batch_size
-    )
+def _halve(lane: str, batch_size: int, what: str, report: Reporter) -> None:
+    again = f" The run was started again in a new process, with {batch_size:,} pictures a batch of that network."
     report.tell(events.Warning, message=what + again)
     report.tell(events.BatchHalved, lane=lane, batch_size=batch_size)
 
 
-def _numbers_in_a_batch(network):
-    # type: (Network) -> int
+def _numbers_in_a_batch(network: Network) -> int:
     """How many numbers all layers together put out for one batch; training keeps them all."""
     return network.batch_size * sum(_size(row.shape) for row in layers.costs(layers.read(network.layers)))
 
 
-def _size(shape):
-    # type: (tuple) -> int
+def _size(shape: tuple) -> int:
     total = 1
     for side in shape:
         total *= side

@@ -23,22 +23,27 @@ MEASURED_AT_ONCE = 500  # pictures
 # How far a picture is moved for augmentation, each drawn uniformly from plus or minus this.
 ANGLE, SHIFT, STRETCH, SHEAR = 0.17, 2.0, 0.1, 0.1  # radians, pixels, share, share
 
-Block = NamedTuple(
-    "Block",
-    [
-        ("step", List[int]),  # counted from 1
-        ("seconds", List[float]),  # spent on this network until then
-        ("cross_entropy", Any),  # (steps,) nats, of the batch before its update, dropout and moved pictures included
-        ("accuracy", Any),  # (steps,) 0..1, likewise
-    ],
-)
+
+class Block(NamedTuple):
+    step: List[int]  # counted from 1
+    seconds: List[float]  # spent on this network until then
+    cross_entropy: Any  # (steps,) nats, of the batch before its update, dropout and moved pictures included
+    accuracy: Any  # (steps,) 0..1, likewise
 
 
-class Fitting(object):
+class Fitting:
     """One network while it learns. `pixels` (N, 28, 28, 1) float32, 0..1 and `labels` (N,) int32 are tensors."""
 
-    def __init__(self, network, rows, pixels, labels, epochs, seed, clock=time.perf_counter):
-        # type: (Network, List[Cost], Any, Any, int, int, Callable[[], float]) -> None
+    def __init__(
+        self,
+        network: Network,
+        rows: List[Cost],
+        pixels: Any,
+        labels: Any,
+        epochs: int,
+        seed: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         import tensorflow as tf
 
         self.network, self.rows, self.seed, self.clock = network, rows, seed, clock
@@ -70,18 +75,15 @@ class Fitting(object):
         )
 
     @property
-    def is_done(self):
-        # type: () -> bool
+    def is_done(self) -> bool:
         return self.step >= self.steps
 
     @property
-    def epoch(self):
-        # type: () -> int
+    def epoch(self) -> int:
         """Whole epochs learned."""
         return self.step // self.steps_an_epoch
 
-    def train(self):
-        # type: () -> Block
+    def train(self) -> Block:
         """Learn for about a quarter of a second, at most to the end of the epoch."""
         began = self.clock()
         place = self.step % self.steps_an_epoch
@@ -110,8 +112,7 @@ class Fitting(object):
         self.learned += len(chosen)
         return Block(list(steps), seconds, cross_entropy, accuracy)
 
-    def rate(self, step):
-        # type: (int) -> float
+    def rate(self, step: int) -> float:
         """The learning rate of a step counted from 0."""
         top = self.network.learning_rate
         if self.network.schedule == catalog.CONSTANT:
@@ -122,8 +123,7 @@ class Fitting(object):
             return top * share / WARM_UP
         return top * (0.5 + 0.5 * np.cos(np.pi * (share - WARM_UP) / (1.0 - WARM_UP))) + 1e-6
 
-    def probabilities(self, pixels, between=lambda: None):
-        # type: (Any, Callable[[], None]) -> np.ndarray
+    def probabilities(self, pixels: Any, between: Callable[[], None] = lambda: None) -> np.ndarray:
         """(N, 28, 28, 1) float32, 0..1 -> (N, 10) float32. `between` is called after every few hundred pictures."""
         found = []
         for at in range(0, int(pixels.shape[0]), MEASURED_AT_ONCE):
@@ -131,13 +131,11 @@ class Fitting(object):
             between()
         return np.concatenate(found)
 
-    def arrays(self):
-        # type: () -> Dict[str, np.ndarray]
+    def arrays(self) -> Dict[str, np.ndarray]:
         """The weights by name, float32."""
         return {name: variable.numpy() for name, variable in self.weights.items()}
 
-    def _steps(self, order, rates, first):
-        # type: (Any, Any, Any) -> Any
+    def _steps(self, order: Any, rates: Any, first: Any) -> Any:
         """order (steps, batch): which pictures; rates (steps,): of `_update`; first: steps that were learned before.
 
         Returns cross-entropy and accuracy of every batch before its update, (steps,) each.
@@ -170,8 +168,7 @@ class Fitting(object):
         right = tf.equal(tf.argmax(answers, axis=2, output_type=tf.int32), truth)
         return tf.reduce_mean(cross_entropy, axis=1), tf.reduce_mean(tf.cast(right, tf.float32), axis=1)
 
-    def _update(self, gradients, rate):
-        # type: (List[Any], Any) -> None
+    def _update(self, gradients: List[Any], rate: Any) -> None:
         """`rate`: of Adam with its correction for the first steps in it, see `train`."""
         import tensorflow as tf
 
@@ -196,8 +193,7 @@ class Fitting(object):
                 variable.assign_add(first)
 
 
-def moved(pixels, seed):
-    # type: (Any, Any) -> Any
+def moved(pixels: Any, seed: Any) -> Any:
     """Every picture turned, shifted, stretched and sheared a little, bilinear, zeros from outside; same shape."""
     import tensorflow as tf
 

@@ -6,7 +6,6 @@ As a program, `python -m engine.worker.comparison.mnist RUN_FOLDER`, it tells th
 
 import os
 import sys
-import time
 import zipfile
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -29,36 +28,30 @@ CURVE_LIMIT = 20000
 # Test pictures on which the exported files are compared with what was trained.
 EXPORT_PICTURES = 64
 
-Pictures = NamedTuple(
-    "Pictures",
-    [
-        ("x_train", Any),  # (N, 28, 28) uint8
-        ("y_train", Any),  # (N,) uint8
-        ("x_test", Any),  # (M, 28, 28) uint8
-        ("y_test", Any),  # (M,) uint8
-    ],
-)
+
+class Pictures(NamedTuple):
+    x_train: Any  # (N, 28, 28) uint8
+    y_train: Any  # (N,) uint8
+    x_test: Any  # (M, 28, 28) uint8
+    y_test: Any  # (M,) uint8
 
 
-class Lane(object):
+class Lane:
     """One network of the comparison: how it learns, what it is checked on, what it has reported."""
 
-    def __init__(self, network, fitting, held_out, truth):
-        # type: (catalog.Network, Fitting, Any, np.ndarray) -> None
+    def __init__(self, network: catalog.Network, fitting: Fitting, held_out: Any, truth: np.ndarray) -> None:
         self.name, self.network, self.fitting = network.name, network, fitting
         self.held_out, self.truth = held_out, truth  # (n, 28, 28, 1) float32 tensor, (n,); none where it has no split
         self.stopped = False
-        self.validation = OrderedDict()  # type: Dict[int, float]  # epoch -> accuracy
+        self.validation: Dict[int, float] = OrderedDict()  # epoch -> accuracy
         self._each = -(-fitting.steps // CURVE_LIMIT)  # batches in one point of the curve
-        self._waiting = []  # type: List[Tuple[int, float, float, float]]  # step, seconds, cross-entropy, accuracy
+        self._waiting: List[Tuple[int, float, float, float]] = []  # step, seconds, cross-entropy, accuracy
 
     @property
-    def learns(self):
-        # type: () -> bool
+    def learns(self) -> bool:
         return not (self.stopped or self.fitting.is_done)
 
-    def points(self, block):
-        # type: (Block) -> List[Tuple[int, float, float, float]]
+    def points(self, block: Block) -> List[Tuple[int, float, float, float]]:
         """What is to be written down of the training curve now."""
         self._waiting += zip(block.step, block.seconds, block.cross_entropy.tolist(), block.accuracy.tolist())
         ready = len(self._waiting) // self._each * self._each
@@ -67,8 +60,7 @@ class Lane(object):
         return [group[-1][:2] + tuple(np.mean([row[2:] for row in group], axis=0)) for group in groups]
 
 
-def compare(spec, folder, report):
-    # type: (specs.MnistSpec, RunFolder, Reporter) -> None
+def compare(spec: specs.MnistSpec, folder: RunFolder, report: Reporter) -> None:
     """Raises batches.OutOfMemory, with the network that needed too much, RunFailed and RunCancelled."""
     report.stage(events.LOADING, 0)
     pictures = _load(spec, folder)
@@ -84,34 +76,32 @@ def compare(spec, folder, report):
     _export(lanes, pictures, probabilities, folder, report)
     import tensorflow as tf
 
-    runtime = "TensorFlow {} on the {}, {} cores".format(tf.__version__, spec.device.upper(), cores())
+    runtime = f"TensorFlow {tf.__version__} on the {spec.device.upper()}, {cores()} cores"
     report.tell(events.MnistResult, runtime=runtime, peak_memory_bytes=peak_memory())
 
 
-def _load(spec, folder):
-    # type: (specs.MnistSpec, RunFolder) -> Pictures
+def _load(spec: specs.MnistSpec, folder: RunFolder) -> Pictures:
     row = catalog.digit_set(spec.data)
     path = os.path.normpath(os.path.join(folder.home.assets, row.file))
-    hint = "Run `python -m engine assets {}`.".format(row.name)
+    hint = f"Run `python -m engine assets {row.name}`."
     if row not in catalog.DIGIT_SETS:
         hint = "Upload it again, or choose another set."
     try:
         with np.load(path, allow_pickle=False) as file:
             found = Pictures(*[file[name] for name in Pictures._fields])
     except FileNotFoundError:
-        raise RunFailed("missing_digits", "The pictures of {} are not on this machine.".format(row.title), hint)
+        raise RunFailed("missing_digits", f"The pictures of {row.title} are not on this machine.", hint) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunFailed("bad_digits", "The pictures of {} cannot be read: {}.".format(row.title, error), hint)
+        raise RunFailed("bad_digits", f"The pictures of {row.title} cannot be read: {error}.", hint) from error
     for x, y in ((found.x_train, found.y_train), (found.x_test, found.y_test)):
         whole = x.ndim == 3 and x.shape[1:] == (28, 28) and y.shape == x.shape[:1] and len(y)
         if not (whole and x.dtype == np.uint8 and y.dtype == np.uint8 and y.max() < layers.CLASSES):
-            message = "{} does not hold 28 x 28 pictures with labels 0 to 9.".format(path)
+            message = f"{path} does not hold 28 x 28 pictures with labels 0 to 9."
             raise RunFailed("bad_digits", message, hint)
     return found
 
 
-def _prepare(spec, pictures, folder, report):
-    # type: (specs.MnistSpec, Pictures, RunFolder, Reporter) -> List[Lane]
+def _prepare(spec: specs.MnistSpec, pictures: Pictures, folder: RunFolder, report: Reporter) -> List[Lane]:
     """The lanes before their first step; the pictures are in memory once for all of them."""
     import tensorflow as tf
 
@@ -139,16 +129,14 @@ def _prepare(spec, pictures, folder, report):
     return lanes
 
 
-def to_floats(pixels):
-    # type: (np.ndarray) -> Any
+def to_floats(pixels: np.ndarray) -> Any:
     """(N, 28, 28) uint8 -> tensor (N, 28, 28, 1) float32, 0..1."""
     import tensorflow as tf
 
     return tf.constant(pixels[..., None].astype(np.float32) / np.float32(255))
 
 
-def _train(lanes, folder, report):
-    # type: (List[Lane], RunFolder, Reporter) -> None
+def _train(lanes: List[Lane], folder: RunFolder, report: Reporter) -> None:
     """In turns of a quarter of a second each, so that all curves move at once and the quick ones end early."""
     report.stage(events.TRAINING, sum(lane.fitting.steps for lane in lanes))
     summaries = Summaries(folder, [lane.name for lane in lanes], report)
@@ -169,14 +157,12 @@ def _train(lanes, folder, report):
         summaries.close()
 
 
-def _go_on(report):
-    # type: (Reporter) -> None
+def _go_on(report: Reporter) -> None:
     if report.stop():
         raise RunCancelled()
 
 
-def _learn(lane, report, summaries):
-    # type: (Lane, Reporter, Summaries) -> None
+def _learn(lane: Lane, report: Reporter, summaries: Summaries) -> None:
     before = lane.fitting.epoch
     points = lane.points(lane.fitting.train())
     _tell(report, lane, "training", points)
@@ -194,8 +180,7 @@ def _learn(lane, report, summaries):
     summaries.scalars(lane.name, "validation", [(lane.fitting.step, right.mean(), cross_entropy)])
 
 
-def _tell(report, lane, split, points):
-    # type: (Reporter, Lane, str, List[Tuple[int, float, float, float]]) -> None
+def _tell(report: Reporter, lane: Lane, split: str, points: List[Tuple[int, float, float, float]]) -> None:
     if points:
         report.tell(
             events.Metric,
@@ -208,12 +193,12 @@ def _tell(report, lane, split, points):
         )
 
 
-def _evaluate(lanes, pictures, folder, report):
-    # type: (List[Lane], Pictures, RunFolder, Reporter) -> Dict[str, np.ndarray]
+def _evaluate(lanes: List[Lane], pictures: Pictures, folder: RunFolder, report: Reporter) -> Dict[str, np.ndarray]:
     """Every network's probabilities (M, 10) of the test pictures, which it meets here for the first and only time."""
     report.stage(events.EVALUATING, len(lanes))
-    x_test, found = to_floats(pictures.x_test), OrderedDict()  # type: Any, Dict[str, np.ndarray]
-    said = OrderedDict()  # type: Dict[str, Any]
+    x_test: Any = to_floats(pictures.x_test)
+    found: Dict[str, np.ndarray] = OrderedDict()
+    said: Dict[str, Any] = OrderedDict()
     for number, lane in enumerate(lanes, 1):
         fitting = lane.fitting
         with batches.memory_of(lane.network):
@@ -242,15 +227,15 @@ def _evaluate(lanes, pictures, folder, report):
     return found
 
 
-def _keep_weights(spec, lanes, folder):
-    # type: (specs.MnistSpec, List[Lane], RunFolder) -> None
+def _keep_weights(spec: specs.MnistSpec, lanes: List[Lane], folder: RunFolder) -> None:
     for lane in lanes:
         network_files.write_weights(folder, lane.name, lane.fitting.arrays())
     export.write_labels(folder, list(catalog.digit_set(spec.data).labels))
 
 
-def _keep_pictures(pictures, lanes, probabilities, folder):
-    # type: (Pictures, List[Lane], Dict[str, np.ndarray], RunFolder) -> None
+def _keep_pictures(
+    pictures: Pictures, lanes: List[Lane], probabilities: Dict[str, np.ndarray], folder: RunFolder
+) -> None:
     """digits.npz: what a page shows of the pictures, so that it never has to open the whole set.
 
     index (n,) int32 and pixels (n, 28, 28) uint8: the test pictures that a network got wrong; mean (28, 28) uint8 and
@@ -274,8 +259,9 @@ def _keep_pictures(pictures, lanes, probabilities, folder):
     )
 
 
-def _export(lanes, pictures, probabilities, folder, report):
-    # type: (List[Lane], Pictures, Dict[str, np.ndarray], RunFolder, Reporter) -> None
+def _export(
+    lanes: List[Lane], pictures: Pictures, probabilities: Dict[str, np.ndarray], folder: RunFolder, report: Reporter
+) -> None:
     """Write every network's files, then let a fresh process load them and compare their answers."""
     report.stage(events.EXPORTING, len(lanes) + 1)
     some = np.linspace(0, len(pictures.y_test) - 1, min(EXPORT_PICTURES, len(pictures.y_test))).astype(int)
@@ -307,8 +293,7 @@ def _export(lanes, pictures, probabilities, folder, report):
     report.progress(len(lanes) + 1)
 
 
-def main(folder):
-    # type: (RunFolder) -> int
+def main(folder: RunFolder) -> int:
     """Returns the exit code: 0 done, 1 failed and said why, 3 to be told again with a smaller batch, 130 cancelled."""
     children.end_with_parent()
     report, spec = Reporter(folder), specs.read(folder.spec)

@@ -27,19 +27,16 @@ from engine.worker.formats import tflite
 TIMED_CALLS = 60  # of one picture; the median counts
 
 
-def write_weights(folder, lane, arrays):
-    # type: (RunFolder, str, Dict[str, np.ndarray]) -> None
+def write_weights(folder: RunFolder, lane: str, arrays: Dict[str, np.ndarray]) -> None:
     os.makedirs(folder.lanes, exist_ok=True)
     np.savez(os.path.join(folder.lanes, lane + ".npz"), **arrays)  # type: ignore[arg-type]  # its own options
 
 
-def write(folder, network, rows, arrays):
-    # type: (RunFolder, Network, List[Cost], Dict[str, np.ndarray]) -> None
+def write(folder: RunFolder, network: Network, rows: List[Cost], arrays: Dict[str, np.ndarray]) -> None:
     """The TFLite file and the SavedModel of one network, each whole or not at all. Raises OSError (disk full)."""
     import tensorflow as tf
 
-    def probabilities(pixels):
-        # type: (Any) -> Any
+    def probabilities(pixels: Any) -> Any:
         return tf.nn.softmax(networks.logits(rows, arrays, pixels[..., None] / np.float32(255)))
 
     tflite.keep(folder.network_tflite(network.name), probabilities, [1, 28, 28])
@@ -62,8 +59,7 @@ def write(folder, network, rows, arrays):
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_contract(folder, trained):
-    # type: (RunFolder, List[Network]) -> None
+def write_contract(folder: RunFolder, trained: List[Network]) -> None:
     with open(folder.labels, encoding="utf-8") as file:
         labels = file.read().splitlines()
     write_json(
@@ -78,8 +74,7 @@ def write_contract(folder, trained):
     )
 
 
-def _compare(folder, pixels, expected):
-    # type: (RunFolder, np.ndarray, Dict[str, np.ndarray]) -> Dict[str, Any]
+def _compare(folder: RunFolder, pixels: np.ndarray, expected: Dict[str, np.ndarray]) -> Dict[str, Any]:
     """For every network the largest |difference| of a probability, and seconds for one picture with TFLite."""
     import tensorflow as tf
 
@@ -103,8 +98,6 @@ def _compare(folder, pixels, expected):
 
 
 if __name__ == "__main__":
-    import tensorflow  # while the files are being written
-
     asked = json.load(sys.stdin)
     truths = {name: np.array(values, np.float32) for name, values in asked["expected"].items()}
     print(json.dumps(_compare(RunFolder(sys.argv[1]), np.array(asked["pixels"], np.uint8), truths)))

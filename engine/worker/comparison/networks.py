@@ -14,18 +14,14 @@ from engine.contract.layers import Cost
 EPSILON = 1e-3  # of batch normalisation, as Keras
 MOMENTUM = 0.95  # of its moving mean and variance; Keras' 0.99 forgets the first weights too slowly for short runs
 
-Weight = NamedTuple(
-    "Weight",
-    [
-        ("name", str),  # "3 kernel": the number of the layer, counted from 1, and what it is there
-        ("value", Any),  # float32
-        ("learned", bool),  # by gradient descent; otherwise a moving mean or variance
-    ],
-)
+
+class Weight(NamedTuple):
+    name: str  # "3 kernel": the number of the layer, counted from 1, and what it is there
+    value: Any  # float32
+    learned: bool  # by gradient descent; otherwise a moving mean or variance
 
 
-def first_weights(rows, seed):
-    # type: (List[Cost], int) -> List[Weight]
+def first_weights(rows: List[Cost], seed: int) -> List[Weight]:
     """Glorot's uniform kernels and zero biases, Keras' defaults; the same for the same seed on every TensorFlow.
 
     Source: Glorot and Bengio 2010, equation 16.
@@ -33,14 +29,13 @@ def first_weights(rows, seed):
     random = np.random.RandomState([seed, 10])
     found = []
 
-    def add(number, word, value, learned=True):
-        # type: (int, str, np.ndarray, bool) -> None
-        found.append(Weight("{} {}".format(number, word), value.astype(np.float32), learned))
+    def add(number: int, word: str, value: np.ndarray, learned: bool = True) -> None:
+        found.append(Weight(f"{number} {word}", value.astype(np.float32), learned))
 
     for number, row in enumerate(rows, 1):
         each, channels = row.layer, row.given[-1]
         if each.kind in (layers.CONV, layers.DENSE):
-            shape = (channels, each.filters)  # type: Tuple[int, ...]
+            shape: Tuple[int, ...] = (channels, each.filters)
             if each.kind == layers.CONV:
                 shape = (each.kernel, each.kernel) + shape
             around = each.kernel**2 if each.kind == layers.CONV else 1
@@ -55,14 +50,14 @@ def first_weights(rows, seed):
     return found
 
 
-def logits(rows, weights, pixels):
-    # type: (List[Cost], Dict[str, Any], Any) -> Any
+def logits(rows: List[Cost], weights: Dict[str, Any], pixels: Any) -> Any:
     """The answer of a finished network: (N, 28, 28, 1) float32, 0..1 -> (N, 10). `weights`: by name."""
     return _forward(rows, weights, pixels, None)[0]
 
 
-def logits_in_training(rows, weights, pixels, seed):
-    # type: (List[Cost], Dict[str, Any], Any, Tuple[int, Any]) -> Tuple[Any, Dict[str, Any]]
+def logits_in_training(
+    rows: List[Cost], weights: Dict[str, Any], pixels: Any, seed: Tuple[int, Any]
+) -> Tuple[Any, Dict[str, Any]]:
     """(N, 28, 28, 1) float32, 0..1 -> logits (N, 10), and the means and variances of this batch by weight's name.
 
     `seed`: of the network, and the step, an int32 tensor; both decide what dropout drops.
@@ -70,17 +65,15 @@ def logits_in_training(rows, weights, pixels, seed):
     return _forward(rows, weights, pixels, seed)
 
 
-def _forward(rows, weights, x, seed):
-    # type: (List[Cost], Dict[str, Any], Any, Optional[Any]) -> Tuple[Any, Dict[str, Any]]
+def _forward(rows: List[Cost], weights: Dict[str, Any], x: Any, seed: Optional[Any]) -> Tuple[Any, Dict[str, Any]]:
     import tensorflow as tf
 
-    seen = {}  # type: Dict[str, Any]
+    seen: Dict[str, Any] = {}
     for number, row in enumerate(rows, 1):
         each = row.layer
 
-        def weight(word, number=number):
-            # type: (str, int) -> Any
-            return weights["{} {}".format(number, word)]
+        def weight(word: str, number: int = number) -> Any:
+            return weights[f"{number} {word}"]
 
         if each.kind == layers.CONV:
             x = tf.nn.bias_add(convolution(row, x, weight("kernel")), weight("bias"))
@@ -106,12 +99,11 @@ def _forward(rows, weights, x, seed):
                 flat, weight("scale"), weight("offset"), epsilon=EPSILON
             )
             x = tf.reshape(flat, tf.shape(x))
-            seen["{} mean".format(number)], seen["{} variance".format(number)] = mean, variance
+            seen[f"{number} mean"], seen[f"{number} variance"] = mean, variance
     return x, seen
 
 
-def _kept(shape, rate, number, seed):
-    # type: (Any, float, int, Tuple[int, Any]) -> Any
+def _kept(shape: Any, rate: float, number: int, seed: Tuple[int, Any]) -> Any:
     """What dropout multiplies by: 0 for that share of the values, 1 / (1 - share) for the others.
 
     Philox with the network's seed as its key and the step as its counter: tf.random.stateless_uniform would first mix
@@ -125,8 +117,7 @@ def _kept(shape, rate, number, seed):
     return tf.cast(chance >= rate, tf.float32) * (1.0 / (1.0 - rate))
 
 
-def convolution(row, x, kernel):
-    # type: (Cost, Any, Any) -> Any
+def convolution(row: Cost, x: Any, kernel: Any) -> Any:
     """(N, rows, columns, channels) -> (N, rows, columns, filters), padding "same", without the bias."""
     import tensorflow as tf
 
@@ -135,8 +126,7 @@ def convolution(row, x, kernel):
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
 
-def wide_convolution(row, x, kernel):
-    # type: (Cost, Any, Any) -> Any
+def wide_convolution(row: Cost, x: Any, kernel: Any) -> Any:
     """The same for a kernel that is larger than its input, as one product with a dense matrix.
 
     A 64 x 64 kernel over 14 x 14 places multiplies padding 19 times out of 20. What is left joins every input place

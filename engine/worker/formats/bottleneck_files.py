@@ -14,34 +14,30 @@ import numpy as np
 from engine.contract import catalog
 
 
-class BottleneckFiles(object):
+class BottleneckFiles:
     """The files of one folder for one backbone; with no folder, "", nothing is read or written.
 
     `photos` below are records with `entry.file`, "<class folder>/<file>", and `sha256`.
     """
 
-    def __init__(self, folder, row):
-        # type: (str, catalog.Backbone) -> None
+    def __init__(self, folder: str, row: catalog.Backbone) -> None:
         self.folder, self.row = folder, row
-        self._damaged = []  # type: List[str]
-        self._trouble = None  # type: Optional[str]
+        self._damaged: List[str] = []
+        self._trouble: Optional[str] = None
 
-    def path(self, file):
-        # type: (str) -> str
-        return os.path.join(self.folder, "{}_{}.txt".format(file, self.row.name))
+    def path(self, file: str) -> str:
+        return os.path.join(self.folder, f"{file}_{self.row.name}.txt")
 
-    def read_all(self, photos):
-        # type: (List[Any]) -> Dict[str, np.ndarray]
+    def read_all(self, photos: List[Any]) -> Dict[str, np.ndarray]:
         """sha256 -> (width,) float32 for the photos that have a whole file."""
-        found = {}  # type: Dict[str, np.ndarray]
+        found: Dict[str, np.ndarray] = {}
         for photo in photos if self.folder else []:
             vector = self.read(photo.entry.file)
             if vector is not None:
                 found[photo.sha256] = vector
         return found
 
-    def read(self, file):
-        # type: (str) -> Optional[np.ndarray]
+    def read(self, file: str) -> Optional[np.ndarray]:
         """(width,) float32 of one photo; None where it has no file, or none that is whole."""
         path = self.path(file)
         try:
@@ -56,8 +52,7 @@ class BottleneckFiles(object):
             return None
         return vector
 
-    def write_missing(self, photos, vectors):
-        # type: (List[Any], Dict[str, Any]) -> None
+    def write_missing(self, photos: List[Any], vectors: Dict[str, Any]) -> None:
         """A file for every photo that has none or a damaged one; every float with the digits that bring it back.
 
         `vectors`: sha256 -> (width,) float32, or a text where the photo cannot be used.
@@ -66,7 +61,7 @@ class BottleneckFiles(object):
             path, vector = self.path(photo.entry.file), vectors[photo.sha256]
             if isinstance(vector, str) or (os.path.exists(path) and path not in self._damaged):
                 continue
-            part = "{}.{}.part".format(path, os.getpid())
+            part = f"{path}.{os.getpid()}.part"
             try:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(part, "w", encoding="ascii") as text:
@@ -76,13 +71,12 @@ class BottleneckFiles(object):
                 self._trouble = error.strerror
                 return
 
-    def remarks(self):
-        # type: () -> Iterator[str]
+    def remarks(self) -> Iterator[str]:
         """Whole sentences about what was damaged or could not be written."""
         if self._damaged:
             yield "Bottleneck files were cut short or belong to another backbone, and were made again: {}{}.".format(
                 ", ".join(self._damaged[:3]),
-                " and {:,} more".format(len(self._damaged) - 3) if len(self._damaged) > 3 else "",
+                f" and {len(self._damaged) - 3:,} more" if len(self._damaged) > 3 else "",
             )
         if self._trouble:
-            yield "Bottleneck files cannot be written to {}: {}.".format(self.folder, self._trouble)
+            yield f"Bottleneck files cannot be written to {self.folder}: {self._trouble}."

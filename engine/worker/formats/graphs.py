@@ -16,8 +16,7 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 import numpy as np
 
 
-def words(*lines):
-    # type: (str) -> FrozenSet[str]
+def words(*lines: str) -> FrozenSet[str]:
     return frozenset(" ".join(lines).split())
 
 
@@ -83,20 +82,19 @@ class GraphRefused(Exception):
     """The file is no graph that the lab runs, or the graph has no such layer; the text says why, for people."""
 
 
-def read(path):
-    # type: (str) -> Any
+def read(path: str) -> Any:
     """The GraphDef of a file, checked from end to end. Raises GraphRefused."""
     name = os.path.basename(path)
     try:
         size = os.path.getsize(path)
         if not size:
-            raise GraphRefused("{} is empty.".format(name))
+            raise GraphRefused(f"{name} is empty.")
         if size > FILE_LIMIT:
-            raise GraphRefused("{} has {}; the lab reads graphs of up to {}.".format(name, _mb(size), _mb(FILE_LIMIT)))
+            raise GraphRefused(f"{name} has {_mb(size)}; the lab reads graphs of up to {_mb(FILE_LIMIT)}.")
         with open(path, "rb") as file:
             data = file.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise GraphRefused("{} cannot be read: {}.".format(name, error.strerror))
+        raise GraphRefused(f"{name} cannot be read: {error.strerror}.") from error
     _scan(name, data)
 
     import tensorflow as tf  # takes seconds: not for a file that is no graph
@@ -105,13 +103,12 @@ def read(path):
     try:
         graph_def.ParseFromString(data)
     except Exception:  # protobuf's own DecodeError; importing it by name would be a dependency more
-        raise GraphRefused("{} is no TensorFlow graph, or a damaged one.".format(name))
+        raise GraphRefused(f"{name} is no TensorFlow graph, or a damaged one.") from None
     check(graph_def, name)
     return graph_def
 
 
-def check(graph_def, name):
-    # type: (Any, str) -> None
+def check(graph_def: Any, name: str) -> None:
     """Raise GraphRefused where something in the graph is not pure computation, or is too large. `name`: for people."""
     functions = {function.signature.name: function for function in graph_def.library.function}
     check_functions(functions, graph_def, name)
@@ -119,57 +116,51 @@ def check(graph_def, name):
     refuse_operations({node.op for body in bodies for node in body} - set(functions), name)
     nodes = {node.name for node in graph_def.node}
     if len(nodes) != len(graph_def.node):
-        raise GraphRefused("{} is damaged: two of its nodes have the same name.".format(name))
+        raise GraphRefused(f"{name} is damaged: two of its nodes have the same name.")
     for node in graph_def.node:
         for source in node.input:
             if node_of(source) not in nodes:
-                raise GraphRefused(
-                    "{} is damaged or cut off: {!r} needs {!r}, which is not in it.".format(name, node.name, source)
-                )
+                raise GraphRefused(f"{name} is damaged or cut off: {node.name!r} needs {source!r}, which is not in it.")
 
 
-def check_functions(functions, graph_def, name):
-    # type: (Dict[str, Any], Any, str) -> None
+def check_functions(functions: Dict[str, Any], graph_def: Any, name: str) -> None:
     """Raise GraphRefused where a graph and its functions are too large or where a function is a trap."""
     from tensorflow.python.framework import op_def_registry
 
     for function in functions:
         if op_def_registry.get(function):
-            raise GraphRefused("{} is not run: it calls a function of its own {!r}.".format(name, function))
+            raise GraphRefused(f"{name} is not run: it calls a function of its own {function!r}.")
     _refuse_recursion(functions, name)
     bodies = [graph_def.node] + [function.node_def for function in functions.values()]
     if sum(len(body) for body in bodies) > NODE_LIMIT:
-        raise GraphRefused("{} has more than {:,} nodes.".format(name, NODE_LIMIT))
+        raise GraphRefused(f"{name} has more than {NODE_LIMIT:,} nodes.")
     total = sum(_constant_bytes(node, name) for body in bodies for node in body if node.op == "Const")
     if total > CONSTANT_LIMIT:
         raise GraphRefused(
-            "The constants of {} unfold to {}; the lab takes up to {}.".format(name, _mb(total), _mb(CONSTANT_LIMIT))
+            f"The constants of {name} unfold to {_mb(total)}; the lab takes up to {_mb(CONSTANT_LIMIT)}."
         )
 
 
-def refuse_operations(operations, name, allowed=ALLOWED):
-    # type: (Set[str], str, FrozenSet[str]) -> None
+def refuse_operations(operations: Set[str], name: str, allowed: FrozenSet[str] = ALLOWED) -> None:
     """Raise GraphRefused where one of the operations is not allowed; the text names them."""
     foreign = sorted(operations - allowed)
     variables, loops = [op for op in foreign if op in VARIABLES], [op for op in foreign if op in LOOPS]
     others = [op for op in foreign if op not in VARIABLES and op not in LOOPS]
     if others:
         raise GraphRefused(
-            "{} uses {}, which can read or write files, reach other machines or print, or which the lab does not know. "
-            "It is not run.".format(name, _listed(others))
+            f"{name} uses {_listed(others)}, which can read or write files, reach other machines or print, or which "
+            "the lab does not know. It is not run."
         )
     if loops:
-        raise GraphRefused("{} uses {}: loops, which need not end. It is not run.".format(name, _listed(loops)))
+        raise GraphRefused(f"{name} uses {_listed(loops)}: loops, which need not end. It is not run.")
     if variables:
         raise GraphRefused(
-            "{} holds variables ({}) and not their values. Freeze it first, so that they become constants.".format(
-                name, _listed(variables)
-            )
+            f"{name} holds variables ({_listed(variables)}) and not their values. Freeze it first, so that they become "
+            "constants."
         )
 
 
-def call(graph_def, input_layer, value, output_layer):
-    # type: (Any, str, Any, str) -> Any
+def call(graph_def: Any, input_layer: str, value: Any, output_layer: str) -> Any:
     """The tensor `output_layer` for (N, size, size, 3) float32 given to the graph as `input_layer`.
 
     Inside a tf.function and outside of one. Only what lies between the two layers is imported, so an `input_layer` in
@@ -180,12 +171,11 @@ def call(graph_def, input_layer, value, output_layer):
     part = between(graph_def, input_layer, output_layer)
     entry, result = tensor_name(input_layer), tensor_name(output_layer)
 
-    def imported(value):
-        # type: (Any) -> Any
+    def imported(value: Any) -> Any:
         try:
             return tf.graph_util.import_graph_def(part, input_map={entry: value}, return_elements=[result])[0]
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise GraphRefused("The graph cannot take pictures at {!r}: {}".format(input_layer, sentence(error)))
+            raise GraphRefused(f"The graph cannot take pictures at {input_layer!r}: {sentence(error)}") from error
 
     value = tf.convert_to_tensor(value, tf.float32)
     if not tf.executing_eagerly():
@@ -194,8 +184,7 @@ def call(graph_def, input_layer, value, output_layer):
     return tf.function(imported, autograph=False)(value)
 
 
-def between(graph_def, input_layer, output_layer):
-    # type: (Any, str, str) -> Any
+def between(graph_def: Any, input_layer: str, output_layer: str) -> Any:
     """The GraphDef of what `output_layer` needs apart from `input_layer`, in words that TensorFlow still knows.
 
     Raises GraphRefused: no such layers, or no way from one to the other without a value for something else.
@@ -206,10 +195,12 @@ def between(graph_def, input_layer, output_layer):
     entry, result = tensor_name(input_layer), tensor_name(output_layer)
     for layer, tensor in ((input_layer, entry), (output_layer, result)):
         if node_of(tensor) not in nodes:
-            raise GraphRefused("The graph has no layer {!r}. {}".format(layer, _what_it_has(graph_def, layer)))
+            raise GraphRefused(f"The graph has no layer {layer!r}. {_what_it_has(graph_def, layer)}")
     if entry == result:
-        raise GraphRefused("Input and output are the same layer, {!r}.".format(input_layer))
-    needed, waiting, met = set(), [node_of(result)], False  # type: Set[str], List[str], bool
+        raise GraphRefused(f"Input and output are the same layer, {input_layer!r}.")
+    needed: Set[str] = set()
+    waiting: List[str] = [node_of(result)]
+    met = False
     while waiting:
         name = waiting.pop()
         if name in needed:
@@ -221,13 +212,11 @@ def between(graph_def, input_layer, output_layer):
             elif source != "^" + node_of(entry):
                 waiting.append(node_of(source))
     if not met:
-        raise GraphRefused("In the graph {!r} does not depend on {!r}.".format(output_layer, input_layer))
+        raise GraphRefused(f"In the graph {output_layer!r} does not depend on {input_layer!r}.")
     open_ends = sorted(name for name in needed if nodes[name].op in ("Placeholder", "PlaceholderV2"))
     if open_ends:
         raise GraphRefused(
-            "{!r} needs a value for {} too, and not only for {!r}.".format(
-                output_layer, _listed(open_ends), input_layer
-            )
+            f"{output_layer!r} needs a value for {_listed(open_ends)} too, and not only for {input_layer!r}."
         )
     part = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
     for node in graph_def.node:
@@ -237,8 +226,7 @@ def between(graph_def, input_layer, output_layer):
     return part
 
 
-def takes_batches(graph_def, input_layer, output_layer, size):
-    # type: (Any, str, str, int) -> bool
+def takes_batches(graph_def: Any, input_layer: str, output_layer: str, size: int) -> bool:
     """Whether two pictures at once give what each gives alone; not so in Inception v3 of 2015. Raises GraphRefused."""
     import tensorflow as tf
 
@@ -260,8 +248,7 @@ def takes_batches(graph_def, input_layer, output_layer, size):
     return both.shape == alone.shape and bool(np.allclose(both, alone, rtol=1e-3, atol=1e-3 * np.abs(alone).max()))
 
 
-def facts(path):
-    # type: (str) -> Dict[str, Any]
+def facts(path: str) -> Dict[str, Any]:
     """What can be said of a graph's file without running it, as JSON values. Raises GraphRefused.
 
     input_layer, output_layer, input_height, input_width, input_mean and input_std are what label_image wants to know;
@@ -282,7 +269,7 @@ def facts(path):
         try:
             tf.graph_util.import_graph_def(whole, name="")
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise GraphRefused("{} cannot be used: {}".format(name, sentence(error)))
+            raise GraphRefused(f"{name} cannot be used: {sentence(error)}") from error
     tensors = {node: graph.get_operation_by_name(node).outputs[:1] for node in nodes}
     pictures = [node.name for node in graph_def.node if _takes_pictures(node, tensors)]
     last = [node for node in last_layers(graph_def) if tensors[node] and tensors[node][0].dtype.is_floating]
@@ -323,16 +310,14 @@ def facts(path):
     }
 
 
-def _takes_pictures(node, tensors):
-    # type: (Any, Dict[str, Any]) -> bool
+def _takes_pictures(node: Any, tensors: Dict[str, Any]) -> bool:
     if not node.op.startswith("Placeholder") or not tensors[node.name][0].dtype.is_floating:
         return False
     shape = _shape(tensors[node.name])
     return shape is None or (len(shape) == 4 and shape[3] in (None, 3))
 
 
-def _in_front_of_the_first_convolution(graph_def, nodes):
-    # type: (Any, Dict[str, Any]) -> str
+def _in_front_of_the_first_convolution(graph_def: Any, nodes: Dict[str, Any]) -> str:
     """Inception v3 of 2015 decodes and resizes in the graph; what its first convolution takes is `Mul`."""
     for node in graph_def.node:
         if node.op in ("Conv2D", "DepthwiseConv2dNative") and nodes[node_of(node.input[0])].op != "Const":
@@ -340,17 +325,16 @@ def _in_front_of_the_first_convolution(graph_def, nodes):
     return ""
 
 
-def _answer_among(last, nodes, input_layer):
-    # type: (List[str], Dict[str, Any], str) -> str
+def _answer_among(last: List[str], nodes: Dict[str, Any], input_layer: str) -> str:
     """The layer that answers: retrain.py's, or the last one with probabilities, or the last one of all."""
     behind = [node for node in last if input_layer and input_layer in _needed_by(node, nodes)]
     probable = [node for node in behind if any("softmax" in name.lower() for name in [node] + list(nodes[node].input))]
     return (["final_result"] if "final_result" in behind else probable or behind or [""])[-1]
 
 
-def _needed_by(name, nodes):
-    # type: (str, Dict[str, Any]) -> Set[str]
-    needed, waiting = set(), [name]  # type: Set[str], List[str]
+def _needed_by(name: str, nodes: Dict[str, Any]) -> Set[str]:
+    needed: Set[str] = set()
+    waiting: List[str] = [name]
     while waiting:
         name = waiting.pop()
         if name not in needed:
@@ -359,8 +343,7 @@ def _needed_by(name, nodes):
     return needed
 
 
-def _range_of_values(graph_def, input_layer):
-    # type: (Any, str) -> Tuple[float, float, str]
+def _range_of_values(graph_def: Any, input_layer: str) -> Tuple[float, float, str]:
     """(mean, std, where they come from): a graph does not say what was done to the pictures it learned from."""
     names = [node.name for node in graph_def.node]
     if any(name.startswith(OWN) for name in names):
@@ -372,8 +355,7 @@ def _range_of_values(graph_def, input_layer):
     return 127.5, 127.5, GUESS
 
 
-def _parameters(graph_def):
-    # type: (Any) -> int
+def _parameters(graph_def: Any) -> int:
     """How many numbers its constants hold; shapes and single numbers left out."""
     import tensorflow as tf
 
@@ -386,18 +368,15 @@ def _parameters(graph_def):
     return count
 
 
-def _shape(tensors):
-    # type: (Any) -> Optional[List[Optional[int]]]
+def _shape(tensors: Any) -> Optional[List[Optional[int]]]:
     return tensors[0].shape.as_list() if tensors and tensors[0].shape.rank is not None else None
 
 
-def _modern_version(part):
-    # type: (Any) -> None
+def _modern_version(part: Any) -> None:
     part.versions.producer = max(part.versions.producer, 9)  # 8 knew the operation that _batch_norm replaces; see there
 
 
-def _modern(part, node, nodes, entry):
-    # type: (Any, Any, Dict[str, Any], str) -> None
+def _modern(part: Any, node: Any, nodes: Dict[str, Any], entry: str) -> None:
     """Append a node to the graph, in today's words and free of the machine that it was made on."""
     import tensorflow as tf
 
@@ -409,7 +388,7 @@ def _modern(part, node, nodes, entry):
             _add_constant(part, node.name, _dequantized(node, nodes))
             return
     except (ValueError, TypeError, IndexError, tf.errors.OpError) as error:
-        raise GraphRefused("The graph is damaged at {!r}: {}".format(node.name, sentence(error)))
+        raise GraphRefused(f"The graph is damaged at {node.name!r}: {sentence(error)}") from error
     copy = part.node.add()
     copy.CopyFrom(node)
     if node.op == "CheckNumerics":  # TFLite has no such operation
@@ -423,8 +402,7 @@ def _modern(part, node, nodes, entry):
     copy.input.extend(kept)
 
 
-def _batch_norm(part, node, nodes):
-    # type: (Any, Any, Dict[str, Any]) -> None
+def _batch_norm(part: Any, node: Any, nodes: Dict[str, Any]) -> None:
     """BatchNormWithGlobalNormalization, gone since version 9 of graphs, as a product and a sum.
 
     y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, where gamma only counts with scale_after_normalization.
@@ -433,7 +411,7 @@ def _batch_norm(part, node, nodes):
     for source in node.input[1:5]:
         constant = _constant(source, nodes)
         if constant is None:
-            raise GraphRefused("The batch normalisation {!r} has no constants as its parameters.".format(node.name))
+            raise GraphRefused(f"The batch normalisation {node.name!r} has no constants as its parameters.")
         values.append(constant.astype(np.float64))
     mean, variance, beta, gamma = values
     scale = 1 / np.sqrt(variance + node.attr["variance_epsilon"].f)
@@ -451,8 +429,7 @@ def _batch_norm(part, node, nodes):
         added.attr["T"].CopyFrom(node.attr["T"])
 
 
-def _dequantized(node, nodes):
-    # type: (Any, Dict[str, Any]) -> np.ndarray
+def _dequantized(node: Any, nodes: Dict[str, Any]) -> np.ndarray:
     """The float32 values of weights that are stored in 8 bits: TFLite has no such operation."""
     import tensorflow as tf
 
@@ -465,8 +442,7 @@ def _dequantized(node, nodes):
         return tf.raw_ops.Dequantize(input=values[0], min_range=values[1], max_range=values[2], mode=mode).numpy()
 
 
-def _add_constant(part, name, value):
-    # type: (Any, str, np.ndarray) -> None
+def _add_constant(part: Any, name: str, value: np.ndarray) -> None:
     import tensorflow as tf
 
     added = part.node.add(name=name, op="Const")
@@ -474,8 +450,7 @@ def _add_constant(part, name, value):
     added.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
 
 
-def _constant(source, nodes):
-    # type: (str, Dict[str, Any]) -> Optional[np.ndarray]
+def _constant(source: str, nodes: Dict[str, Any]) -> Optional[np.ndarray]:
     """The value of a Const, also behind Identity; None where it is something else."""
     import tensorflow as tf
 
@@ -489,8 +464,7 @@ def _constant(source, nodes):
     return None
 
 
-def _scan(name, data):
-    # type: (str, bytes) -> None
+def _scan(name: str, data: bytes) -> None:
     """Refuse what cannot be a GraphDef, or has too many nodes, before the parser makes objects of it all.
 
     A GraphDef is nodes (field 1), functions (2) and versions (3, 4), each with its length in front.
@@ -509,13 +483,12 @@ def _scan(name, data):
             break
         nodes += key == 0x0A
         if nodes > NODE_LIMIT:
-            raise GraphRefused("{} has more than {:,} nodes.".format(name, NODE_LIMIT))
+            raise GraphRefused(f"{name} has more than {NODE_LIMIT:,} nodes.")
     if not nodes or at != len(data):
-        raise GraphRefused("{} is no TensorFlow graph, or one that was cut off.".format(name))
+        raise GraphRefused(f"{name} is no TensorFlow graph, or one that was cut off.")
 
 
-def _varint(data, at):
-    # type: (bytes, int) -> Tuple[int, int]
+def _varint(data: bytes, at: int) -> Tuple[int, int]:
     """(the number, where it ends); behind the end of the data for one that does not end."""
     value, shift = 0, 0
     while at < len(data) and shift < 64:
@@ -527,8 +500,7 @@ def _varint(data, at):
     return 0, len(data) + 1
 
 
-def _constant_bytes(node, name):
-    # type: (Any, str) -> int
+def _constant_bytes(node: Any, name: str) -> int:
     """What a constant takes in memory, from its shape: the file may hold one value for all of them."""
     import tensorflow as tf
 
@@ -536,16 +508,15 @@ def _constant_bytes(node, name):
     count = 1
     for dimension in tensor.tensor_shape.dim:
         if dimension.size < 0:
-            raise GraphRefused("{} is damaged: its constant {!r} has no size.".format(name, node.name))
+            raise GraphRefused(f"{name} is damaged: its constant {node.name!r} has no size.")
         count *= dimension.size
     try:
         return count * max(1, tf.as_dtype(tensor.dtype).size) + len(tensor.tensor_content)
     except TypeError:
-        raise GraphRefused("{} is damaged: its constant {!r} has no type.".format(name, node.name))
+        raise GraphRefused(f"{name} is damaged: its constant {node.name!r} has no type.") from None
 
 
-def _refuse_recursion(functions, name):
-    # type: (Dict[str, Any], str) -> None
+def _refuse_recursion(functions: Dict[str, Any], name: str) -> None:
     calls = {
         each: {other for node in function.node_def for other in called(node) if other in functions}
         for each, function in functions.items()
@@ -553,12 +524,11 @@ def _refuse_recursion(functions, name):
     while calls:  # take away those that call nobody who is left
         done = {each for each, others in calls.items() if not others & set(calls)}
         if not done:
-            raise GraphRefused("{} has functions that call themselves without end.".format(name))
+            raise GraphRefused(f"{name} has functions that call themselves without end.")
         calls = {each: others for each, others in calls.items() if each not in done}
 
 
-def called(node):
-    # type: (Any) -> Iterator[str]
+def called(node: Any) -> Iterator[str]:
     """The names of the functions that a node calls; its own operation may be one."""
     yield node.op
     for value in node.attr.values():
@@ -568,50 +538,43 @@ def called(node):
             yield function.name
 
 
-def tensor_name(layer):
-    # type: (str) -> str
+def tensor_name(layer: str) -> str:
     """ "input" and "input:0" -> "input:0"."""
     name, colon, index = layer.rpartition(":")
     return layer if colon and index.isdigit() else layer + ":0"
 
 
-def node_of(tensor):
-    # type: (str) -> str
+def node_of(tensor: str) -> str:
     """The node of an input: "Mul", "Mul:1", "^Mul" -> "Mul"."""
     return tensor_name(tensor).rpartition(":")[0].lstrip("^")
 
 
-def _what_it_has(graph_def, layer):
-    # type: (Any, str) -> str
+def _what_it_has(graph_def: Any, layer: str) -> str:
     names = [node.name for node in graph_def.node if node.op != "Const"]
     close = difflib.get_close_matches(node_of(layer), names[:5000], 3)
     ends = [node.name for node in graph_def.node if node.op.startswith("Placeholder")][:3] + last_layers(graph_def)[-3:]
-    return "It has {}.".format(_listed([repr(name) for name in list(collections.OrderedDict.fromkeys(close + ends))]))
+    return f"It has {_listed([repr(name) for name in list(collections.OrderedDict.fromkeys(close + ends))])}."
 
 
-def last_layers(graph_def):
-    # type: (Any) -> List[str]
+def last_layers(graph_def: Any) -> List[str]:
     """The nodes whose value no other node takes, in the file's order."""
     consumed = {node_of(source) for node in graph_def.node for source in node.input}
     return [node.name for node in graph_def.node if node.name not in consumed and node.op not in ("Const", "NoOp")]
 
 
-def _listed(words):
-    # type: (List[str]) -> str
+def _listed(words: List[str]) -> str:
     if len(words) > 6:
-        words = words[:5] + ["{} others".format(len(words) - 5)]
+        words = words[:5] + [f"{len(words) - 5} others"]
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else "nothing"
 
 
-def sentence(error):
-    # type: (Exception) -> str
+def sentence(error: Exception) -> str:
     text = str(error).strip().split("\n")[0][:300]
     return text if text.endswith(".") else text + "."
 
 
-def _mb(size):
-    # type: (int) -> str
-    return "{:,.0f} MB".format(size / 1e6)
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
 
 
 if __name__ == "__main__":

@@ -28,26 +28,22 @@ INITIALISER = "__saved_model_init_op"
 FOLDER_LIMIT = 512 << 20  # bytes of all files
 FILES_LIMIT = 1000
 
-Checked = NamedTuple(
-    "Checked",
-    [
-        ("tags", List[str]),  # of the graph to load
-        ("signature", str),  # to call; CALL where there is none
-        ("of_tf1", bool),  # a graph for a session, without objects
-    ],
-)
+
+class Checked(NamedTuple):
+    tags: List[str]  # of the graph to load
+    signature: str  # to call; CALL where there is none
+    of_tf1: bool  # a graph for a session, without objects
 
 
-def check(folder):
-    # type: (str) -> Checked
+def check(folder: str) -> Checked:
     """What may be loaded from a SavedModel's folder. Raises GraphRefused."""
     name = os.path.basename(os.path.normpath(folder))
     check_files(folder, name)
     path = os.path.join(folder, "saved_model.pb")
     if not os.path.isfile(path):
-        raise GraphRefused("{} is no SavedModel: it has no file saved_model.pb.".format(name))
+        raise GraphRefused(f"{name} is no SavedModel: it has no file saved_model.pb.")
     if os.path.getsize(path) > graphs.FILE_LIMIT:
-        raise GraphRefused("The graph of {} is too large.".format(name))
+        raise GraphRefused(f"The graph of {name} is too large.")
 
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -56,7 +52,7 @@ def check(folder):
         with open(path, "rb") as file:
             saved_model.ParseFromString(file.read())
     except Exception:  # protobuf's own DecodeError
-        raise GraphRefused("saved_model.pb of {} is damaged.".format(name))
+        raise GraphRefused(f"saved_model.pb of {name} is damaged.") from None
     meta_graph = _chosen(saved_model.meta_graphs, name)
     _check_assets(meta_graph, folder, name)
     signature = _signature(meta_graph, name)
@@ -70,46 +66,42 @@ def check(folder):
     return Checked(list(meta_graph.meta_info_def.tags), signature, True)
 
 
-def check_files(folder, name):
-    # type: (str, str) -> None
+def check_files(folder: str, name: str) -> None:
     """Refuse links, which may lead out of the folder, too much of everything, and a second spelling of the graph."""
     files = size = 0
     for parent, folders, names in os.walk(folder):
         for each in folders + names:
             path = os.path.join(parent, each)
             if os.path.islink(path):
-                raise GraphRefused("{} contains a link, {}. Replace it with the file itself.".format(name, each))
+                raise GraphRefused(f"{name} contains a link, {each}. Replace it with the file itself.")
             files += 1
             size += os.path.getsize(path)
     if files > FILES_LIMIT or size > FOLDER_LIMIT:
-        raise GraphRefused("{} has more than {:,} files or {:,.0f} MB.".format(name, FILES_LIMIT, FOLDER_LIMIT / 1e6))
+        raise GraphRefused(f"{name} has more than {FILES_LIMIT:,} files or {FOLDER_LIMIT / 1e6:,.0f} MB.")
     for each in ("saved_model.cpb", "saved_model.pbtxt"):  # some TensorFlow would read it instead of what is checked
         if os.path.exists(os.path.join(folder, each)):
-            raise GraphRefused("{} contains {}, which the lab does not read.".format(name, each))
+            raise GraphRefused(f"{name} contains {each}, which the lab does not read.")
 
 
-def _chosen(meta_graphs, name):
-    # type: (Any, str) -> Any
+def _chosen(meta_graphs: Any, name: str) -> Any:
     """The graph for answering; TF1 modules have another one for training."""
     if len(meta_graphs) == 1:
         return meta_graphs[0]
-    for wanted in (set(), {"serve"}):  # type: Set[str]
+    for wanted in (set(), {"serve"}):
         for meta_graph in meta_graphs:
             if set(meta_graph.meta_info_def.tags) == wanted:
                 return meta_graph
     raise GraphRefused("{} has {} graphs, and none of them for answering.".format(name, len(meta_graphs) or "no"))
 
 
-def _check_assets(meta_graph, folder, name):
-    # type: (Any, str, str) -> None
+def _check_assets(meta_graph: Any, folder: str, name: str) -> None:
     inside = os.path.realpath(os.path.join(folder, "assets")) + os.sep
     for asset in meta_graph.asset_file_def:
         if not os.path.realpath(os.path.join(inside, asset.filename)).startswith(inside):
-            raise GraphRefused("{} asks for a file outside of itself, {!r}.".format(name, asset.filename))
+            raise GraphRefused(f"{name} asks for a file outside of itself, {asset.filename!r}.")
 
 
-def _signature(meta_graph, name):
-    # type: (Any, str) -> str
+def _signature(meta_graph: Any, name: str) -> str:
     there = [key for key in sorted(meta_graph.signature_def) if key != INITIALISER]
     for wanted in SIGNATURES:
         if wanted in there:
@@ -123,18 +115,17 @@ def _signature(meta_graph, name):
     )
 
 
-def _run_by_objects(meta_graph, signature, name):
-    # type: (Any, str, str) -> Set[str]
+def _run_by_objects(meta_graph: Any, signature: str, name: str) -> Set[str]:
     """The functions that loading a TF2 SavedModel runs, and the one that is called then."""
     objects = meta_graph.object_graph_def
-    run = set()  # type: Set[str]
+    run: Set[str] = set()
     root = _children(objects, 0)
     if signature == CALL:
         run |= _functions_of(objects, root[CALL])
     else:
         signatures = _children(objects, root["signatures"]) if "signatures" in root else {}
         if signature not in signatures:
-            raise GraphRefused("{} is damaged: its signature {!r} leads nowhere.".format(name, signature))
+            raise GraphRefused(f"{name} is damaged: its signature {signature!r} leads nowhere.")
         run |= _functions_of(objects, signatures[signature])
     for number, node in enumerate(objects.nodes):
         children = _children(objects, number)
@@ -146,15 +137,13 @@ def _run_by_objects(meta_graph, signature, name):
     return run
 
 
-def _children(objects, number):
-    # type: (Any, int) -> Dict[str, int]
+def _children(objects: Any, number: int) -> Dict[str, int]:
     if number >= len(objects.nodes):
         return {}
     return {child.local_name: child.node_id for child in objects.nodes[number].children}
 
 
-def _functions_of(objects, number):
-    # type: (Any, int) -> Set[str]
+def _functions_of(objects: Any, number: int) -> Set[str]:
     if not 0 <= number < len(objects.nodes):
         return set()
     node = objects.nodes[number]
@@ -162,10 +151,11 @@ def _functions_of(objects, number):
     return names - {""}
 
 
-def _operations(run, functions):
-    # type: (Iterable[str], Dict[str, Any]) -> Set[str]
+def _operations(run: Iterable[str], functions: Dict[str, Any]) -> Set[str]:
     """Every operation that these functions reach, functions apart."""
-    met, waiting, operations = set(), list(run), set()  # type: Set[str], List[str], Set[str]
+    met: Set[str] = set()
+    waiting: List[str] = list(run)
+    operations: Set[str] = set()
     while waiting:
         function = waiting.pop()
         if function in functions and function not in met:
@@ -176,8 +166,7 @@ def _operations(run, functions):
     return operations - set(functions)
 
 
-def _check_tf1(meta_graph, functions, name):
-    # type: (Any, Dict[str, Any], str) -> None
+def _check_tf1(meta_graph: Any, functions: Dict[str, Any], name: str) -> None:
     """Of a TF1 graph nearly everything may run: initialisers, tables, whatever a collection names.
 
     So everything must be allowed, and what saves must be a dead end that nothing but the saver itself names.
@@ -197,25 +186,24 @@ def _check_tf1(meta_graph, functions, name):
                 named |= {dead_end for dead_end in dead_ends if dead_end.encode() in value}
     reached = sorted({graphs.node_of(tensor) for tensor in named} & dead_ends)
     if reached:
-        raise GraphRefused("{} reads or writes files at {!r}. It is not run.".format(name, reached[0]))
+        raise GraphRefused(f"{name} reads or writes files at {reached[0]!r}. It is not run.")
 
 
-def _touches_files(node, meta_graph):
-    # type: (Any, Any) -> bool
+def _touches_files(node: Any, meta_graph: Any) -> bool:
     """Whether it is of the saver; what restores the variables from the SavedModel's own file is none of these."""
     if node.op != "RestoreV2":
         return node.op in OF_THE_SAVER
     return graphs.tensor_name(node.input[0]) != graphs.tensor_name(meta_graph.saver_def.filename_tensor_name)
 
 
-def _behind(names, nodes):
-    # type: (Set[str], Any) -> Set[str]
+def _behind(names: Set[str], nodes: Any) -> Set[str]:
     """The nodes of these names and all that depend on them, directly or not."""
-    takers = {}  # type: Dict[str, List[str]]
+    takers: Dict[str, List[str]] = {}
     for node in nodes:
         for source in node.input:
             takers.setdefault(graphs.node_of(source), []).append(node.name)
-    found, waiting = set(), list(names)  # type: Set[str], List[str]
+    found: Set[str] = set()
+    waiting: List[str] = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
@@ -224,8 +212,6 @@ def _behind(names, nodes):
     return found
 
 
-def _tensors(signature):
-    # type: (Any) -> Iterator[Any]
+def _tensors(signature: Any) -> Iterator[Any]:
     for tensors in (signature.inputs, signature.outputs):
-        for tensor in tensors.values():
-            yield tensor
+        yield from tensors.values()

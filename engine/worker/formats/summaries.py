@@ -24,33 +24,31 @@ BINS = 30  # of a histogram
 Point = Tuple[int, Optional[float], Optional[float]]  # step, accuracy 0..1, cross-entropy in nats; None where not known
 
 
-class Summaries(object):
+class Summaries:
     """The event files of one run's lanes.
 
     They stand in summaries/<lane>/<writer> of the run's folder, and in <other>/<run's id>/<lane>/<writer> where
     `other` names a folder, beside what earlier runs left there.
     """
 
-    def __init__(self, folder, lanes, report, other=""):
-        # type: (RunFolder, Sequence[str], Reporter, str) -> None
+    def __init__(self, folder: RunFolder, lanes: Sequence[str], report: Reporter, other: str = "") -> None:
         self._report = report
-        self._writers = {}  # type: Dict[Tuple[str, str], List[Any]]  # (lane, split) -> one for each place
-        self._files = []  # type: List[Any]
+        self._writers: Dict[Tuple[str, str], List[Any]] = {}  # (lane, split) -> one for each place
+        self._files: List[Any] = []
         places = [folder.summaries] + ([os.path.join(other, folder.id)] if other else [])
         try:
             self._open(places, lanes)
         except ImportError:
             self._give_up("the worker's Python has no tensorboard. Install it there (pip install tensorboard)")
         except OSError as error:
-            self._give_up("{} cannot be written: {}".format(error.filename or places[-1], error.strerror))
+            self._give_up(f"{error.filename or places[-1]} cannot be written: {error.strerror}")
 
-    def _open(self, places, lanes):
-        # type: (List[str], Sequence[str]) -> None
+    def _open(self, places: List[str], lanes: Sequence[str]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         now = time.time()
-        name = "events.out.tfevents.{:.0f}.{}.{}".format(now, socket.gethostname(), os.getpid())
+        name = f"events.out.tfevents.{now:.0f}.{socket.gethostname()}.{os.getpid()}"
         version = Event(wall_time=now, file_version="brain.Event:2").SerializeToString()
         # What an earlier file says of later steps no longer counts: a run that began anew with a smaller batch.
         start = Event(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START)).SerializeToString()
@@ -66,8 +64,7 @@ class Summaries(object):
                     self._writers.setdefault((lane, split), []).append(records)
         self._flush()
 
-    def scalars(self, lane, split, points):
-        # type: (str, str, Sequence[Point]) -> None
+    def scalars(self, lane: str, split: str, points: Sequence[Point]) -> None:
         """Evaluations of one lane on one split; `flush` makes them seen."""
         if not self._writers:
             return
@@ -82,27 +79,23 @@ class Summaries(object):
                 values.append(Summary.Value(tag=CROSS_ENTROPY, simple_value=float(cross_entropy)))
             self._write(lane, split, now, step, values)
 
-    def variables(self, lane, step, weights, bias):
-        # type: (str, int, np.ndarray, np.ndarray) -> None
+    def variables(self, lane: str, step: int, weights: np.ndarray, bias: np.ndarray) -> None:
         """What the last layer of a lane holds at that step: weights (width, classes), bias (classes,)."""
         if self._writers:
             values = _of_variable("weights", weights) + _of_variable("biases", bias)
             self._write(lane, "training", time.time(), step, values)
 
-    def flush(self):
-        # type: () -> None
+    def flush(self) -> None:
         try:
             self._flush()
         except OSError as error:
-            self._give_up("{}".format(error.strerror))
+            self._give_up(f"{error.strerror}")
 
-    def close(self):
-        # type: () -> None
+    def close(self) -> None:
         self.flush()
         self._close()
 
-    def _write(self, lane, split, now, step, values):
-        # type: (str, str, float, int, List[Any]) -> None
+    def _write(self, lane: str, split: str, now: float, step: int, values: List[Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -111,21 +104,18 @@ class Summaries(object):
             for writer in self._writers.get((lane, split), []):
                 writer.write(record)
         except OSError as error:
-            self._give_up("{}".format(error.strerror))
+            self._give_up(f"{error.strerror}")
 
-    def _flush(self):
-        # type: () -> None
+    def _flush(self) -> None:
         for file in self._files:
             file.flush()
 
-    def _give_up(self, why):
-        # type: (str) -> None
+    def _give_up(self, why: str) -> None:
         self._close()
-        message = "The files for TensorBoard are not written: {}. The run goes on without them.".format(why)
+        message = f"The files for TensorBoard are not written: {why}. The run goes on without them."
         self._report.tell(events.Warning, message=message)
 
-    def _close(self):
-        # type: () -> None
+    def _close(self) -> None:
         files, self._files, self._writers = self._files, [], {}
         for file in files:
             try:
@@ -134,11 +124,10 @@ class Summaries(object):
                 pass  # said already: closing writes what is still held back
 
 
-def _of_variable(name, variable):
-    # type: (str, np.ndarray) -> List[Any]
+def _of_variable(name: str, variable: np.ndarray) -> List[Any]:
     from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-    stem = "final_training_ops/{}/summaries/".format(name)
+    stem = f"final_training_ops/{name}/summaries/"
     with np.errstate(all="ignore"):  # of a lane that diverged
         figures = {"mean": variable.mean(), "stddev_1": variable.std(), "max": variable.max(), "min": variable.min()}
     values = [Summary.Value(tag=stem + each, simple_value=float(value)) for each, value in figures.items()]

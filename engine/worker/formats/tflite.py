@@ -12,8 +12,7 @@ class NotConvertible(Exception):
     """TFLite has no words for this network."""
 
 
-def interpreter():
-    # type: () -> Tuple[Any, str]
+def interpreter() -> Tuple[Any, str]:
     """The class that runs a .tflite file, and its name for people: LiteRT where installed, TensorFlow's otherwise."""
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -22,18 +21,16 @@ def interpreter():
     except ImportError:
         import tensorflow as tf
 
-        return tf.lite.Interpreter, "TensorFlow {} Lite".format(tf.__version__)
+        return tf.lite.Interpreter, f"TensorFlow {tf.__version__} Lite"
 
 
-def open_file(path):
-    # type: (str) -> Callable[[np.ndarray], np.ndarray]
+def open_file(path: str) -> Callable[[np.ndarray], np.ndarray]:
     """The file's function, on one thread: what goes in, (1, ...) float32 -> its first output of that one, (...,)."""
     found = interpreter()[0](model_path=path, num_threads=1)
     found.allocate_tensors()
     entry, result = found.get_input_details()[0]["index"], found.get_output_details()[0]["index"]
 
-    def run(value):
-        # type: (np.ndarray) -> np.ndarray
+    def run(value: np.ndarray) -> np.ndarray:
         found.set_tensor(entry, value)
         found.invoke()
         return found.get_tensor(result)[0]
@@ -41,8 +38,12 @@ def open_file(path):
     return run
 
 
-def keep(path, function, shape, samples=None):
-    # type: (str, Callable[[Any], Any], List[int], Optional[Callable[[], Iterator[np.ndarray]]]) -> None
+def keep(
+    path: str,
+    function: Callable[[Any], Any],
+    shape: List[int],
+    samples: Optional[Callable[[], Iterator[np.ndarray]]] = None,
+) -> None:
     """Convert a function of float32 of that shape and write it, whole or not at all. Raises NotConvertible.
 
     With `samples`, inputs as they will come, weights and activations become 8 bits, scaled by what the samples need;
@@ -60,5 +61,5 @@ def keep(path, function, shape, samples=None):
             warnings.simplefilter("ignore")  # of what newer versions would rather be given
             model = converter.convert()
     except Exception as error:  # the converter's own error class has moved between the versions
-        raise NotConvertible(str(error))
+        raise NotConvertible(str(error)) from error
     write_bytes(path, model)

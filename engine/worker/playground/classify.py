@@ -65,13 +65,11 @@ INNER = ("changed", "labels", "run", "preprocessing")
 QUIET = 5.0
 
 
-class Classifier(object):
-    def __init__(self, home, models=None):
-        # type: (LabHome, Optional[Models]) -> None
+class Classifier:
+    def __init__(self, home: LabHome, models: Optional[Models] = None) -> None:
         self.home, self.models = home, models or Models(home)
 
-    def answer(self, question):
-        # type: (Dict[str, Any]) -> Dict[str, Any]
+    def answer(self, question: Dict[str, Any]) -> Dict[str, Any]:
         """Raises Refused."""
         if "digit" in question:
             return self._networks(question["model"], base64.b64decode(question["digit"]))
@@ -86,8 +84,7 @@ class Classifier(object):
             return {"load_seconds": model.load_seconds, "first_seconds": model.first_seconds}
         return self._classified(question)
 
-    def _classified(self, question):
-        # type: (Dict[str, Any]) -> Dict[str, Any]
+    def _classified(self, question: Dict[str, Any]) -> Dict[str, Any]:
         model = self.models.get_graph(question) if "graph" in question else self.models.get(question["model"])
         began = time.perf_counter()
         image = decoded(question["image"], model.preprocessing)
@@ -120,12 +117,11 @@ class Classifier(object):
             seen=png(pixels),
         )
 
-    def _distorted(self, question):
-        # type: (Dict[str, Any]) -> List[str]
+    def _distorted(self, question: Dict[str, Any]) -> List[str]:
         try:
             row = catalog.backbone(question["backbone"], self.home)
         except KeyError:
-            raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"]))
+            raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"])) from None
         # Pillow's decoder for every backbone: the difference cannot be seen, and TensorFlow need not be loaded.
         image = decoded(question["distort"], catalog.PILLOW)
         spec = specs.DEFAULT_RETRAIN._replace(**question["settings"])
@@ -138,14 +134,14 @@ class Classifier(object):
             samples.append(base64.b64encode(file.getvalue()).decode("ascii"))
         return samples
 
-    def _networks(self, name, gray):
-        # type: (str, bytes) -> Dict[str, Any]
+    def _networks(self, name: str, gray: bytes) -> Dict[str, Any]:
         folder = self.home.run(name)
         if name != folder.id or not (os.path.isdir(folder.networks) and os.path.isfile(folder.contract)):
-            raise Refused("There are no trained networks of {!r}. The run may have been deleted.".format(name))
+            raise Refused(f"There are no trained networks of {name!r}. The run may have been deleted.")
         pixels = np.frombuffer(gray, np.uint8).reshape(1, 28, 28, 1).astype(np.float32)
         rgb = np.repeat(pixels, 3, axis=3)
-        answers, model = [], None  # type: List[Dict[str, Any]], Optional[Model]
+        answers: List[Dict[str, Any]] = []
+        model: Optional[Model] = None
         for network in read_json(folder.contract)["networks"]:
             model = self.models.get("{}:{}".format(name, network["name"]))
             began = time.perf_counter()
@@ -156,30 +152,26 @@ class Classifier(object):
         return {"networks": answers, "runtime": runtime, "device": model.device if model else "CPU"}
 
 
-def decoded(encoded, preprocessing):
-    # type: (str, str) -> Image.Image
+def decoded(encoded: str, preprocessing: str) -> Image.Image:
     """Raises Refused."""
     try:
         return images.decode(base64.b64decode(encoded), preprocessing)
     except images.ImageError as error:
-        raise Refused("This picture cannot be used: {}.".format(error))
+        raise Refused(f"This picture cannot be used: {error}.") from error
 
 
-def resized(image, model):
-    # type: (Image.Image, Model) -> np.ndarray
+def resized(image: Image.Image, model: Model) -> np.ndarray:
     """(height, width, 3), 0..255; uint8 or float32."""
     return images.resize_to(image, model.input_height, model.input_width, model.preprocessing)
 
 
-def normalised(pixels, model):
-    # type: (np.ndarray, Model) -> np.ndarray
+def normalised(pixels: np.ndarray, model: Model) -> np.ndarray:
     """(height, width, 3) -> (1, height, width, 3) float32, as the model's `run` takes it."""
     mean, std = np.float32(model.input_mean), np.float32(model.input_std)
     return ((pixels[None].astype(np.float32) - mean) / std).astype(np.float32)
 
 
-def png(pixels):
-    # type: (np.ndarray) -> str
+def png(pixels: np.ndarray) -> str:
     """(height, width, 3) uint8 or float32, 0..255 -> base64."""
     if pixels.dtype != np.uint8:
         pixels = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
@@ -188,16 +180,14 @@ def png(pixels):
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-class Turn(object):
+class Turn:
     """Held while a question is answered; `asked`: when the last one was, monotonic seconds."""
 
-    def __init__(self):
-        # type: () -> None
+    def __init__(self) -> None:
         self.lock, self.asked = threading.Lock(), time.monotonic()
 
 
-def must_go(home, device, room, quiet):
-    # type: (LabHome, str, int, float) -> bool
+def must_go(home: LabHome, device: str, room: int, quiet: float) -> bool:
     """Whether a run needs what this process holds; `quiet`: seconds since the last question."""
     if device == specs.GPU:
         return bool(tickets.line(home, specs.GPU))
@@ -207,8 +197,7 @@ def must_go(home, device, room, quiet):
     return left is not None and left < room
 
 
-def _leave_to_runs(home, device, room, turn):
-    # type: (LabHome, str, int, Turn) -> None
+def _leave_to_runs(home: LabHome, device: str, room: int, turn: Turn) -> None:
     """End the process between two answers where a run needs what it holds."""
     while True:
         time.sleep(0.5)
@@ -217,8 +206,7 @@ def _leave_to_runs(home, device, room, turn):
                 os._exit(tickets.MADE_WAY)
 
 
-def main(options):
-    # type: (Any) -> None
+def main(options: Any) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like an answer
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -240,7 +228,7 @@ def main(options):
             except Refused as error:
                 answer = {"error": str(error)}
             except Exception as error:  # the next question must still be answered
-                answer = {"error": "The classifier failed: {}: {}".format(type(error).__name__, error)}
+                answer = {"error": f"The classifier failed: {type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
             turn.asked = time.monotonic()

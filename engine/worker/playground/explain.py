@@ -42,19 +42,15 @@ OCCLUSION_SECONDS = 1.5
 GRAY, PAPER = 128.0, 0.0  # its level, in a photo and in a picture of a digit, 0..255
 BLOCK = 2000  # photos whose bottlenecks are in memory at once: 16 MB
 
-Learned = NamedTuple(
-    "Learned",
-    [
-        ("folder", RunFolder),
-        ("contract", Dict[str, Any]),
-        ("row", catalog.Backbone),
-        ("lane", str),
-    ],
-)
+
+class Learned(NamedTuple):
+    folder: RunFolder
+    contract: Dict[str, Any]
+    row: catalog.Backbone
+    lane: str
 
 
-def answer(known, question):
-    # type: (models.Models, Dict[str, Any]) -> Dict[str, Any]
+def answer(known: models.Models, question: Dict[str, Any]) -> Dict[str, Any]:
     """Raises models.Refused."""
     image = base64.b64decode(question["image"])
     try:
@@ -68,20 +64,19 @@ def answer(known, question):
             return _neighbours(known, question["model"], image, int(question["count"]))
         return _outlier(known, question["model"], image)
     except images.ImageError as error:
-        raise models.Refused("This picture cannot be used: {}.".format(error))
+        raise models.Refused(f"This picture cannot be used: {error}.") from error
     except gradients.NoGradients as error:
-        raise models.Refused(str(error))
+        raise models.Refused(str(error)) from error
 
 
 # --- skew ------------------------------------------------------------------------------------------------------------
 
 
-def _skew(known, key, image):
-    # type: (models.Models, str, bytes) -> Dict[str, Any]
+def _skew(known: models.Models, key: str, image: bytes) -> Dict[str, Any]:
     model = known.get(key)
     mean, std = _learned_with(known.home, key, model)
     size = (model.input_height, model.input_width)
-    rows = []  # type: List[Dict[str, Any]]
+    rows: List[Dict[str, Any]] = []
     usual = -1
     for setting in skew.settings(image, model.preprocessing, size[0], size[1], mean, std):
         scores = _scores(model, setting.pixels)
@@ -99,8 +94,7 @@ def _skew(known, key, image):
     return {"settings": rows}
 
 
-def _learned_with(home, key, model):
-    # type: (LabHome, str, models.Model) -> Tuple[Any, Any]
+def _learned_with(home: LabHome, key: str, model: models.Model) -> Tuple[Any, Any]:
     """Mean and std, three numbers each, that the network learned with, whoever subtracts them now."""
     place = keys.place(home, key)
     if place.kind == keys.BACKBONE:
@@ -114,8 +108,7 @@ def _learned_with(home, key, model):
     return contract["mean"], contract["std"]
 
 
-def _is_of_digits(home, key):
-    # type: (LabHome, str) -> bool
+def _is_of_digits(home: LabHome, key: str) -> bool:
     place = keys.place(home, key)
     return place.kind == keys.RUN and os.path.isdir(home.run(place.name).networks)
 
@@ -123,8 +116,7 @@ def _is_of_digits(home, key):
 # --- what the answer hangs on ----------------------------------------------------------------------------------------
 
 
-def _occlusion(known, key, image, label):
-    # type: (models.Models, str, bytes, Optional[str]) -> Dict[str, Any]
+def _occlusion(known: models.Models, key: str, image: bytes, label: Optional[str]) -> Dict[str, Any]:
     model = known.get(key)
     began = time.perf_counter()
     pixels = _pixels(model, image)
@@ -149,21 +141,18 @@ def _occlusion(known, key, image, label):
     return _heat(falls / squares, model.labels[at], scores[at], began, pixels)
 
 
-def _edges(length, cells):
-    # type: (int, int) -> List[int]
+def _edges(length: int, cells: int) -> List[int]:
     """Where the cells of the grid begin, and the end of the last one, in pixels; a cell has one at least."""
     return [int(edge) for edge in np.rint(np.linspace(0, length, min(cells, length) + 1))]
 
 
-def _squares(cells, side):
-    # type: (int, int) -> List[Tuple[int, int]]
+def _squares(cells: int, side: int) -> List[Tuple[int, int]]:
     """(first cell, the one behind the last) of every square."""
     side = min(side, cells)
     return [(first, first + side) for first in range(cells - side + 1)]
 
 
-def _grad_cam(known, key, image, label):
-    # type: (models.Models, str, bytes, Optional[str]) -> Dict[str, Any]
+def _grad_cam(known: models.Models, key: str, image: bytes, label: Optional[str]) -> Dict[str, Any]:
     model = known.get(key)
     if _is_of_digits(known.home, key):
         raise models.Refused("Grad-CAM is drawn for networks of photos; the occlusion map is for digits too.")
@@ -175,13 +164,12 @@ def _grad_cam(known, key, image, label):
     try:
         changed, size = [os.path.getmtime(path) for path in files], sum(os.path.getsize(path) for path in files)
     except OSError as error:
-        raise models.Refused("{} is needed for gradients and is gone.".format(os.path.basename(error.filename)))
+        raise models.Refused(f"{os.path.basename(error.filename)} is needed for gradients and is gone.") from error
     seen = known.keep("gradients:" + key, changed, size, build)
     return _heat(seen.heat(pixels, at), model.labels[at], scores[at], began, pixels)
 
 
-def _derivable(home, key, size):
-    # type: (LabHome, str, Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]
+def _derivable(home: LabHome, key: str, size: Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]:
     """The files with the weights behind a key, and what builds the network of it in TensorFlow for such pictures.
 
     Raises models.Refused; what it gives does too, and gradients.NoGradients.
@@ -192,8 +180,7 @@ def _derivable(home, key, size):
     learned = _learned(home, key) if place.kind == keys.RUN else None
     row = learned.row if learned else catalog.backbone(place.name, home)
 
-    def build():
-        # type: () -> gradients.Seen
+    def build() -> gradients.Seen:
         head = None
         try:
             network = backbones.load(home, row)
@@ -202,33 +189,30 @@ def _derivable(home, key, size):
                 head = (weights, bias)
             return gradients.Seen(gradients.of_network(network, head), size)
         except backbones.MissingWeights as error:
-            raise models.Refused(str(error))
+            raise models.Refused(str(error)) from error
 
     weights = models.weights(home, row)[1]
     return [weights, keys.lane_file(learned.folder, learned.lane)] if learned else [weights], build
 
 
-def _uploaded(home, name, size):
-    # type: (LabHome, str, Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]
+def _uploaded(home: LabHome, name: str, size: Tuple[int, int]) -> Tuple[List[str], Callable[[], gradients.Seen]]:
     record = keys.uploaded(home, name)
     if record.suffix == "tflite":
         raise models.Refused("There are no gradients in a TFLite file. The occlusion map needs none.")
     path = os.path.join(keys.folder(home, name), "graph.pb" if record.suffix == "keras" else "model.pb")
 
-    def build():
-        # type: () -> gradients.Seen
+    def build() -> gradients.Seen:
         layers = (record.input_layer, record.output_layer)
         mean, std = (record.input_mean,) * 3, (record.input_std,) * 3
         try:
             return gradients.Seen(gradients.of_graph(graphs.read(path), layers[0], layers[1], size, mean, std), size)
         except graphs.GraphRefused as error:
-            raise models.Refused(str(error))
+            raise models.Refused(str(error)) from error
 
     return [path], build
 
 
-def _heat(grid, label, score, began, pixels):
-    # type: (np.ndarray, str, Any, float, np.ndarray) -> Dict[str, Any]
+def _heat(grid: np.ndarray, label: str, score: Any, began: float, pixels: np.ndarray) -> Dict[str, Any]:
     return {
         "grid": [[round(float(value), 6) for value in row] for row in grid],
         "label": label,
@@ -238,22 +222,20 @@ def _heat(grid, label, score, began, pixels):
     }
 
 
-def _number_of(labels, label, scores):
-    # type: (List[str], Optional[str], np.ndarray) -> int
+def _number_of(labels: List[str], label: Optional[str], scores: np.ndarray) -> int:
     """The output of a label, or the most probable one. Raises models.Refused."""
     if label is None:
         return int(scores.argmax())
     found = [at for at, each in enumerate(labels) if each == label]
     if not found:
-        raise models.Refused("The model has no label {!r}.".format(label))
+        raise models.Refused(f"The model has no label {label!r}.")
     return max(found, key=lambda at: scores[at])  # two of ImageNet's classes are called crane
 
 
 # --- photos that it learned from -------------------------------------------------------------------------------------
 
 
-def _neighbours(known, key, image, count):
-    # type: (models.Models, str, bytes, int) -> Dict[str, Any]
+def _neighbours(known: models.Models, key: str, image: bytes, count: int) -> Dict[str, Any]:
     learned = _learned(known.home, key)
     photos, distances = _distances(known, learned, image)
     try:
@@ -277,8 +259,7 @@ def _neighbours(known, key, image, count):
     return {"photos": rows}
 
 
-def _outlier(known, key, image):
-    # type: (models.Models, str, bytes) -> Dict[str, Any]
+def _outlier(known: models.Models, key: str, image: bytes) -> Dict[str, Any]:
     learned = _learned(known.home, key)
     measured = _measured(learned)
     if measured is None:
@@ -289,7 +270,8 @@ def _outlier(known, key, image):
     model = known.get(key)
     scores = calibration.calibrated(_scores(model, _pixels(model, image)), measured["temperature"])
     rule = measured["none_of_these"]
-    threshold, distance = rule["distance"], None  # type: Optional[float], Optional[float]
+    threshold: Optional[float] = rule["distance"]
+    distance: Optional[float] = None
     score = float(scores.max())
     is_none = score < rule["score"]
     if threshold is not None:
@@ -309,8 +291,7 @@ def _outlier(known, key, image):
     }
 
 
-def calibrated_score(home, key, scores):
-    # type: (LabHome, str, np.ndarray) -> Optional[float]
+def calibrated_score(home: LabHome, key: str, scores: np.ndarray) -> Optional[float]:
     """Of the most probable label, 0..1; None where calibration was never measured. `scores`: (classes,)."""
     try:
         measured = _measured(_learned(home, key))
@@ -319,23 +300,21 @@ def calibrated_score(home, key, scores):
         return None
 
 
-def _measured(learned):
-    # type: (Learned) -> Optional[Dict[str, Any]]
+def _measured(learned: Learned) -> Optional[Dict[str, Any]]:
     """What engine/worker/retraining/calibration.py wrote of this lane."""
     try:
-        lanes = read_json(learned.folder.calibration)["lanes"]  # type: Dict[str, Optional[Dict[str, Any]]]
+        lanes: Dict[str, Optional[Dict[str, Any]]] = read_json(learned.folder.calibration)["lanes"]
         return lanes[learned.lane]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _learned(home, key):
-    # type: (LabHome, str) -> Learned
+def _learned(home: LabHome, key: str) -> Learned:
     """Of a retraining run's key. Raises models.Refused."""
     try:
         place = keys.place(home, key)
     except KeyError:
-        raise models.Refused("There is no finished model {!r}. It may have been deleted.".format(key))
+        raise models.Refused(f"There is no finished model {key!r}. It may have been deleted.") from None
     if place.kind != keys.RUN:
         raise models.Refused(
             "This model did not learn in the lab, so the photos that it learned from are not here. Choose a run."
@@ -344,18 +323,17 @@ def _learned(home, key):
     try:
         contract = read_json(folder.contract)
     except (OSError, ValueError):
-        raise models.Refused("There is no finished model {!r}. It may have been deleted.".format(place.name))
+        raise models.Refused(f"There is no finished model {place.name!r}. It may have been deleted.") from None
     if "networks" in contract:
         raise models.Refused("A network for digits has no backbone. Choose a run that learned from photos.")
     try:
         row = catalog.backbone(contract["backbone"], home)
     except KeyError:
-        raise models.Refused("The backbone of this run was deleted. Add the module again.")
+        raise models.Refused("The backbone of this run was deleted. Add the module again.") from None
     return Learned(folder, contract, row, place.lane or keys.kept_lane(contract))
 
 
-def _distances(known, learned, image):
-    # type: (models.Models, Learned, bytes) -> Tuple[List[datasets.Photo], np.ndarray]
+def _distances(known: models.Models, learned: Learned, image: bytes) -> Tuple[List[datasets.Photo], np.ndarray]:
     """Training photos whose bottlenecks are known, and the cosine distance of the picture to each, float64.
 
     Raises models.Refused where none is.
@@ -368,9 +346,10 @@ def _distances(known, learned, image):
     photos, sha256 = _training_photos(learned)
     backbone = known.backbone(learned.row)
     if models.weights(known.home, learned.row)[0] != learned.contract["weights_sha256"]:
-        raise models.Refused("The weights of {} are others than those of this run.".format(learned.row.title))
+        raise models.Refused(f"The weights of {learned.row.title} are others than those of this run.")
     vector = backbone.run(_pixels(backbone, image)[None])[0]
-    found, distances = [], []  # type: List[datasets.Photo], List[np.ndarray]
+    found: List[datasets.Photo] = []
+    distances: List[np.ndarray] = []
     for some, vectors in _bottlenecks(known.home, learned, photos, sha256):
         found += some
         distances.append(calibration.distances(vector, vectors))
@@ -382,8 +361,7 @@ def _distances(known, learned, image):
     return found, np.concatenate(distances)
 
 
-def _training_photos(learned):
-    # type: (Learned) -> Tuple[List[datasets.Photo], List[str]]
+def _training_photos(learned: Learned) -> Tuple[List[datasets.Photo], List[str]]:
     """The training photos of a run and the sha256 of each. Raises models.Refused."""
     try:
         value = read_json(learned.folder.photos)
@@ -393,17 +371,18 @@ def _training_photos(learned):
         raise models.Refused(
             "Which photos this run learned from was not kept. Run it again with the same settings: since then, runs "
             "keep a list."
-        )
+        ) from None
     chosen = [row for row in rows if row[0].split == datasets.TRAINING]
     return [photo for photo, _ in chosen], [sha256 for _, sha256 in chosen]
 
 
-def _bottlenecks(home, learned, photos, sha256):
-    # type: (LabHome, Learned, List[datasets.Photo], List[str]) -> Iterator[Tuple[List[datasets.Photo], np.ndarray]]
+def _bottlenecks(
+    home: LabHome, learned: Learned, photos: List[datasets.Photo], sha256: List[str]
+) -> Iterator[Tuple[List[datasets.Photo], np.ndarray]]:
     """Photos and their bottlenecks, (photos, width) float32, some at a time; those that are not kept are left out."""
     network = backbones.Network(learned.row, learned.contract["weights_sha256"], None)
     files = BottleneckFiles(specs.read(learned.folder.spec).bottleneck_dir, learned.row)
-    cache = None  # type: Optional[bottlenecks.Cache]
+    cache: Optional[bottlenecks.Cache] = None
     if os.path.isfile(home.bottlenecks):  # a question makes no cache where there is none
         cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), learned.row.width)
     try:
@@ -426,16 +405,14 @@ def _bottlenecks(home, learned, photos, sha256):
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _pixels(model, image):
-    # type: (models.Model, bytes) -> np.ndarray
+def _pixels(model: models.Model, image: bytes) -> np.ndarray:
     """(height, width, 3) float32, 0..255. Raises images.ImageError."""
     decoded = images.decode(image, model.preprocessing)
     pixels = images.resize_to(decoded, model.input_height, model.input_width, model.preprocessing)
     return pixels.astype(np.float32)
 
 
-def _scores(model, pixels):
-    # type: (models.Model, np.ndarray) -> np.ndarray
+def _scores(model: models.Model, pixels: np.ndarray) -> np.ndarray:
     """(classes,) float32. Raises models.Refused."""
     value = (pixels[None] - np.float32(model.input_mean)) / np.float32(model.input_std)
     scores = model.run(value.astype(np.float32))[0]
@@ -444,13 +421,11 @@ def _scores(model, pixels):
     return scores
 
 
-def _top(labels, scores):
-    # type: (List[str], np.ndarray) -> List[List[Any]]
+def _top(labels: List[str], scores: np.ndarray) -> List[List[Any]]:
     return [[labels[at], float(scores[at])] for at in np.argsort(-scores, kind="stable")[:TOP]]
 
 
-def _png(pixels):
-    # type: (np.ndarray) -> str
+def _png(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8)).save(file, "PNG", compress_level=1)
     return base64.b64encode(file.getvalue()).decode("ascii")

@@ -44,8 +44,9 @@ LAYERS = graphs.words(
 FREEZING = 1e-3  # largest difference between the archive and its frozen graph that is rounding
 
 
-def look(path, data, given, memory, graph_path):
-    # type: (str, bytes, Dict[str, Any], Optional[int], str) -> Tuple[Dict[str, Any], str]
+def look(
+    path: str, data: bytes, given: Dict[str, Any], memory: Optional[int], graph_path: str
+) -> Tuple[Dict[str, Any], str]:
     """As tflite_files.look; writes the frozen graph that answers from now on. Raises Refused and GraphRefused."""
     config = read(data)
 
@@ -55,18 +56,19 @@ def look(path, data, given, memory, graph_path):
     version = getattr(tf.keras, "__version__", "2")
     if int(version.split(".")[0]) < 3:
         raise Refused(
-            "The Keras of this worker, {} in TensorFlow {}, cannot read .keras archives, which began with Keras 3. "
-            "Upload the model as a frozen graph or as a TFLite file.".format(version, tf.__version__)
+            f"The Keras of this worker, {version} in TensorFlow {tf.__version__}, cannot read .keras archives, which "
+            "began with Keras 3. Upload the model as a frozen graph or as a TFLite file."
         )
     machine.bound_memory(memory)
     try:
         model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged configuration leads to
-        raise Refused("The archive cannot be loaded: {}".format(graphs.sentence(error)))
+        raise Refused(f"The archive cannot be loaded: {graphs.sentence(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise Refused("The model has {} inputs and {} outputs; a classifier of pictures has one of each.".format(
-            len(model.inputs), len(model.outputs)
-        ))  # fmt: skip
+        raise Refused(
+            f"The model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a classifier of "
+            "pictures has one of each."
+        )  # fmt: skip
     shape = list(model.inputs[0].shape)
     if len(shape) != 4 or shape[3] not in (None, 3) or "float" not in str(model.inputs[0].dtype):
         text = "The model takes {} of the shape {}; the lab gives it float pictures, (N, height, width, 3)."
@@ -75,7 +77,7 @@ def look(path, data, given, memory, graph_path):
     models.same_size(given, height, width)
     guess = []
     if None in shape[1:3] and not ("input_height" in given and "input_width" in given):
-        guess.append("The model takes pictures of any size; {} x {} is a guess.".format(width, height))
+        guess.append(f"The model takes pictures of any size; {width} x {height} is a guess.")
     mean, std = (0.0, 1.0) if _rescales(config) else (127.5, 127.5)
     if std != 1.0 and not ("input_mean" in given and "input_std" in given):
         guess.append("Mean 127.5 and std 127.5 are a guess: the archive does not say what it learned with.")
@@ -92,8 +94,7 @@ def look(path, data, given, memory, graph_path):
     return found, " ".join(guess)
 
 
-def read(data):
-    # type: (bytes) -> Any
+def read(data: bytes) -> Any:
     """Its configuration, once nothing in the archive is more than it should be. Raises Refused."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -107,19 +108,18 @@ def read(data):
                 )
             sizes = {member.filename: member.file_size for member in members}
             if sizes["config.json"] > CONFIG_LIMIT or max(sizes.values()) > graphs.FILE_LIMIT:
-                raise Refused("The archive unfolds to more than {:,.0f} MB.".format(graphs.FILE_LIMIT / 1e6))
+                raise Refused(f"The archive unfolds to more than {graphs.FILE_LIMIT / 1e6:,.0f} MB.")
             config = json.loads(archive.read("config.json").decode("utf-8"))
             _refuse_foreign(config)
             _check_weights(archive.read("model.weights.h5"))
     except RecursionError:
-        raise Refused("The archive's configuration is nested without end. It is not loaded.")
+        raise Refused("The archive's configuration is nested without end. It is not loaded.") from None
     except (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise Refused("The archive is damaged: {}".format(graphs.sentence(error)))
+        raise Refused(f"The archive is damaged: {graphs.sentence(error)}") from error
     return config
 
 
-def _refuse_foreign(config):
-    # type: (Any) -> None
+def _refuse_foreign(config: Any) -> None:
     """Raise Refused where a configuration names something that is not known to compute and nothing else."""
     if not isinstance(config, dict) or "class_name" not in config:
         raise Refused("The archive's configuration describes no model.")
@@ -132,29 +132,27 @@ def _refuse_foreign(config):
             if known is None or word in known:
                 continue
         raise Refused(
-            "The archive names {!r} of {!r}, which can run code or read files, or which the lab does not know. It is "
-            "not loaded.".format(word[:60], str(module)[:60])
+            f"The archive names {word[:60]!r} of {str(module)[:60]!r}, which can run code or read files, or which the "
+            "lab does not know. It is not loaded."
         )
 
 
-def _named(value):
-    # type: (Any) -> Any
+def _named(value: Any) -> Any:
     if isinstance(value, dict):
         if "class_name" in value:
             yield value
         value = list(value.values())
     if isinstance(value, list):
         for each in value:
-            for found in _named(each):
-                yield found
+            yield from _named(each)
 
 
-def _check_weights(data):
-    # type: (bytes) -> None
+def _check_weights(data: bytes) -> None:
     """Raise Refused where the weights' file leads elsewhere, or unfolds to more than it should."""
     import h5py
 
-    total, waiting = 0, []  # type: int, List[Any]
+    total = 0
+    waiting: List[Any] = []
     with h5py.File(io.BytesIO(data), "r") as file:
         waiting.append(file)
         seen = 0
@@ -163,7 +161,7 @@ def _check_weights(data):
             for name in group:
                 seen += 1
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                    raise Refused("The archive's weights contain a link, {!r}. It is not loaded.".format(name))
+                    raise Refused(f"The archive's weights contain a link, {name!r}. It is not loaded.")
                 found = group[name]
                 if isinstance(found, h5py.Group):
                     waiting.append(found)
@@ -172,19 +170,18 @@ def _check_weights(data):
                         raise Refused("The archive keeps its weights in other files, which the lab does not read.")
                     total += found.size * found.dtype.itemsize
                 if total > graphs.CONSTANT_LIMIT or seen > graphs.NODE_LIMIT:
-                    raise Refused("The archive's weights unfold to more than {:,.0f} MB.".format(
-                        graphs.CONSTANT_LIMIT / 1e6
-                    ))  # fmt: skip
+                    raise Refused(
+                        f"The archive's weights unfold to more than {graphs.CONSTANT_LIMIT / 1e6:,.0f} "
+                        "MB."
+                    )  # fmt: skip
 
 
-def _rescales(config):
-    # type: (Any) -> bool
+def _rescales(config: Any) -> bool:
     """Whether one of its layers brings RGB 0..255 into the range that it learned with."""
     return any(each["class_name"] in ("Rescaling", "Normalization") for each in _named(config))
 
 
-def _freeze(model, path, height, width):
-    # type: (Any, str, int, int) -> Tuple[str, str]
+def _freeze(model: Any, path: str, height: int, width: int) -> Tuple[str, str]:
     """Write the archive's graph of constants. Returns its input and output layer. Raises Refused and GraphRefused."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -196,7 +193,7 @@ def _freeze(model, path, height, width):
         )
         constant = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
     except Exception as error:  # Keras raises nearly anything
-        raise Refused("The model cannot take a picture of {} x {}: {}".format(width, height, graphs.sentence(error)))
+        raise Refused(f"The model cannot take a picture of {width} x {height}: {graphs.sentence(error)}") from error
     graph_def = constant.graph.as_graph_def()
     entry, result = [tensors[0].name.rpartition(":")[0] for tensors in (constant.inputs, constant.outputs)]
     graphs.check(graph_def, "The model")

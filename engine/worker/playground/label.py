@@ -26,32 +26,27 @@ from engine.worker.retraining import bottlenecks, export
 FILE_LIMIT = 200 * 1000 * 1000  # bytes, as engine/retraining/photos.py has it
 BLOCK_SECONDS = 0.3  # between two reports
 
-Prepared = NamedTuple(
-    "Prepared",
-    [
-        ("pixels", Any),  # (1, height, width, 3) float32, as the network takes them
-        ("is_learned", bool),
-        ("seconds", float),  # of reading, decoding and resizing
-    ],
-)
+
+class Prepared(NamedTuple):
+    pixels: Any  # (1, height, width, 3) float32, as the network takes them
+    is_learned: bool
+    seconds: float  # of reading, decoding and resizing
 
 
-def in_memory(stage, spec, folder, at_once):
-    # type: (str, specs.ClassifySpec, RunFolder, int) -> int
+def in_memory(stage: str, spec: specs.ClassifySpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = bottlenecks.AHEAD * cores() if stage == events.CLASSIFYING else 1
     return min(taken, at_once or taken)
 
 
-def label(spec, folder, report, at_once):
-    # type: (specs.ClassifySpec, RunFolder, Reporter, int) -> None
+def label(spec: specs.ClassifySpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     dataset = datasets.read(folder.dataset)
     report.stage(events.LOADING, 0)
     began = time.perf_counter()
     try:
         model = models.Models(folder.home, through_tensorflow=spec.device == specs.GPU).get(spec.model)
     except models.Refused as error:
-        raise RunFailed("no_model", str(error), "Choose another model and start again.")
+        raise RunFailed("no_model", str(error), "Choose another model and start again.") from error
     # One label a line, and a label is no more than a line.
     export.write_labels(folder, [" ".join(each.splitlines()) for each in model.labels])
     report.tell(
@@ -66,7 +61,8 @@ def label(spec, folder, report, at_once):
     report.stage(events.CLASSIFYING, len(dataset.photos))
     top = min(spec.top, len(model.labels))
     told = _Told(report)
-    decode_seconds, network_seconds = 0.0, []  # type: float, List[float]
+    decode_seconds = 0.0
+    network_seconds: List[float] = []
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
     try:
         for place, prepared in enumerate(
@@ -88,7 +84,7 @@ def label(spec, folder, report, at_once):
     if not told.classified:
         raise RunFailed(
             "no_pictures",
-            "None of the {:,} pictures could be classified.".format(len(dataset.photos)),
+            f"None of the {len(dataset.photos):,} pictures could be classified.",
             "The list of what was left out says why; choose other pictures.",
         )
     report.tell(
@@ -101,20 +97,20 @@ def label(spec, folder, report, at_once):
     )
 
 
-class _Told(object):
+class _Told:
     """Reports in blocks of a fraction of a second, and hears there whether the run is to stop."""
 
-    def __init__(self, report):
-        # type: (Reporter) -> None
+    def __init__(self, report: Reporter) -> None:
         self.report, self.done, self.classified, self.last = report, 0, 0, time.perf_counter()
         self._clear()
 
-    def _clear(self):
-        # type: () -> None
-        self.photo, self.label, self.score, self.learned = [], [], [], []  # type: List[int], List[int], List[float], List[bool]
+    def _clear(self) -> None:
+        self.photo: List[int] = []
+        self.label: List[int] = []
+        self.score: List[float] = []
+        self.learned: List[bool] = []
 
-    def say(self, place, scores, top, is_learned):
-        # type: (int, np.ndarray, int, bool) -> None
+    def say(self, place: int, scores: np.ndarray, top: int, is_learned: bool) -> None:
         order = np.argsort(-scores, kind="stable")[:top]
         self.photo.append(place)
         self.label += [int(at) for at in order]
@@ -123,13 +119,11 @@ class _Told(object):
         self.classified += 1
         self._look()
 
-    def skip(self, file, why):
-        # type: (str, str) -> None
+    def skip(self, file: str, why: str) -> None:
         self.report.tell(events.Skipped, file=file, why=why)
         self._look()
 
-    def _look(self):
-        # type: () -> None
+    def _look(self) -> None:
         self.done += 1
         if time.perf_counter() - self.last < BLOCK_SECONDS:
             return
@@ -137,8 +131,7 @@ class _Told(object):
         if self.report.stop():
             raise RunCancelled()
 
-    def flush(self):
-        # type: () -> None
+    def flush(self) -> None:
         if self.photo:
             self.report.tell(
                 events.Classified, photo=self.photo, label=self.label, score=self.score, learned=self.learned
@@ -148,27 +141,25 @@ class _Told(object):
         self.last = time.perf_counter()
 
 
-def _prepared(path, model, learned):
-    # type: (str, models.Model, Set[str]) -> Union[Prepared, str]
+def _prepared(path: str, model: models.Model, learned: Set[str]) -> Union[Prepared, str]:
     """The picture as the network takes it, or why it cannot be used, for people."""
     began = time.perf_counter()
     try:
         if os.path.getsize(path) > FILE_LIMIT:
-            return "larger than {:,} MB".format(FILE_LIMIT // 1000000)
+            return f"larger than {FILE_LIMIT // 1000000:,} MB"
         with open(path, "rb") as file:
             data = file.read()
         image = images.decode(data, model.preprocessing)
     except images.ImageError as error:
         return str(error)
     except OSError as error:
-        return "it cannot be read ({})".format(error.strerror)
+        return f"it cannot be read ({error.strerror})"
     pixels = classify.normalised(classify.resized(image, model), model)
     is_learned = bool(learned) and hashlib.sha256(data).hexdigest() in learned
     return Prepared(pixels, is_learned, time.perf_counter() - began)
 
 
-def _learned_from(home, key):
-    # type: (LabHome, str) -> Set[str]
+def _learned_from(home: LabHome, key: str) -> Set[str]:
     """The sha256 of every photo that a run of ours learned from; empty where the model is none or its list is gone."""
     run = home.run(key.partition(":")[0])
     try:

@@ -44,50 +44,45 @@ GRAPH_FIELDS = ("input_layer", "output_layer", "input_height", "input_width", "i
 
 NOT_CONVERTIBLE = 3  # exit code
 
-Model = NamedTuple(
-    "Model",
-    [
-        ("changed", Any),  # mtimes of its files: a model that was replaced is loaded again
-        ("labels", List[str]),
-        ("preprocessing", str),  # who decodes and resizes, see engine/contract/catalog.py
-        # (1, height, width, 3) float32, normalised by input_mean and input_std -> (1, classes) float32. Networks for
-        # digits take the same: gray as RGB, 0 paper, 255 ink
-        ("run", Callable[[np.ndarray], np.ndarray]),
-        ("runtime", str),
-        ("device", str),
-        ("input_layer", str),
-        ("output_layer", str),
-        ("input_height", int),  # pixels
-        ("input_width", int),
-        ("input_mean", float),  # subtracted from RGB 0..255; 0 where the model does that itself
-        ("input_std", float),  # then divided by; 1 likewise
-        ("found", str),  # why these, for people; "" where nothing had to be found
-        ("load_seconds", float),
-        ("first_seconds", float),  # of the first call, which is slower than the others
-    ],
-)
+
+class Model(NamedTuple):
+    changed: Any  # mtimes of its files: a model that was replaced is loaded again
+    labels: List[str]
+    preprocessing: str  # who decodes and resizes, see engine/contract/catalog.py
+    # (1, height, width, 3) float32, normalised by input_mean and input_std -> (1, classes) float32. Networks for
+    # digits take the same: gray as RGB, 0 paper, 255 ink
+    run: Callable[[np.ndarray], np.ndarray]
+    runtime: str
+    device: str
+    input_layer: str
+    output_layer: str
+    input_height: int  # pixels
+    input_width: int
+    input_mean: float  # subtracted from RGB 0..255; 0 where the model does that itself
+    input_std: float  # then divided by; 1 likewise
+    found: str  # why these, for people; "" where nothing had to be found
+    load_seconds: float
+    first_seconds: float  # of the first call, which is slower than the others
 
 
 class Refused(Exception):
     """The question cannot be answered; the text says why, for people."""
 
 
-class Models(object):
+class Models:
     """Models by key, kept in memory up to a number of bytes; the one not used for longest leaves."""
 
-    def __init__(self, home, through_tensorflow=False, limit=None):
-        # type: (LabHome, bool, Optional[int]) -> None
+    def __init__(self, home: LabHome, through_tensorflow: bool = False, limit: Optional[int] = None) -> None:
         self.home, self.through_tensorflow = home, through_tensorflow
         self.limit = limit or memory_limit()
-        self._kept = collections.OrderedDict()  # type: collections.OrderedDict[str, Tuple[Any, Any, int]]
+        self._kept: collections.OrderedDict[str, Tuple[Any, Any, int]] = collections.OrderedDict()
 
-    def get(self, key):
-        # type: (str) -> Model
+    def get(self, key: str) -> Model:
         """Raises Refused."""
         try:
             place = keys.place(self.home, key)
         except KeyError:
-            raise Refused("There is no finished model {!r}. It may have been deleted.".format(key))
+            raise Refused(f"There is no finished model {key!r}. It may have been deleted.") from None
         try:
             if place.kind == keys.BACKBONE:
                 return self._pretrained(key, catalog.backbone(place.name, self.home))
@@ -97,29 +92,26 @@ class Models(object):
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, OSError) and error.filename is None:
                 raise
-            raise Refused("What is kept of {!r} cannot be read ({}). It may have been deleted.".format(key, error))
+            raise Refused(f"What is kept of {key!r} cannot be read ({error}). It may have been deleted.") from error
 
-    def get_graph(self, asked):
-        # type: (Dict[str, Any]) -> Model
+    def get_graph(self, asked: Dict[str, Any]) -> Model:
         """A graph file: "graph", "labels" and any of GRAPH_FIELDS. Raises Refused."""
         given = {name: asked[name] for name in GRAPH_FIELDS if asked.get(name) is not None}
         path, labels = asked["graph"], asked.get("labels")
         try:
             changed = [os.path.getmtime(path), os.path.getmtime(labels) if labels else 0]
         except OSError as error:
-            raise Refused("{} cannot be read: {}.".format(error.filename, error.strerror))
-        key = "graph:{} {}".format(path, json.dumps([labels, given], sort_keys=True))
+            raise Refused(f"{error.filename} cannot be read: {error.strerror}.") from error
+        key = f"graph:{path} {json.dumps([labels, given], sort_keys=True)}"
         return self.keep(key, changed, os.path.getsize(path), lambda: load_graph(path, labels, given))
 
-    def backbone(self, row):
-        # type: (catalog.Backbone) -> Model
+    def backbone(self, row: catalog.Backbone) -> Model:
         """A backbone without a last layer: `run` takes RGB 0..255 and gives bottlenecks (1, width). Raises Refused."""
         digest, path = weights(self.home, row)
         size = os.path.getsize(path)
         return self.keep("backbone:" + row.name, digest, size, lambda: self._load_backbone(row, digest, "features"))
 
-    def keep(self, key, changed, file_bytes, load):
-        # type: (str, Any, int, Callable[[], Any]) -> Any
+    def keep(self, key: str, changed: Any, file_bytes: int, load: Callable[[], Any]) -> Any:
         """What `load` gives, loaded where it is not in memory or `changed` differs from the last time.
 
         It counts with the bytes by which the process has grown over it, and no less than its file has.
@@ -138,8 +130,7 @@ class Models(object):
             self._kept.popitem(last=False)
         return kept[0]
 
-    def memory(self):
-        # type: () -> Dict[str, Any]
+    def memory(self) -> Dict[str, Any]:
         """As engine/playground/classifier.py's Resident; the one used last comes last."""
         return {
             "bytes": self._bytes(),
@@ -147,16 +138,14 @@ class Models(object):
             "models": [[key, size] for key, (_, _, size) in self._kept.items()],
         }
 
-    def _bytes(self):
-        # type: () -> int
+    def _bytes(self) -> int:
         return sum(size for _, _, size in self._kept.values())
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
-    def _of_run(self, key, folder, lane):
-        # type: (str, RunFolder, str) -> Model
+    def _of_run(self, key: str, folder: RunFolder, lane: str) -> Model:
         if not os.path.isfile(folder.contract):
-            raise Refused("There is no finished model {!r}. It may have been deleted.".format(folder.id))
+            raise Refused(f"There is no finished model {folder.id!r}. It may have been deleted.")
         why_not = signatures.refusal(folder)
         if why_not:
             raise Refused(why_not)
@@ -174,7 +163,7 @@ class Models(object):
                 path, contract["labels"], size, how
             ))  # fmt: skip
         if not os.path.isfile(folder.graph):
-            raise Refused("There is no finished model {!r}. It may have been deleted.".format(folder.id))
+            raise Refused(f"There is no finished model {folder.id!r}. It may have been deleted.")
         given = {
             "input_layer": "input",
             "output_layer": getattr(specs.read(folder.spec), "final_tensor_name", export.FINAL_TENSOR),
@@ -188,12 +177,11 @@ class Models(object):
             path, None, given
         )._replace(labels=contract["labels"], preprocessing=how, found=""))  # fmt: skip
 
-    def _lane(self, key, folder, lane, contract):
-        # type: (str, RunFolder, str, Dict[str, Any]) -> Model
+    def _lane(self, key: str, folder: RunFolder, lane: str, contract: Dict[str, Any]) -> Model:
         """Its own last layer behind the backbone, which all lanes share."""
         path = keys.lane_file(folder, lane)
         if not os.path.isfile(path):
-            raise Refused("Run {} has no lane {!r}.".format(folder.id, lane))
+            raise Refused(f"Run {folder.id} has no lane {lane!r}.")
         tflite, size = keys.lane_tflite(folder, lane), contract["input"]["height"]
         if os.path.isfile(tflite) and not self.through_tensorflow:
             return self.keep(key, _changed(tflite), os.path.getsize(tflite), lambda: load_tflite(
@@ -202,23 +190,19 @@ class Models(object):
         try:
             row = catalog.backbone(contract["backbone"], self.home)
         except KeyError:
-            raise Refused("The backbone of run {} was deleted; only its kept lane can answer.".format(folder.id))
+            raise Refused(f"The backbone of run {folder.id} was deleted; only its kept lane can answer.") from None
         if weights(self.home, row)[0] != contract["weights_sha256"]:
             text = "The weights of {} are others than those that run {} learned with; only its kept lane can answer."
             raise Refused(text.format(row.title, folder.id))
 
-        def load():
-            # type: () -> Model
+        def load() -> Model:
             began = time.perf_counter()
             with np.load(path, allow_pickle=False) as file:
                 weights, bias = file["weights"], file["bias"]
             if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-                raise Refused(
-                    "Learning rate {} diverged: its weights are no numbers. Choose another lane.".format(lane)
-                )
+                raise Refused(f"Learning rate {lane} diverged: its weights are no numbers. Choose another lane.")
 
-            def run(rgb):
-                # type: (np.ndarray) -> np.ndarray
+            def run(rgb: np.ndarray) -> np.ndarray:
                 return heads.probabilities(self.backbone(row).run(rgb), weights, bias)
 
             below = self.backbone(row)
@@ -234,8 +218,7 @@ class Models(object):
         self.backbone(row)  # now used, and counted on its own
         return self.keep(key, _changed(path), os.path.getsize(path), load)
 
-    def _tuned(self, row, path, contract):
-        # type: (catalog.Backbone, str, Dict[str, Any]) -> Model
+    def _tuned(self, row: catalog.Backbone, path: str, contract: Dict[str, Any]) -> Model:
         """A depth of fine-tuning in TensorFlow."""
         import tensorflow as tf
 
@@ -245,7 +228,7 @@ class Models(object):
         try:
             network, weights, bias = tuned.load(backbones.load(self.home, row), path)
         except backbones.MissingWeights as error:
-            raise Refused(str(error))
+            raise Refused(str(error)) from error
         function = tf.function(
             lambda rgb: export.classify(network, weights, bias, rgb),
             input_signature=[tf.TensorSpec([1, row.size, row.size, 3], tf.float32)],
@@ -254,14 +237,13 @@ class Models(object):
         how = (row.preprocessing, began, row.input_layer, export.FINAL_TENSOR)
         return _in_tensorflow(function, contract["labels"], row.size, *how)
 
-    def _network(self, key, folder, lane, contract):
-        # type: (str, RunFolder, str, Dict[str, Any]) -> Model
+    def _network(self, key: str, folder: RunFolder, lane: str, contract: Dict[str, Any]) -> Model:
         names = [network["name"] for network in contract["networks"]]
         if lane not in names:
             raise Refused(
                 "Run {} has no network {!r}; it has {}.".format(folder.id, lane, ", ".join(names))
                 if lane
-                else "Run {0} has several networks; name one of them: {0}:{1}.".format(folder.id, names[0])
+                else f"Run {folder.id} has several networks; name one of them: {folder.id}:{names[0]}."
             )
         if self.through_tensorflow:
             path = folder.network_saved_model(lane)
@@ -273,29 +255,26 @@ class Models(object):
 
     # --- pretrained --------------------------------------------------------------------------------------------------
 
-    def _pretrained(self, key, row):
-        # type: (str, catalog.Backbone) -> Model
+    def _pretrained(self, key: str, row: catalog.Backbone) -> Model:
         """A backbone with its own last layer."""
         if not catalog.is_classifier(row):
-            raise Refused("{} has no names for what it was trained on; retrain it on photos first.".format(row.title))
+            raise Refused(f"{row.title} has no names for what it was trained on; retrain it on photos first.")
         try:
             labels = catalog.answer_labels(self.home, row)
         except FileNotFoundError:
             raise Refused(
-                "The names of {}'s classes are not on this machine: run `python -m engine assets`.".format(row.title)
-            )
+                f"The names of {row.title}'s classes are not on this machine: run `python -m engine assets`."
+            ) from None
         digest, path = weights(self.home, row)
 
-        def load():
-            # type: () -> Model
+        def load() -> Model:
             model = self._load_backbone(row, digest, "answers")
             outputs = model.run(np.zeros((1, row.size, row.size, 3), np.float32)).shape[1]
             return model._replace(labels=_fitting(labels, outputs))
 
         return self.keep(key, digest, os.path.getsize(path), load)
 
-    def _load_backbone(self, row, digest, part):
-        # type: (catalog.Backbone, str, str) -> Model
+    def _load_backbone(self, row: catalog.Backbone, digest: str, part: str) -> Model:
         """`part`: "features" or "answers". Without labels."""
         path = _converted_path(self.home, row, digest, part)
         if not self.through_tensorflow and not os.path.isfile(path):
@@ -303,13 +282,12 @@ class Models(object):
             command = [sys.executable, "-m", "engine.worker.playground.models", self.home.path, row.name, path, part]
             code = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             if code not in (0, NOT_CONVERTIBLE):
-                raise Refused("{} could not be converted; its weights may be damaged.".format(row.title))
+                raise Refused(f"{row.title} could not be converted; its weights may be damaged.")
         if self.through_tensorflow or not os.path.isfile(path):
             return self._backbone_in_tensorflow(row, part)
         return load_tflite(path, None, row.size, row.preprocessing)
 
-    def _backbone_in_tensorflow(self, row, part):
-        # type: (catalog.Backbone, str) -> Model
+    def _backbone_in_tensorflow(self, row: catalog.Backbone, part: str) -> Model:
         import tensorflow as tf
 
         began = time.perf_counter()
@@ -321,17 +299,16 @@ class Models(object):
                 autograph=False,
             ).get_concrete_function()
         except backbones.MissingWeights as error:
-            raise Refused(str(error))
+            raise Refused(str(error)) from error
         return _in_tensorflow(function, [], row.size, row.preprocessing, began, row.input_layer, part)
 
     # --- uploaded ----------------------------------------------------------------------------------------------------
 
-    def _uploaded(self, key, name):
-        # type: (str, str) -> Model
+    def _uploaded(self, key: str, name: str) -> Model:
         try:
             record = keys.uploaded(self.home, name)
         except KeyError:
-            raise Refused("There is no uploaded model {!r}. It may have been deleted.".format(name))
+            raise Refused(f"There is no uploaded model {name!r}. It may have been deleted.") from None
         folder = keys.folder(self.home, name)
         labels = keys.read_labels(os.path.join(folder, "labels.txt"))
         path = os.path.join(folder, "graph.pb" if record.suffix == "keras" else "model." + record.suffix)
@@ -339,8 +316,7 @@ class Models(object):
         return self.keep(key, changed, os.path.getsize(path), lambda: load_uploaded(path, labels, record))
 
 
-def load_uploaded(path, labels, record):
-    # type: (str, Optional[List[str]], keys.Uploaded) -> Model
+def load_uploaded(path: str, labels: Optional[List[str]], record: keys.Uploaded) -> Model:
     """`path`: of the file that answers. `labels` None: it is not known yet how many there are. Raises Refused."""
     if record.suffix == "tflite":
         model = load_tflite(path, labels, None, record.preprocessing, record.input_mean, record.input_std)
@@ -354,16 +330,14 @@ def load_uploaded(path, labels, record):
     return model
 
 
-def same_size(given, height, width):
-    # type: (Dict[str, Any], int, int) -> None
+def same_size(given: Dict[str, Any], height: int, width: int) -> None:
     """Raise Refused where another size was given than the file has."""
     asked = (given.get("input_height", height), given.get("input_width", width))
     if asked != (height, width):
-        raise Refused("The model takes {} x {} pixels, not {} x {}.".format(width, height, asked[1], asked[0]))
+        raise Refused(f"The model takes {width} x {height} pixels, not {asked[1]} x {asked[0]}.")
 
 
-def softmax(logits):
-    # type: (np.ndarray) -> np.ndarray
+def softmax(logits: np.ndarray) -> np.ndarray:
     """(1, classes) -> (1, classes) float32, sum 1."""
     shifted = np.exp(logits.astype(np.float64) - logits.max())
     return (shifted / shifted.sum()).astype(np.float32)
@@ -372,8 +346,15 @@ def softmax(logits):
 # --- TFLite ----------------------------------------------------------------------------------------------------------
 
 
-def load_tflite(path, labels, size, preprocessing, mean=0.0, std=1.0, threads=None):
-    # type: (str, Optional[List[str]], Optional[int], str, float, float, Optional[int]) -> Model
+def load_tflite(
+    path: str,
+    labels: Optional[List[str]],
+    size: Optional[int],
+    preprocessing: str,
+    mean: float = 0.0,
+    std: float = 1.0,
+    threads: Optional[int] = None,
+) -> Model:
     """A TFLite file with one input for one picture. `labels` None: whoever calls knows better; `size` None: the file's.
 
     Files with 8-bit inputs or outputs are fed and read through their own scales. Raises Refused.
@@ -389,7 +370,7 @@ def load_tflite(path, labels, size, preprocessing, mean=0.0, std=1.0, threads=No
         raise Refused(
             "This file was written for a newer runtime than {}, which this machine has: {}. The frozen graph "
             "or the SavedModel of the same model may load.".format(runtime, str(error).splitlines()[0].rstrip("."))
-        )
+        ) from error
     entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     shape = [int(length) for length in entry["shape"]]
     height, width = (size, size) if size else (shape[1], shape[2])
@@ -416,12 +397,10 @@ def load_tflite(path, labels, size, preprocessing, mean=0.0, std=1.0, threads=No
     )
 
 
-def _runner(interpreter, entry, result, is_gray):
-    # type: (Any, Any, Any, bool) -> Callable[[np.ndarray], np.ndarray]
+def _runner(interpreter: Any, entry: Any, result: Any, is_gray: bool) -> Callable[[np.ndarray], np.ndarray]:
     """(1, height, width, 3) float32 -> (1, outputs) float32. `is_gray`: the file takes (1, height, width)."""
 
-    def run(rgb):
-        # type: (np.ndarray) -> np.ndarray
+    def run(rgb: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(entry["index"], _quantised(rgb[..., 0] if is_gray else rgb, entry))
         interpreter.invoke()
         answer = interpreter.get_tensor(result["index"])
@@ -433,8 +412,7 @@ def _runner(interpreter, entry, result, is_gray):
     return run
 
 
-def _quantised(value, entry):
-    # type: (np.ndarray, Any) -> np.ndarray
+def _quantised(value: np.ndarray, entry: Any) -> np.ndarray:
     kind = np.dtype(entry["dtype"])
     if kind == np.float32:
         return value
@@ -446,8 +424,7 @@ def _quantised(value, entry):
 # --- TensorFlow ------------------------------------------------------------------------------------------------------
 
 
-def load_graph(path, labels_path, given):
-    # type: (str, Optional[str], Dict[str, Any]) -> Model
+def load_graph(path: str, labels_path: Optional[str], given: Dict[str, Any]) -> Model:
     """A frozen graph; what is not `given` of GRAPH_FIELDS is found in it. Without labels outputs are called by their
     numbers. Raises Refused."""
     import tensorflow as tf
@@ -476,12 +453,12 @@ def load_graph(path, labels_path, given):
         outputs = _call(function, np.zeros((1, height, width, 3), np.float32)).shape[1]
         first = time.perf_counter()
     except graphs.GraphRefused as error:
-        raise Refused(str(error))
+        raise Refused(str(error)) from error
     except (ValueError, tf.errors.OpError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise Refused("The graph cannot take a picture of {} x {} at {!r}: {}.".format(height, width, entry, reason))
+        raise Refused(f"The graph cannot take a picture of {height} x {width} at {entry!r}: {reason}.") from error
     if labels is None:
-        labels = ["class {}".format(number) for number in range(outputs)]
+        labels = [f"class {number}" for number in range(outputs)]
     if outputs != len(labels):
         raise Refused(
             "{!r} of {} has {:,} outputs, but {} has {:,} labels. Give the labels that were written with this "
@@ -492,7 +469,7 @@ def load_graph(path, labels_path, given):
         labels=labels,
         preprocessing=catalog.TENSORFLOW,
         run=lambda value: _call(function, value),
-        runtime="TensorFlow {}".format(tf.__version__),
+        runtime=f"TensorFlow {tf.__version__}",
         device=machine.tensorflow_device(),
         found=found,
         load_seconds=loaded - began,
@@ -501,8 +478,7 @@ def load_graph(path, labels_path, given):
     )
 
 
-def _load_network(path, labels):
-    # type: (str, List[str]) -> Model
+def _load_network(path: str, labels: List[str]) -> Model:
     """A network for digits as the SavedModel that the lab exported."""
     import tensorflow as tf
 
@@ -511,16 +487,16 @@ def _load_network(path, labels):
     module = tf.saved_model.load(path)
     signature = module.signatures["float"]
 
-    def call(value):
-        # type: (Any) -> Any
+    def call(value: Any) -> Any:
         assert module  # kept alive by this function
         return signature(images=value[..., 0])["probabilities"]
 
     return _in_tensorflow(call, labels, 28, catalog.PILLOW, began, "images", "probabilities")
 
 
-def _in_tensorflow(function, labels, size, preprocessing, began, entry, result):
-    # type: (Any, List[str], int, str, float, str, str) -> Model
+def _in_tensorflow(
+    function: Any, labels: List[str], size: int, preprocessing: str, began: float, entry: str, result: str
+) -> Model:
     """`function`: RGB (1, size, size, 3) float32 tensor, 0..255 -> (1, outputs); `began`: perf_counter."""
     import tensorflow as tf
 
@@ -533,7 +509,7 @@ def _in_tensorflow(function, labels, size, preprocessing, began, entry, result):
         labels=labels,
         preprocessing=preprocessing,
         run=lambda value: _call(function, value),
-        runtime="TensorFlow {}".format(tf.__version__),
+        runtime=f"TensorFlow {tf.__version__}",
         device=machine.tensorflow_device(),
         input_layer=entry,
         output_layer=result,
@@ -547,16 +523,14 @@ def _in_tensorflow(function, labels, size, preprocessing, began, entry, result):
     )
 
 
-def _call(function, value):
-    # type: (Any, np.ndarray) -> np.ndarray
+def _call(function: Any, value: np.ndarray) -> np.ndarray:
     """(1, height, width, 3) float32 -> (1, outputs) float32, whatever shape the graph gives its output."""
     import tensorflow as tf
 
     return function(tf.constant(value)).numpy().astype(np.float32).reshape(1, -1)
 
 
-def _check_shape(graph_def, layer, height, width):
-    # type: (Any, str, int, int) -> None
+def _check_shape(graph_def: Any, layer: str, height: int, width: int) -> None:
     """Raises Refused: a picture of another size may pass through a graph all the same, and its answer mean nothing."""
     nodes = {node.name: node for node in graph_def.node}
     node = nodes.get(layer.partition(":")[0])
@@ -573,14 +547,12 @@ def _check_shape(graph_def, layer, height, width):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def memory_limit():
-    # type: () -> int
+def memory_limit() -> int:
     """Bytes for all models together: an eighth of the machine's memory, 256 MB at least."""
     return max(SMALLEST_LIMIT, int(machine.total_memory() * MEMORY_SHARE))
 
 
-def convert(home, row, path, part):
-    # type: (LabHome, catalog.Backbone, str, str) -> None
+def convert(home: LabHome, row: catalog.Backbone, path: str, part: str) -> None:
     """Write a backbone as TFLite, without a last layer ("features") or with ImageNet's own ("answers").
 
     Raises backbones.MissingWeights and tflite.NotConvertible.
@@ -589,8 +561,7 @@ def convert(home, row, path, part):
     tflite.keep(path, lambda rgb: _part(network, part, rgb), [1, row.size, row.size, 3])
 
 
-def _part(network, part, rgb):
-    # type: (backbones.Network, str, Any) -> Any
+def _part(network: backbones.Network, part: str, rgb: Any) -> Any:
     import tensorflow as tf
 
     if part == "features":
@@ -600,15 +571,13 @@ def _part(network, part, rgb):
     return network.body.answers(rgb)
 
 
-def _converted_path(home, row, digest, part):
-    # type: (LabHome, catalog.Backbone, str, str) -> str
+def _converted_path(home: LabHome, row: catalog.Backbone, digest: str, part: str) -> str:
     if part == "features":
         return bottlenecks.backbone_tflite_path(home, row, digest)
-    return os.path.join(home.derived, "{}-{}-{}-imagenet.tflite".format(row.name, digest[:16], backbones.FORM))
+    return os.path.join(home.derived, f"{row.name}-{digest[:16]}-{backbones.FORM}-imagenet.tflite")
 
 
-def weights(home, row):
-    # type: (LabHome, catalog.Backbone) -> Tuple[str, str]
+def weights(home: LabHome, row: catalog.Backbone) -> Tuple[str, str]:
     """(sha256, path) of a backbone's weights. Raises Refused."""
     path = backbones.weights_path(home, row)
     try:
@@ -617,37 +586,34 @@ def weights(home, row):
         text = "The weights of {} are not on this machine: run `python -m engine assets {}`."
         if not row.asset:
             text = "The weights of {} are no longer on this machine. Add the module again."
-        raise Refused(text.format(row.title, row.asset))
+        raise Refused(text.format(row.title, row.asset)) from None
     known = _DIGESTS.get(path)
     if known is None or known[0] != (stamp.st_mtime, stamp.st_size):
         known = _DIGESTS[path] = ((stamp.st_mtime, stamp.st_size), backbones.digest(path))
     return known[1], path
 
 
-_DIGESTS = {}  # type: Dict[str, Tuple[Any, str]]  # by path: reading 96 MB for every answer would be slow
+_DIGESTS: Dict[str, Tuple[Any, str]] = {}  # by path: reading 96 MB for every answer would be slow
 
 
-def _fitting(labels, outputs):
-    # type: (List[str], int) -> List[str]
+def _fitting(labels: List[str], outputs: int) -> List[str]:
     """The labels, where there is one for each output. Raises Refused."""
     if outputs != len(labels):
-        raise Refused("The model has {:,} outputs but {:,} labels.".format(outputs, len(labels)))
+        raise Refused(f"The model has {outputs:,} outputs but {len(labels):,} labels.")
     return labels
 
 
-def _read_labels(path):
-    # type: (str) -> List[str]
+def _read_labels(path: str) -> List[str]:
     """Raises Refused."""
     try:
         return keys.read_labels(path)
     except UnicodeDecodeError:
-        raise Refused("{} is no text; a labels file has one label a line.".format(os.path.basename(path)))
+        raise Refused(f"{os.path.basename(path)} is no text; a labels file has one label a line.") from None
     except OSError as error:
-        raise Refused("{} cannot be read: {}.".format(path, error.strerror))
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _changed(path):
-    # type: (str) -> float
+def _changed(path: str) -> float:
     return os.path.getmtime(path)
 
 

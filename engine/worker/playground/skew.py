@@ -14,29 +14,26 @@ from engine.contract import catalog
 from engine.contract.dataset import FORMATS
 from engine.worker import images
 
-Setting = NamedTuple(
-    "Setting",
-    [
-        ("name", str),  # for people
-        ("is_usual", bool),
-        ("pixels", Any),  # (height, width, 3) float32: 0..255, or beyond where the normalisation is another one
-    ],
-)
+
+class Setting(NamedTuple):
+    name: str  # for people
+    is_usual: bool
+    pixels: Any  # (height, width, 3) float32: 0..255, or beyond where the normalisation is another one
+
 
 USUAL = "As the model was trained"
 # mean, std and what people call them: RGB 0..255, the mean is subtracted and the std divided by.
-NORMALISATIONS = [
+NORMALISATIONS: List[Tuple[str, Tuple[float, ...], Tuple[float, ...]]] = [
     ("Mean 127.5 and std 127.5, so -1 to 1", (127.5,) * 3, (127.5,) * 3),
     ("Mean 128 and std 128, as label_image.py", (128.0,) * 3, (128.0,) * 3),
     ("ImageNet's mean and std", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     ("0 to 1, without a mean", (0.0,) * 3, (255.0,) * 3),
     ("0 to 255, not normalised", (0.0,) * 3, (1.0,) * 3),
-]  # type: List[Tuple[str, Tuple[float, ...], Tuple[float, ...]]]
+]
 EXIF_ORIENTATION = 0x0112
 
 
-def settings(data, preprocessing, height, width, mean, std):
-    # type: (bytes, str, int, int, Any, Any) -> List[Setting]
+def settings(data: bytes, preprocessing: str, height: int, width: int, mean: Any, std: Any) -> List[Setting]:
     """The usual setting first, then every wrong one that makes a difference to this picture.
 
     `mean` and `std`, three numbers each: what the model itself learned with. Raises images.ImageError.
@@ -66,14 +63,12 @@ def settings(data, preprocessing, height, width, mean, std):
     return found[:1] + [each for each in found[1:] if not np.array_equal(each.pixels, usual)]
 
 
-def resized(image, height, width, preprocessing):
-    # type: (Image.Image, int, int, str) -> np.ndarray
+def resized(image: Image.Image, height: int, width: int, preprocessing: str) -> np.ndarray:
     """8-bit RGB -> (height, width, 3) float32, 0..255, with that kernel; the whole picture, squashed."""
     return images.resize_to(image, height, width, preprocessing).astype(np.float32)
 
 
-def _cut(image, height, width):
-    # type: (Image.Image, int, int) -> Image.Image
+def _cut(image: Image.Image, height: int, width: int) -> Image.Image:
     """The largest part around the middle that has the shape of what the model takes."""
     scale = min(image.width / float(width), image.height / float(height))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
@@ -81,8 +76,7 @@ def _cut(image, height, width):
     return image.crop((left, top, left + wide, top + high))
 
 
-def _of_the_file(data, preprocessing, height, width):
-    # type: (bytes, str, int, int) -> List[Setting]
+def _of_the_file(data: bytes, preprocessing: str, height: int, width: int) -> List[Setting]:
     """What can go wrong in decoding: the orientation that a phone wrote into the file, and the other decoder."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         is_jpeg = image.format == "JPEG"

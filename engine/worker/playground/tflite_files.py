@@ -19,8 +19,7 @@ NOT_OURS = ("CUSTOM", "DELEGATE", "STABLEHLO_CUSTOM_CALL")
 NUMBERS = ("FLOAT32", "FLOAT16", "INT8", "UINT8")
 
 
-def look(path, data, given, memory):
-    # type: (str, bytes, Dict[str, Any], Optional[int]) -> Tuple[Dict[str, Any], str]
+def look(path: str, data: bytes, given: Dict[str, Any], memory: Optional[int]) -> Tuple[Dict[str, Any], str]:
     """What an uploaded file tells of itself, fields of keys.Uploaded, and what about it is a guess, "" for nothing.
 
     `given`: what was said of it; `memory`: bytes that this process may take for it. Raises Refused.
@@ -33,20 +32,23 @@ def look(path, data, given, memory):
         interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except (struct.error, IndexError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise Refused("The file is no TFLite file that can be read, or a damaged one: {}".format(
-            graphs.sentence(error)
-        ))  # fmt: skip
+        raise Refused(
+            "The file is no TFLite file that can be read, or a damaged one: "
+            f"{graphs.sentence(error)}"
+        ) from error  # fmt: skip
     if len(inputs) != 1 or len(outputs) != 1:
-        raise Refused("The file has {} inputs and {} outputs; a classifier of pictures has one of each.".format(
-            len(inputs), len(outputs)
-        ))  # fmt: skip
+        raise Refused(
+            f"The file has {len(inputs)} inputs and {len(outputs)} outputs; a classifier of pictures has "
+            "one of each."
+        )  # fmt: skip
     entry = inputs[0]
     shape = [int(length) for length in entry["shape"]]
     kind = np.dtype(entry["dtype"]).name
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or kind not in ("float32", "uint8", "int8"):
-        raise Refused("The file takes {} of the shape {}; the lab gives it one picture, (1, height, width, 3).".format(
-            kind, shape
-        ))  # fmt: skip
+        raise Refused(
+            f"The file takes {kind} of the shape {shape}; the lab gives it one picture, (1, height, "
+            "width, 3)."
+        )  # fmt: skip
     if -1 in [int(length) for length in entry.get("shape_signature", shape)][1:3]:
         raise Refused("The file takes pictures of any size. Convert it for one size, and upload that.")
     models.same_size(given, shape[1], shape[2])
@@ -75,8 +77,7 @@ def look(path, data, given, memory):
     return found, guess
 
 
-def constants(data):
-    # type: (bytes) -> int
+def constants(data: bytes) -> int:
     """How many numbers its constants hold. Raises Refused where an operation is none of TFLite's own."""
     try:
         from ai_edge_litert import schema_py_generated as schema
@@ -96,11 +97,11 @@ def constants(data):
         if custom or word in NOT_OURS or word not in words.values():
             what = custom.decode(errors="replace")[:60] if custom else word
             raise Refused(
-                "The file uses {}, which is none of TFLite's own operations and may do anything. It is not run. "
-                "Convert the model with TFLite's own operations alone.".format(what)
+                f"The file uses {what}, which is none of TFLite's own operations and may do anything. It is not run. "
+                "Convert the model with TFLite's own operations alone."
             )
         if "WHILE" in word:
-            raise Refused("The file uses {}: loops, which need not end. It is not run.".format(word))
+            raise Refused(f"The file uses {word}: loops, which need not end. It is not run.")
     _bounded(model.SubgraphsLength(), "graphs")
     parameters = 0
     for number in range(model.SubgraphsLength()):
@@ -115,7 +116,6 @@ def constants(data):
     return parameters
 
 
-def _bounded(count, what):
-    # type: (int, str) -> None
+def _bounded(count: int, what: str) -> None:
     if count > graphs.NODE_LIMIT:
-        raise Refused("The file has more than {:,} {}.".format(graphs.NODE_LIMIT, what))
+        raise Refused(f"The file has more than {graphs.NODE_LIMIT:,} {what}.")

@@ -42,8 +42,7 @@ MEMORY = 4 << 30  # bytes beyond what TensorFlow has when it is loaded
 WRITTEN = 1 << 30  # bytes of one file
 
 
-def check(folder, file_name, given, memory=None):
-    # type: (str, str, Dict[str, Any], Optional[int]) -> keys.Uploaded
+def check(folder: str, file_name: str, given: Dict[str, Any], memory: Optional[int] = None) -> keys.Uploaded:
     """What an upload is; FOLDER then holds its files. Raises Refused and GraphRefused.
 
     `memory`: bytes that this process may take for it, once TensorFlow is loaded; it stays bound afterwards.
@@ -51,11 +50,12 @@ def check(folder, file_name, given, memory=None):
     path = os.path.join(folder, "upload")
     size = os.path.getsize(path)
     if not size:
-        raise Refused("{} is empty.".format(file_name))
+        raise Refused(f"{file_name} is empty.")
     if size > graphs.FILE_LIMIT:
-        raise Refused("{} has {:,.0f} MB; the lab takes up to {:,.0f} MB.".format(
-            file_name, size / 1e6, graphs.FILE_LIMIT / 1e6
-        ))  # fmt: skip
+        raise Refused(
+            f"{file_name} has {size / 1e6:,.0f} MB; the lab takes up to {graphs.FILE_LIMIT / 1e6:,.0f} "
+            "MB."
+        )  # fmt: skip
     with open(path, "rb") as file:
         data = file.read()
     given = _sensible(given)
@@ -94,23 +94,21 @@ def check(folder, file_name, given, memory=None):
     return record._replace(classes=outputs, outputs=kind, by_guess=guess)
 
 
-def _sensible(given):
-    # type: (Dict[str, Any]) -> Dict[str, Any]
+def _sensible(given: Dict[str, Any]) -> Dict[str, Any]:
     """What was said and is not None. Raises Refused for values that cannot be."""
     said = {name: value for name, value in given.items() if value not in (None, "")}
     for name in ("input_height", "input_width"):
         if name in said and not 1 <= said[name] <= SIZE_LIMIT:
-            raise Refused("{} is {:,}; choose 1 to {:,} pixels.".format(name, said[name], SIZE_LIMIT))
+            raise Refused(f"{name} is {said[name]:,}; choose 1 to {SIZE_LIMIT:,} pixels.")
     if not np.isfinite(said.get("input_mean", 0)):
         raise Refused("input_mean is no number; give one like 127.5 or 0.")
     std = said.get("input_std", 1)
     if not (np.isfinite(std) and std > 0):
-        raise Refused("input_std is {}, and pixels are divided by it; give a number above 0.".format(std))
+        raise Refused(f"input_std is {std}, and pixels are divided by it; give a number above 0.")
     return said
 
 
-def _suffix(data, file_name):
-    # type: (bytes, str) -> str
+def _suffix(data: bytes, file_name: str) -> str:
     """By content; a suffix may lie. Raises Refused."""
     if data[4:8] == b"TFL3":
         return "tflite"
@@ -118,36 +116,34 @@ def _suffix(data, file_name):
         return "keras"
     if data[:4] == b"\x89HDF":
         raise Refused(
-            "{} is an HDF5 file of an older Keras. Load it there, save it as .keras, and upload that.".format(file_name)
+            f"{file_name} is an HDF5 file of an older Keras. Load it there, save it as .keras, and upload that."
         )
     return "pb"
 
 
-def _labels(folder, outputs, file_name):
-    # type: (str, int, str) -> List[str]
+def _labels(folder: str, outputs: int, file_name: str) -> List[str]:
     """Raises Refused where there are not as many as outputs."""
     path = os.path.join(folder, "labels.txt")
     if not os.path.isfile(path):
-        return ["class {}".format(number) for number in range(outputs)]
+        return [f"class {number}" for number in range(outputs)]
     if os.path.getsize(path) > LABELS_LIMIT:
-        raise Refused("The labels file has more than {} MB; it has one label a line.".format(LABELS_LIMIT >> 20))
+        raise Refused(f"The labels file has more than {LABELS_LIMIT >> 20} MB; it has one label a line.")
     try:
         with open(path, encoding="utf-8-sig") as file:
             labels = [" ".join(line.split()) for line in file.read().split("\n")]
     except UnicodeDecodeError:
-        raise Refused("The labels file is no text; it has one label a line.")
+        raise Refused("The labels file is no text; it has one label a line.") from None
     while labels and not labels[-1]:
         labels.pop()
     if len(labels) != outputs:
         raise Refused(
-            "{} has {:,} outputs, but its labels file has {:,} labels. Give the labels that were written with this "
-            "model, one a line.".format(file_name, outputs, len(labels))
+            f"{file_name} has {outputs:,} outputs, but its labels file has {len(labels):,} labels. Give the labels "
+            "that were written with this model, one a line."
         )
     return labels
 
 
-def _called(path, record):
-    # type: (str, keys.Uploaded) -> Tuple[int, str]
+def _called(path: str, record: keys.Uploaded) -> Tuple[int, str]:
     """(how many outputs, what they are), found by calling it with three pictures. Raises Refused."""
     raw = record._replace(outputs=keys.SCORES)
     try:
@@ -159,10 +155,10 @@ def _called(path, record):
             [model.run(((one - record.input_mean) / record.input_std).astype(np.float32)) for one in pictures]
         )
     except (ValueError, RuntimeError, TypeError, IndexError) as error:  # what interpreters say
-        raise Refused("{} cannot be run: {}".format(record.file, graphs.sentence(error)))
+        raise Refused(f"{record.file} cannot be run: {graphs.sentence(error)}") from error
     outputs = answers.shape[1]
     if outputs > CLASSES_LIMIT:
-        raise Refused("{} has {:,} outputs; a classifier has one for each class.".format(record.file, outputs))
+        raise Refused(f"{record.file} has {outputs:,} outputs; a classifier has one for each class.")
     if not np.isfinite(answers).all():
         return outputs, keys.SCORES  # a wrong mean and std may do that; the answer will say so
     between = bool(answers.min() >= -1e-3 and answers.max() <= 1 + 1e-3)
@@ -172,8 +168,7 @@ def _called(path, record):
     return outputs, keys.SCORES if between else keys.LOGITS
 
 
-def _look_at_graph(path, given, memory):
-    # type: (str, Dict[str, Any], Optional[int]) -> Tuple[Dict[str, Any], str]
+def _look_at_graph(path: str, given: Dict[str, Any], memory: Optional[int]) -> Tuple[Dict[str, Any], str]:
     """As tflite_files.look. Raises Refused and GraphRefused."""
     graphs.read(path)  # before the bound, because TensorFlow is loaded for it
     machine.bound_memory(memory)
@@ -195,7 +190,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _asked = json.load(sys.stdin)
     try:
-        _told = {"model": dict(check(sys.argv[1], _asked["file"], _asked["given"], MEMORY)._asdict())}  # type: Dict[str, Any]
+        _told: Dict[str, Any] = {"model": dict(check(sys.argv[1], _asked["file"], _asked["given"], MEMORY)._asdict())}
     except (Refused, GraphRefused) as refusal:
         _told = {"error": str(refusal).replace("model.pb", _asked["file"])}  # the name that its owner knows
     except MemoryError:

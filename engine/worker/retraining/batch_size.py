@@ -24,31 +24,26 @@ FREE_SHARE = 0.9
 # The largest that fits is looked for until the gap is at most this share of it: each try is a new process.
 PRECISION = 16
 
-Try = NamedTuple(
-    "Try",
-    [
-        ("batch_size", int),
-        ("peak_memory_bytes", int),
-        ("images_per_second", float),
-        ("model_bytes", int),  # in memory before the first step
-        ("parameters", int),  # that learn
-        ("runtime", str),  # for people
-    ],
-)
+
+class Try(NamedTuple):
+    batch_size: int
+    peak_memory_bytes: int
+    images_per_second: float
+    model_bytes: int  # in memory before the first step
+    parameters: int  # that learn
+    runtime: str  # for people
 
 
-def batch_size(spec, folder, report):
-    # type: (specs.BatchSizeSpec, RunFolder, Reporter) -> None
+def batch_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter) -> None:
     """In the run's own process. Raises RunFailed, RunEnded and RunCancelled."""
     megabytes = spec.memory_limit
     if not megabytes and spec.device == specs.CPU:
         megabytes = int(FREE_SHARE * children.free_memory() / 1e6)
     report.stage(events.TRYING, 0)
     found = os.path.join(folder.path, "try.json")
-    fitting = []  # type: List[Try]
+    fitting: List[Try] = []
 
-    def fits(size):
-        # type: (int) -> bool
+    def fits(size: int) -> bool:
         arguments = [folder.path, str(size), str(megabytes)]
         code = children.run_module(
             "engine.worker.retraining.batch_size", arguments, report, 0
@@ -72,7 +67,7 @@ def batch_size(spec, folder, report):
     if not largest:
         raise RunFailed(
             "out_of_memory",
-            "Not even one picture at a time fits into {:,} MB.".format(megabytes),
+            f"Not even one picture at a time fits into {megabytes:,} MB.",
             "Set a higher limit, or let fewer blocks learn.",
         )
     report.tell(
@@ -86,10 +81,10 @@ def batch_size(spec, folder, report):
     )
 
 
-def largest_that_fits(fits, most):
-    # type: (Callable[[int], bool], int) -> tuple
+def largest_that_fits(fits: Callable[[int], bool], most: int) -> tuple:
     """(the largest size that fits, to a sixteenth; 0 where 1 does not; whether a larger one did not fit)."""
-    good, bad = 0, None  # type: int, Optional[int]
+    good = 0
+    bad: Optional[int] = None
     size = 1
     while bad is None and good < most:
         if fits(size):
@@ -105,8 +100,7 @@ def largest_that_fits(fits, most):
     return good, bad is not None
 
 
-def try_size(spec, folder, report, size, megabytes):
-    # type: (specs.BatchSizeSpec, RunFolder, Reporter, int, int) -> None
+def try_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter, size: int, megabytes: int) -> None:
     """Learn from noise in batches of that size for a moment, and write down what it took."""
     import tensorflow as tf
 
@@ -115,14 +109,14 @@ def try_size(spec, folder, report, size, megabytes):
     try:
         network = backbones.load(folder.home, row)
     except backbones.MissingWeights as error:
-        raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
+        raise RunFailed("missing_weights", str(error), f"Run `python -m engine assets {row.asset}`.") from error
     random = np.random.RandomState(0)
     head = random.standard_normal((row.width, CLASSES)) * 0.001
     tuned = Tuned(network.body, spec.blocks, head, np.zeros(CLASSES), 0.001, 0.00001)
     pixels = random.randint(0, 256, (1, row.size, row.size, 3)).astype(np.uint8)
     features = np.asarray(tuned.features(pixels))  # TensorFlow's threads are there before the memory is bounded
     model_bytes = machine.memory()
-    memory.bound("TensorFlow with {}".format(row.title))
+    memory.bound(f"TensorFlow with {row.title}")
     x, truth = np.repeat(features, size, axis=0), np.arange(size) % CLASSES
     tuned.learn([(x, truth)], size)  # builds its function, and is not timed
     began, steps = time.perf_counter(), 0
@@ -131,7 +125,7 @@ def try_size(spec, folder, report, size, megabytes):
         steps += 1
     seconds = time.perf_counter() - began
     memory.check()
-    runtime = "TensorFlow {} on the {}, {} cores".format(tf.__version__, machine.tensorflow_device(), machine.cores())
+    runtime = f"TensorFlow {tf.__version__} on the {machine.tensorflow_device()}, {machine.cores()} cores"
     found = Try(size, memory.peak(), size * steps / seconds, model_bytes, tuned.parameters, runtime)
     write_json(os.path.join(folder.path, "try.json"), found._asdict())
 

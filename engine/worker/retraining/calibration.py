@@ -32,16 +32,15 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 COLDEST, HOTTEST = 0.01, 100.0  # temperatures
 
 
-def write(folder, lanes, splits):
-    # type: (RunFolder, Dict[str, Tuple[np.ndarray, np.ndarray]], Dict[str, heads.Split]) -> None
+def write(folder: RunFolder, lanes: Dict[str, Tuple[np.ndarray, np.ndarray]], splits: Dict[str, heads.Split]) -> None:
     """Measure every lane, name -> (weights, bias), and write calibration.json."""
     some = {name: _spread(len(splits[name].labels)) for name in (VALIDATION, TESTING)}
-    distances = {}  # type: Dict[str, Optional[np.ndarray]]
+    distances: Dict[str, Optional[np.ndarray]] = {}
     for name, chosen in some.items():
         training = splits[TRAINING].features
         # Photos that are distorted anew at every step have numbers in place of bottlenecks.
         distances[name] = nearest(splits[name].features[chosen], training) if training.ndim == 2 else None
-    said = {}  # type: Dict[str, Any]
+    said: Dict[str, Any] = {}
     for lane, (weights, bias) in lanes.items():
         validation, testing = [heads.probabilities(splits[name].features, weights, bias) for name in some]
         if not (np.isfinite(validation).all() and np.isfinite(testing).all()):
@@ -66,8 +65,7 @@ def write(folder, lanes, splits):
     write_json(folder.calibration, {"lanes": said})
 
 
-def write_photos(folder, photos):
-    # type: (RunFolder, List[Any]) -> None
+def write_photos(folder: RunFolder, photos: List[Any]) -> None:
     """`photos`: records with `entry` (engine/contract/dataset.py) and `sha256`, those that were used."""
     write_json(
         folder.photos,
@@ -80,8 +78,7 @@ def write_photos(folder, photos):
     )
 
 
-def calibrated(probabilities, temperature):
-    # type: (np.ndarray, float) -> np.ndarray
+def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """(photos, classes) or (classes,), rows sum to 1 -> the same, in float64 and in the same order."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) / temperature
     logits -= logits.max(axis=-1, keepdims=True)
@@ -89,8 +86,7 @@ def calibrated(probabilities, temperature):
     return logits / logits.sum(axis=-1, keepdims=True)
 
 
-def fit(probabilities, truth):
-    # type: (np.ndarray, np.ndarray) -> float
+def fit(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The temperature at which the cross-entropy is least. (photos, classes) float32, (photos,) int.
 
     Of N photos the true label is expected with (N + 1) / (N + 2) and not with 1, as in Platt 1999: a small split that
@@ -119,8 +115,7 @@ def fit(probabilities, truth):
     return float(1 / inverse)
 
 
-def reliability(probabilities, truth):
-    # type: (np.ndarray, np.ndarray) -> Tuple[Dict[str, List[Any]], float]
+def reliability(probabilities: np.ndarray, truth: np.ndarray) -> Tuple[Dict[str, List[Any]], float]:
     """The columns of ten bins by the score of the most probable label, and the expected calibration error, 0..1.
 
     low, high, photos, confidence (the mean score), right (the share); both None in a bin without photos.
@@ -142,8 +137,12 @@ def reliability(probabilities, truth):
     return columns, float(error)
 
 
-def none_of_these(scores, testing_scores, distances, testing_distances):
-    # type: (np.ndarray, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]) -> Dict[str, Any]
+def none_of_these(
+    scores: np.ndarray,
+    testing_scores: np.ndarray,
+    distances: Optional[np.ndarray],
+    testing_distances: Optional[np.ndarray],
+) -> Dict[str, Any]:
     """Thresholds of distance and calibrated score that about 5 % of the validation split is beyond, and what they do.
 
     (photos,) each, of the validation split and of the testing split. The two thresholds leave out equally many photos.
@@ -152,7 +151,7 @@ def none_of_these(scores, testing_scores, distances, testing_distances):
     by_score = np.sort(scores)
     by_distance = np.sort(distances)[::-1] if distances is not None else None
     # Beyond the first place of the order lies nobody, beyond the second one photo, and so on.
-    best = None  # type: Any
+    best: Any = None
     for place in range(int(FLAGGED * count) + 1):
         rule = (float(by_score[place]), float(by_distance[place]) if by_distance is not None else None)
         alarms = int(_beyond(rule, scores, distances).sum())
@@ -169,14 +168,12 @@ def none_of_these(scores, testing_scores, distances, testing_distances):
     }
 
 
-def _beyond(rule, scores, distances):
-    # type: (Tuple[float, Optional[float]], np.ndarray, Optional[np.ndarray]) -> np.ndarray
+def _beyond(rule: Tuple[float, Optional[float]], scores: np.ndarray, distances: Optional[np.ndarray]) -> np.ndarray:
     beyond = scores < rule[0]
     return beyond if distances is None else beyond | (distances > rule[1])
 
 
-def nearest(some, others):
-    # type: (np.ndarray, np.ndarray) -> np.ndarray
+def nearest(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(photos, width), (others, width) -> (photos,) float64: cosine distances, each to the nearest of the others."""
     found = np.full(len(some), 2.0)
     for start in range(0, len(others), BLOCK):
@@ -188,20 +185,17 @@ def nearest(some, others):
     return found
 
 
-def distances(one, others):
-    # type: (np.ndarray, np.ndarray) -> np.ndarray
+def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(width,), (others, width) -> (others,) float64: the cosine distance to each, 0..2."""
     return np.maximum(1.0 - _unit(others).dot(_unit(one[None])[0]), 0)
 
 
-def _unit(vectors):
-    # type: (np.ndarray) -> np.ndarray
+def _unit(vectors: np.ndarray) -> np.ndarray:
     """In float64: rounding in float32 would put a photo at 1e-7 from itself, and its copies in no order."""
     vectors = vectors.astype(np.float64)
     length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
     return vectors / np.maximum(length, 1e-12)  # a vector of zeros has no direction: 1 from everything
 
 
-def _spread(count):
-    # type: (int) -> np.ndarray
+def _spread(count: int) -> np.ndarray:
     return np.arange(0, count, max(1, -(-count // DISTANCE_PHOTOS)))

@@ -25,14 +25,18 @@ KEPT_BYTES = 512 * 1024 * 1024
 class PhotoGone(Exception):
     """A photo could be read before training and can no longer be read; `why` says what is wrong with it, for people."""
 
-    def __init__(self, path, why):
-        # type: (str, str) -> None
-        super(PhotoGone, self).__init__("{}: {}".format(path, why))
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
         self.path, self.why = path, why
 
 
-def distort(image, size, spec, random, preprocessing=catalog.PILLOW):
-    # type: (Image.Image, int, Union[specs.RetrainSpec, specs.FineTuneSpec], np.random.RandomState, str) -> np.ndarray
+def distort(
+    image: Image.Image,
+    size: int,
+    spec: Union[specs.RetrainSpec, specs.FineTuneSpec],
+    random: np.random.RandomState,
+    preprocessing: str = catalog.PILLOW,
+) -> np.ndarray:
     """The picture as a backbone gets it this time: (size, size, 3) float32, from 0 up to 255 x the brightness.
 
     Squashed to a square (1 + random_crop %) x U[1, 1 + random_scale %] times as large as the input, of which a square
@@ -51,18 +55,16 @@ def distort(image, size, spec, random, preprocessing=catalog.PILLOW):
     return pixels.astype(np.float32) * np.float32(factor)
 
 
-class Photos(object):
+class Photos:
     """Decodes photos by path; as many as KEPT_BYTES hold stay decoded."""
 
-    def __init__(self, preprocessing, kept_bytes=KEPT_BYTES):
-        # type: (str, int) -> None
+    def __init__(self, preprocessing: str, kept_bytes: int = KEPT_BYTES) -> None:
         self.preprocessing = preprocessing
-        self._kept = {}  # type: Dict[str, Image.Image]
+        self._kept: Dict[str, Image.Image] = {}
         self._limit = self._room = kept_bytes
         self._lock = threading.Lock()
 
-    def __call__(self, path):
-        # type: (str) -> Any
+    def __call__(self, path: str) -> Any:
         """The decoded picture, or a text that says why there is none."""
         image = self._kept.get(path)
         if image is not None:
@@ -73,7 +75,7 @@ class Photos(object):
         except images.ImageError as error:
             return str(error)
         except OSError as error:
-            return "it cannot be read ({})".format(error.strerror)
+            return f"it cannot be read ({error.strerror})"
         needed = 4 * image.width * image.height  # Pillow gives an RGB pixel four bytes
         with self._lock:
             if needed <= self._room and path not in self._kept:
@@ -82,36 +84,41 @@ class Photos(object):
         return image
 
     @property
-    def kept_bytes(self):
-        # type: () -> int
+    def kept_bytes(self) -> int:
         """Memory of the photos that are decoded now."""
         return self._limit - self._room
 
-    def faults(self, paths, threads, progress, stop):
-        # type: (List[str], int, Callable[[int], None], Callable[[], bool]) -> List[Optional[str]]
+    def faults(
+        self, paths: List[str], threads: int, progress: Callable[[int], None], stop: Callable[[], bool]
+    ) -> List[Optional[str]]:
         """For each photo why it cannot be used, None where it can. Raises RunCancelled."""
 
-        def fault(path):
-            # type: (str) -> Optional[str]
+        def fault(path: str) -> Optional[str]:
             image = self(path)
             return image if isinstance(image, str) else None
 
         with ThreadPoolExecutor(threads) as pool:
-            found = pool.map(fault, paths)  # type: Any
+            found: Any = pool.map(fault, paths)
             try:
                 return list(bottlenecks.reported(found, progress, stop))
             finally:
                 found.close()  # what has not begun is not waited for
 
-    def forget(self):
-        # type: () -> None
+    def forget(self) -> None:
         """Give the memory back; from now on nothing is kept."""
         with self._lock:
             self._kept, self._limit, self._room = {}, 0, 0
 
 
-def batches(runtime, photos, paths, draws, spec, progress, stop):
-    # type: (Any, Photos, List[str], Iterable[Tuple[Any, Any]], specs.RetrainSpec, Callable[[int], None], Callable[[], bool]) -> Iterator[Tuple[np.ndarray, np.ndarray]]
+def batches(
+    runtime: Any,
+    photos: Photos,
+    paths: List[str],
+    draws: Iterable[Tuple[Any, Any]],
+    spec: specs.RetrainSpec,
+    progress: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
     """What heads.race learns from: for each step (batch, width) float32 and (batch,) labels, of photos distorted anew.
 
     `draws` yields for each step the numbers of its photos in `paths` and their labels. Every photo goes through the
@@ -120,17 +127,15 @@ def batches(runtime, photos, paths, draws, spec, progress, stop):
     the next one. What is drawn depends on the seed and the step alone, not on the number of threads. Raises PhotoGone.
     """
     row = runtime.network.row
-    truths = deque()  # type: Deque[np.ndarray]  # of the steps that have been begun and not handed on
+    truths: Deque[np.ndarray] = deque()  # of the steps that have been begun and not handed on
 
-    def items():
-        # type: () -> Iterator[Tuple[str, List[int]]]
+    def items() -> Iterator[Tuple[str, List[int]]]:
         for step, (numbers, labels) in enumerate(itertools.islice(draws, spec.steps), 1):
             truths.append(np.array(labels))  # a copy: the next draw may come before these are handed on
             for position, number in enumerate(numbers):
                 yield paths[number], [spec.seed, 4, step, position]  # heads.py has 0 to 3
 
-    def prepare(item):
-        # type: (Tuple[str, List[int]]) -> Any
+    def prepare(item: Tuple[str, List[int]]) -> Any:
         path, seed = item
         image = photos(path)
         if isinstance(image, str):

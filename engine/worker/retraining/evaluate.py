@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ LARGEST = 2048  # pixels, for height and width
 SMALLEST_PROBABILITY = 1e-10  # of one that underflowed: a cross entropy of 23 nats instead of an endless one
 
 
-def evaluate(question, progress):
-    # type: (Dict[str, Any], Callable[[int], None]) -> Dict[str, Any]
+def evaluate(question: Dict[str, Any], progress: Callable[[int], None]) -> Dict[str, Any]:
     """The answer as above; `progress` gets the number of photos done. Raises graphs.GraphRefused."""
     labels = _labels(question["labels"])
     photos = question["photos"]
@@ -39,12 +38,12 @@ def evaluate(question, progress):
         raise graphs.GraphRefused("There are no photos to evaluate the graph with.")
     wrong = [label for _, label in photos if not 0 <= label < len(labels)]
     if wrong:
-        raise graphs.GraphRefused("A photo has label {}, but there are {} labels.".format(wrong[0], len(labels)))
+        raise graphs.GraphRefused(f"A photo has label {wrong[0]}, but there are {len(labels)} labels.")
     graph_def = graphs.read(question["graph"])
     given = _input(question)
     answers = _answering(graph_def, given, len(labels))
     seen, right, cross_entropy = np.zeros(len(labels), int), np.zeros(len(labels), int), 0.0
-    skipped = []  # type: List[List[str]]
+    skipped: List[List[str]] = []
     for batch, truth in _batches(photos, given, skipped, progress):
         probabilities = answers(batch)  # (N, classes)
         of_truth = probabilities[np.arange(len(truth)), truth]
@@ -53,7 +52,7 @@ def evaluate(question, progress):
         np.add.at(right, truth, probabilities.argmax(axis=1) == truth)
     count = int(seen.sum())
     if not count:
-        raise graphs.GraphRefused("None of the {:,} photos can be used: {}.".format(len(photos), skipped[0][1]))
+        raise graphs.GraphRefused(f"None of the {len(photos):,} photos can be used: {skipped[0][1]}.")
     return dict(
         given,
         accuracy=float(right.sum()) / count,
@@ -65,24 +64,22 @@ def evaluate(question, progress):
     )
 
 
-def _labels(given):
-    # type: (Any) -> List[str]
+def _labels(given: Any) -> List[str]:
     if not isinstance(given, str):
         return list(given)
     try:
         with open(given, encoding="utf-8", errors="replace") as file:
             labels = [line.strip() for line in file if line.strip()]
     except OSError as error:
-        raise graphs.GraphRefused("The labels {} cannot be read: {}.".format(os.path.basename(given), error.strerror))
+        raise graphs.GraphRefused(f"The labels {os.path.basename(given)} cannot be read: {error.strerror}.") from error
     if not labels:
-        raise graphs.GraphRefused("There are no labels in {}.".format(os.path.basename(given)))
+        raise graphs.GraphRefused(f"There are no labels in {os.path.basename(given)}.")
     return labels
 
 
-def _input(question):
-    # type: (Dict[str, Any]) -> Dict[str, Any]
+def _input(question: Dict[str, Any]) -> Dict[str, Any]:
     """How pictures go into the graph: what was said, and the graph's own facts where nothing was."""
-    given = {name: question.get(name) for name in INPUT}  # type: Dict[str, Any]
+    given: Dict[str, Any] = {name: question.get(name) for name in INPUT}
     if any(value in (None, "") for value in given.values()):
         facts = graphs.facts(question["graph"])
         given = {name: facts[name] if value in (None, "") else value for name, value in given.items()}
@@ -90,14 +87,13 @@ def _input(question):
     if missing:
         raise graphs.GraphRefused("The graph does not tell its {}; say it.".format(" and ".join(sorted(missing))))
     if not all(0 < given[name] <= LARGEST for name in ("input_height", "input_width")):
-        raise graphs.GraphRefused("Height and width are 1 to {:,} pixels.".format(LARGEST))
+        raise graphs.GraphRefused(f"Height and width are 1 to {LARGEST:,} pixels.")
     if not given["input_std"]:
         raise graphs.GraphRefused("The std is 0, and pictures cannot be divided by it.")
     return given
 
 
-def _answering(graph_def, given, classes):
-    # type: (Any, Dict[str, Any], int) -> Callable[[np.ndarray], np.ndarray]
+def _answering(graph_def: Any, given: Dict[str, Any], classes: int) -> Callable[[np.ndarray], np.ndarray]:
     """(N, height, width, 3) float32 -> (N, classes) float64, also where the graph takes one picture at a time."""
     import tensorflow as tf
 
@@ -110,20 +106,17 @@ def _answering(graph_def, given, classes):
         autograph=False,
     )
 
-    def run(batch):
-        # type: (np.ndarray) -> np.ndarray
+    def run(batch: np.ndarray) -> np.ndarray:
         try:
             answer = np.asarray(call(tf.constant(batch)), np.float64)
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise graphs.GraphRefused(
-                "The graph cannot take pictures of {} x {} at {!r}: {}".format(
-                    width, height, entry, graphs.sentence(error)
-                )
-            )
+                f"The graph cannot take pictures of {width} x {height} at {entry!r}: {graphs.sentence(error)}"
+            ) from error
         if answer.size != len(batch) * classes:
             raise graphs.GraphRefused(
-                "{!r} answers with the shape {}, but there are {:,} labels. Give those that were written with this "
-                "graph.".format(result, list(answer.shape), classes)
+                f"{result!r} answers with the shape {list(answer.shape)}, but there are {classes:,} labels. Give those "
+                "that were written with this graph."
             )
         return answer.reshape(len(batch), classes)
 
@@ -131,10 +124,12 @@ def _answering(graph_def, given, classes):
     return run if several else lambda batch: np.concatenate([run(picture[None]) for picture in batch])
 
 
-def _batches(photos, given, skipped, progress):
-    # type: (Any, Dict[str, Any], List[List[str]], Callable[[int], None]) -> Iterator[Tuple[np.ndarray, np.ndarray]]
+def _batches(
+    photos: Any, given: Dict[str, Any], skipped: List[List[str]], progress: Callable[[int], None]
+) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
     """(pictures (N, height, width, 3) float32 as the graph takes them, their labels (N,)); fills `skipped`."""
-    pictures, truth = [], []  # type: List[np.ndarray], List[int]
+    pictures: List[np.ndarray] = []
+    truth: List[int] = []
     for number, (path, label) in enumerate(photos):
         try:
             with open(path, "rb") as file:
@@ -142,7 +137,7 @@ def _batches(photos, given, skipped, progress):
         except images.ImageError as error:
             skipped.append([path, str(error)])
         except OSError as error:
-            skipped.append([path, "it cannot be read ({})".format(error.strerror)])
+            skipped.append([path, f"it cannot be read ({error.strerror})"])
         else:
             rgb = images.resize_as_tensorflow_1(image, given["input_height"], given["input_width"])
             pictures.append((rgb - np.float32(given["input_mean"])) / np.float32(given["input_std"]))
@@ -153,15 +148,13 @@ def _batches(photos, given, skipped, progress):
         progress(number + 1)
 
 
-def _report(total):
-    # type: (int) -> Callable[[int], None]
+def _report(total: int) -> Callable[[int], None]:
     last = [0.0]
 
-    def progress(done):
-        # type: (int) -> None
+    def progress(done: int) -> None:
         if done == total or time.perf_counter() - last[0] > 0.5:
             last[0] = time.perf_counter()
-            sys.stderr.write("{} of {}\n".format(done, total))
+            sys.stderr.write(f"{done} of {total}\n")
             sys.stderr.flush()
 
     return progress

@@ -45,20 +45,17 @@ TOLERANCE = 1e-3
 RESIZED_PHOTOS = 16
 
 
-def write_lane(folder, lane, weights, bias):
-    # type: (RunFolder, str, np.ndarray, np.ndarray) -> None
+def write_lane(folder: RunFolder, lane: str, weights: np.ndarray, bias: np.ndarray) -> None:
     os.makedirs(folder.lanes, exist_ok=True)
     np.savez(os.path.join(folder.lanes, lane + ".npz"), weights=weights, bias=bias)
 
 
-def write_labels(folder, labels):
-    # type: (RunFolder, List[str]) -> None
+def write_labels(folder: RunFolder, labels: List[str]) -> None:
     with open(folder.labels, "w", encoding="utf-8") as file:
         file.write("".join(label + "\n" for label in labels))
 
 
-def write_saved_model(folder, network, weights, bias):
-    # type: (RunFolder, backbones.Network, np.ndarray, np.ndarray) -> None
+def write_saved_model(folder: RunFolder, network: backbones.Network, weights: np.ndarray, bias: np.ndarray) -> None:
     import tensorflow as tf
 
     size = network.row.size
@@ -87,8 +84,9 @@ def write_saved_model(folder, network, weights, bias):
         shutil.rmtree(part, ignore_errors=True)  # whole or not at all
 
 
-def write_graph(path, network, weights, bias, final_tensor_name):
-    # type: (str, backbones.Network, np.ndarray, np.ndarray, str) -> None
+def write_graph(
+    path: str, network: backbones.Network, weights: np.ndarray, bias: np.ndarray, final_tensor_name: str
+) -> None:
     """A frozen graph in the words of an early TensorFlow 1, so that old programs read it."""
     import tensorflow as tf
 
@@ -108,13 +106,13 @@ def write_graph(path, network, weights, bias, final_tensor_name):
     write_bytes(path, whole.SerializeToString())
 
 
-def write_tflite(path, network, weights, bias, paths=()):
-    # type: (str, backbones.Network, np.ndarray, np.ndarray, Sequence[str]) -> None
+def write_tflite(
+    path: str, network: backbones.Network, weights: np.ndarray, bias: np.ndarray, paths: Sequence[str] = ()
+) -> None:
     """Float, or with `paths` of photos to calibrate with 8 bits. Raises tflite.NotConvertible."""
     row = network.row
 
-    def samples():
-        # type: () -> Iterator[np.ndarray]
+    def samples() -> Iterator[np.ndarray]:
         for photo in paths:
             with open(photo, "rb") as file:
                 image = images.decode(file.read(), row.preprocessing)
@@ -128,11 +126,10 @@ def write_tflite(path, network, weights, bias, paths=()):
     )
 
 
-def write_contract(folder, network, labels, lane):
-    # type: (RunFolder, backbones.Network, List[str], Dict[str, Any]) -> None
+def write_contract(folder: RunFolder, network: backbones.Network, labels: List[str], lane: Dict[str, Any]) -> None:
     """`lane`: what names the kept one, {"learning_rate": 0.01} or {"blocks": 2}; see contract/models.py."""
     row = network.row
-    contract = {
+    contract: Dict[str, Any] = {
         "input": {"height": row.size, "width": row.size, "channels": "RGB", "range": [0, 255]},
         "mean": list(row.mean),
         "std": list(row.std),
@@ -146,12 +143,11 @@ def write_contract(folder, network, labels, lane):
         "backbone_source": row.source,
         "backbone_licence": row.licence,
         "weights_sha256": network.digest,
-    }  # type: Dict[str, Any]
+    }
     write_json(folder.contract, dict(contract, **lane))
 
 
-def classify(network, weights, bias, rgb):
-    # type: (backbones.Network, np.ndarray, np.ndarray, Any) -> Any
+def classify(network: backbones.Network, weights: np.ndarray, bias: np.ndarray, rgb: Any) -> Any:
     """TensorFlow's description of the whole model: RGB (N, size, size, 3) float32, 0..255 -> probabilities."""
     import tensorflow as tf
 
@@ -159,8 +155,7 @@ def classify(network, weights, bias, rgb):
     return tf.nn.softmax(logits)
 
 
-def _resize(rgb, row):
-    # type: (Any, catalog.Backbone) -> Any
+def _resize(rgb: Any, row: catalog.Backbone) -> Any:
     """uint8 or float32 (N, H, W, 3), 0..255 -> float32 (N, size, size, 3), with the kernel that feeds the backbone."""
     import tensorflow as tf
 
@@ -169,8 +164,7 @@ def _resize(rgb, row):
     return resize_bytes(rgb, row.size) if rgb.dtype == tf.uint8 else resize_floats(rgb, row.size)
 
 
-def resize_bytes(rgb, size):
-    # type: (Any, int) -> Any
+def resize_bytes(rgb: Any, size: int) -> Any:
     """Pillow's bilinear resize of 8-bit pixels in TensorFlow's words, bit for bit.
 
     uint8 (N, H, W, 3) -> float32 (N, size, size, 3), whole levels. Source: src/libImaging/Resample.c of Pillow, which
@@ -186,8 +180,7 @@ def resize_bytes(rgb, size):
     return tf.cast(tf.clip_by_value(rgb, 0, 255), tf.float32)
 
 
-def resize_floats(rgb, size):
-    # type: (Any, int) -> Any
+def resize_floats(rgb: Any, size: int) -> Any:
     """The same kernel without rounding: float32 (N, H, W, 3), 0..255 -> (N, size, size, 3). Identity at that size."""
     import tensorflow as tf
 
@@ -196,8 +189,7 @@ def resize_floats(rgb, size):
     return rgb
 
 
-def _triangle(given, wanted):
-    # type: (Any, int) -> Any
+def _triangle(given: Any, wanted: int) -> Any:
     """The kernel as a matrix (wanted, given) float64: row o holds the weights of the given pixels in output pixel o."""
     import tensorflow as tf
 
@@ -209,25 +201,22 @@ def _triangle(given, wanted):
     return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
 
 
-class FreshProcess(object):
+class FreshProcess:
     """A process that knows nothing of this one and loads the exported files, as a stranger's program would.
 
     It is started before the files are written, because importing TensorFlow takes most of its time; not `beside` them
     where the memory is short.
     """
 
-    def __init__(self, module, folder, beside=True):
-        # type: (str, RunFolder, bool) -> None
+    def __init__(self, module: str, folder: RunFolder, beside: bool = True) -> None:
         self._command = [sys.executable, "-m", module, folder.path]
-        self._process = self._start() if beside else None  # type: Any
+        self._process: Any = self._start() if beside else None
 
-    def _start(self):
-        # type: () -> Any
+    def _start(self) -> Any:
         pipe = subprocess.PIPE
         return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
 
-    def ask(self, question):
-        # type: (Dict[str, Any]) -> Dict[str, Any]
+    def ask(self, question: Dict[str, Any]) -> Dict[str, Any]:
         """The one answer of the module's main part, JSON to JSON.
 
         Raises RuntimeError with the process's last words where it could not load the files, children.OtherKilled where
@@ -244,18 +233,16 @@ class FreshProcess(object):
             raise RuntimeError("The exported files could not be loaded again:\n" + last_words)
         return json.loads(answer.decode().splitlines()[-1])
 
-    def close(self):
-        # type: () -> None
+    def close(self) -> None:
         if self._process and self._process.returncode is None:  # it was not asked, or it failed over the question
             self._process.kill()
             self._process.communicate()
 
 
-class Exported(object):
+class Exported:
     """The files of one run as a stranger loads them, each a function (1, size, size, 3) float32 RGB -> (classes,)."""
 
-    def __init__(self, folder, final_tensor_name):
-        # type: (RunFolder, str) -> None
+    def __init__(self, folder: RunFolder, final_tensor_name: str) -> None:
         import tensorflow as tf
 
         self._tf, self.folder, self.final_tensor_name = tf, folder, final_tensor_name
@@ -265,18 +252,15 @@ class Exported(object):
             if os.path.isfile(path):
                 self.ways[os.path.basename(path)] = tflite.open_file(path)
 
-    def from_bytes(self, image):
-        # type: (Any) -> np.ndarray
+    def from_bytes(self, image: Any) -> np.ndarray:
         """Of a whole picture, which the SavedModel resizes itself."""
         pixels = self._tf.constant(np.asarray(image)[None])
         return self.signatures["serving_default"](images=pixels)["probabilities"].numpy()[0]
 
-    def _saved_model(self, square):
-        # type: (np.ndarray) -> np.ndarray
+    def _saved_model(self, square: np.ndarray) -> np.ndarray:
         return self.signatures["float"](images=self._tf.constant(square))["probabilities"].numpy()[0]
 
-    def _graph(self):
-        # type: () -> Callable[[np.ndarray], np.ndarray]
+    def _graph(self) -> Callable[[np.ndarray], np.ndarray]:
         """As label_image.py runs it."""
         tf1 = self._tf.compat.v1
         graph_def = tf1.GraphDef()
@@ -288,22 +272,21 @@ class Exported(object):
         result = graph.get_operation_by_name("import/" + self.final_tensor_name).outputs[0]
         session = tf1.Session(graph=graph)
 
-        def run(square):
-            # type: (np.ndarray) -> np.ndarray
+        def run(square: np.ndarray) -> np.ndarray:
             return session.run(result, {entry: (square - LABEL_IMAGE_MEAN) / LABEL_IMAGE_STD})[0]
 
         return run
 
 
-def _bytes_of(path):
-    # type: (str) -> int
+def _bytes_of(path: str) -> int:
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(os.path.getsize(os.path.join(where, name)) for where, _, names in os.walk(path) for name in names)
 
 
-def _compare(folder, paths, truth, expected, final_tensor_name):
-    # type: (RunFolder, List[str], List[int], np.ndarray, str) -> List[Dict[str, Any]]
+def _compare(
+    folder: RunFolder, paths: List[str], truth: List[int], expected: np.ndarray, final_tensor_name: str
+) -> List[Dict[str, Any]]:
     """For each file: its size, and what it says of these photos beside what was trained."""
     exported = Exported(folder, final_tensor_name)
     contract = read_json(folder.contract)
@@ -338,8 +321,6 @@ def _compare(folder, paths, truth, expected, final_tensor_name):
 
 
 if __name__ == "__main__":
-    import tensorflow  # while the files are being written
-
     asked = json.load(sys.stdin)
     wanted = np.array(asked["expected"], np.float32)
     said = _compare(RunFolder(sys.argv[1]), asked["paths"], asked["truth"], wanted, asked["final_tensor_name"])

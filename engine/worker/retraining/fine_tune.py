@@ -16,12 +16,12 @@ import numpy as np
 
 from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
-from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
+from engine.contract.dataset import SPLITS, TRAINING, VALIDATION
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, children, images
 from engine.worker.machine import cores
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
-from engine.worker.retraining import bottlenecks, calibration, distortions, export, heads, photo_sets
+from engine.worker.retraining import calibration, distortions, export, heads, photo_sets
 
 # The head that every lane starts with learns this on bottlenecks: a few passes over the photos, a second of work. A
 # head of zeros would send errors of its own through the blocks, and spoil them before it has learned anything.
@@ -29,43 +29,37 @@ HEAD_STEPS, HEAD_BATCH, HEAD_RATE = 300, 100, 0.05
 DECODED = 64  # photos that wait in memory until they are written
 
 
-class Shared(object):
+class Shared:
     """What the lanes share, in a folder that goes when the run ends."""
 
-    def __init__(self, folder):
-        # type: (RunFolder) -> None
+    def __init__(self, folder: RunFolder) -> None:
         self.path = os.path.join(folder.path, "shared")
         self.pixels = os.path.join(self.path, "pixels.bin")  # size x size x 3 bytes for each photo
         self.start = os.path.join(
             self.path, "start.npz"
         )  # labels and splits of the photos, weights and bias of the head
 
-    def answers(self, lane):
-        # type: (str) -> str
+    def answers(self, lane: str) -> str:
         """What a lane said of the testing photos: {"predicted": …, "score": …}."""
         return os.path.join(self.path, lane + ".json")
 
-    def probabilities(self, lane):
-        # type: (str) -> str
+    def probabilities(self, lane: str) -> str:
         """The same in full: (testing photos, classes) float32."""
         return os.path.join(self.path, lane + ".npy")
 
 
-class Pixels(object):
+class Pixels:
     """The photos as the backbone gets them, read from the disk as they are needed: the system keeps them in its own
     memory, not in this process'."""
 
-    def __init__(self, path, size):
-        # type: (str, int) -> None
+    def __init__(self, path: str, size: int) -> None:
         self.size, self._bytes = size, size * size * 3
         self._file = open(path, "rb")  # noqa: SIM115
 
-    def close(self):
-        # type: () -> None
+    def close(self) -> None:
         self._file.close()
 
-    def take(self, numbers, mirrored=None):
-        # type: (np.ndarray, Any) -> np.ndarray
+    def take(self, numbers: np.ndarray, mirrored: Any = None) -> np.ndarray:
         """(n, size, size, 3) uint8 of the photos with these numbers; `mirrored`: (n,) bool."""
         found = np.empty((len(numbers), self._bytes), np.uint8)
         for place, number in enumerate(numbers):
@@ -77,8 +71,7 @@ class Pixels(object):
         return pixels
 
 
-def fine_tune(spec, folder, report):
-    # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
+def fine_tune(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> None:
     """In the run's own process, which loads nothing large. Raises RunFailed, RunEnded and RunCancelled."""
     shared = Shared(folder)
     try:
@@ -88,7 +81,7 @@ def fine_tune(spec, folder, report):
             files, truth = start["files"][splits == 2].tolist(), start["labels"][splits == 2].tolist()
         training = int((splits == 0).sum())
         report.stage(events.TRAINING, len(spec.blocks) * spec.epochs * training)
-        said = OrderedDict()  # type: Dict[str, Any]
+        said: Dict[str, Any] = OrderedDict()
         for number, blocks in enumerate(spec.blocks):
             if _learn(spec, blocks, min(spec.batch_size, training), number * spec.epochs * training, folder, report):
                 said[specs.depth_name(blocks)] = read_json(shared.answers(specs.depth_name(blocks)))
@@ -101,23 +94,22 @@ def fine_tune(spec, folder, report):
             )
         code = children.run_module("engine.worker.retraining.fine_tune_export", [folder.path], report)
         if code != children.DONE:
-            why = "The depths have learned, but their files could not be written: {}.".format(
-                children.why_it_ended(code)
-            )
+            why = f"The depths have learned, but their files could not be written: {children.why_it_ended(code)}."
             report.tell(events.Warning, message=why)
         report.tell(
             events.FineTuneResult,
             training=training,
             validation=int((splits == 1).sum()),
             testing=len(files),
-            runtime="TensorFlow on the {}, {} cores".format(spec.device.upper(), cores()),
+            runtime=f"TensorFlow on the {spec.device.upper()}, {cores()} cores",
         )
     finally:
         shutil.rmtree(shared.path, ignore_errors=True)
 
 
-def _learn(spec, blocks, at_once, before, folder, report):
-    # type: (specs.FineTuneSpec, int, int, int, RunFolder, Reporter) -> bool
+def _learn(
+    spec: specs.FineTuneSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter
+) -> bool:
     """One lane, again and again with half as many photos at once while the memory runs out; False: not even with one.
 
     The gradients of the parts are added up, so that a step still learns from `batch_size` photos and the lane stays
@@ -125,27 +117,25 @@ def _learn(spec, blocks, at_once, before, folder, report):
     """
     lane, title = specs.depth_name(blocks), specs.depth_title(blocks)
 
-    def arguments():
-        # type: () -> List[str]
+    def arguments() -> List[str]:
         return [folder.path, str(blocks), str(at_once), str(before)]
 
-    def less(code):
-        # type: (int) -> Optional[List[str]]
+    def less(code: int) -> Optional[List[str]]:
         nonlocal at_once
         why = children.why_it_ended(code)
         if at_once == 1:
             report.tell(
                 events.Warning,
-                message="{} is left out: even with one photo at a time, {}.".format(title, why),
+                message=f"{title} is left out: even with one photo at a time, {why}.",
             )
             return None
         at_once = (at_once + 1) // 2
         report.tell(
             events.Warning,
             message=(
-                "{} ran out of memory: {}. It was started again in a new process, with {:,} at a time, whose gradients "
-                "are added up: a step still learns from {:,}."
-            ).format(title, why, at_once, spec.batch_size),
+                f"{title} ran out of memory: {why}. It was started again in a new process, with {at_once:,} at a time, "
+                f"whose gradients are added up: a step still learns from {spec.batch_size:,}."
+            ),
         )
         report.tell(events.BatchHalved, lane=lane, batch_size=at_once)
         return arguments()
@@ -156,22 +146,20 @@ def _learn(spec, blocks, at_once, before, folder, report):
 # --- what all lanes share --------------------------------------------------------------------------------------------
 
 
-def in_memory(stage, spec, folder, at_once):
-    # type: (str, specs.FineTuneSpec, RunFolder, int) -> int
+def in_memory(stage: str, spec: specs.FineTuneSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story; of the stages before Training, whose lanes are halved each on its own."""
     taken = dict(photo_sets.in_memory(spec, folder.home), **{events.LOADING: DECODED}).get(stage, 1)
     return min(taken, at_once or taken)
 
 
-def prepare(spec, folder, report, at_once):
-    # type: (specs.FineTuneSpec, RunFolder, Reporter, int) -> None
+def prepare(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     """Scan the photos, compute or look up their bottlenecks, train the head on them, and decode the photos once."""
     dataset, shared = datasets.read(folder.dataset), Shared(folder)
     row = catalog.backbone(spec.backbone)
     try:
         network = backbones.load(folder.home, row)
     except backbones.MissingWeights as error:
-        raise RunFailed("missing_weights", str(error), "Run `python -m engine assets {}`.".format(row.asset))
+        raise RunFailed("missing_weights", str(error), f"Run `python -m engine assets {row.asset}`.") from error
     photos = photo_sets.scan(dataset, report, at_once)
     as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
@@ -196,25 +184,22 @@ def prepare(spec, folder, report, at_once):
     calibration.write_photos(folder, photos)  # so that others know which ones it has learned from
 
 
-def gone(path, root, why):
-    # type: (str, str, str) -> RunFailed
+def gone(path: str, root: str, why: str) -> RunFailed:
     """A photo that could be read before and no longer can."""
     return RunFailed(
         "photo_gone",
-        "{} can no longer be used: {}.".format(os.path.relpath(path, root), why),
+        f"{os.path.relpath(path, root)} can no longer be used: {why}.",
         "Leave the photos at their place until the run has ended, and start again.",
     )
 
 
-def _decode(paths, row, target, root, at_once, report):
-    # type: (List[str], catalog.Backbone, str, str, int, Reporter) -> None
-    def prepared(path):
-        # type: (str) -> bytes
+def _decode(paths: List[str], row: catalog.Backbone, target: str, root: str, at_once: int, report: Reporter) -> None:
+    def prepared(path: str) -> bytes:
         try:
             with open(path, "rb") as file:
                 image = images.decode(file.read(), row.preprocessing)
         except (OSError, images.ImageError) as error:
-            raise gone(path, root, str(error).rstrip("."))
+            raise gone(path, root, str(error).rstrip(".")) from error
         return images.resize(image, row.size, row.preprocessing).tobytes()
 
     some = min(DECODED, at_once or DECODED)

@@ -7,7 +7,7 @@ exports (engine/worker/retraining/export.py), 8 bits left out, and is loaded aga
 import os
 import sys
 from collections import OrderedDict
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import numpy as np
 
@@ -21,11 +21,10 @@ from engine.worker.reporter import Reporter, RunCancelled
 from engine.worker.retraining import export, fine_tune, retrain, tuned
 
 
-def export_depths(spec, folder, report):
-    # type: (specs.FineTuneSpec, RunFolder, Reporter) -> None
+def export_depths(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> None:
     """Raises backbones.MissingWeights, and RunCancelled."""
     dataset, shared = datasets.read(folder.dataset), fine_tune.Shared(folder)
-    tested = OrderedDict()  # type: Dict[str, events.FineTuned]
+    tested: Dict[str, events.FineTuned] = OrderedDict()
     for event in events.Reader(folder.events).read():
         if isinstance(event, events.FineTuned):
             tested[event.lane] = event
@@ -40,8 +39,7 @@ def export_depths(spec, folder, report):
     reader = export.FreshProcess("engine.worker.retraining.export", folder)
     done = [0]
 
-    def progress():
-        # type: () -> None
+    def progress() -> None:
         done[0] += 1
         report.progress(done[0])
         if report.stop():
@@ -58,7 +56,7 @@ def export_depths(spec, folder, report):
                 export.write_tflite(path, learned, weights, bias)
             except tflite.NotConvertible as error:
                 why = (str(error).splitlines() or ["no reason given"])[0]
-                report.tell(events.Warning, message="{}: a TFLite file cannot be made: {}.".format(titles[lane], why))
+                report.tell(events.Warning, message=f"{titles[lane]}: a TFLite file cannot be made: {why}.")
             progress()
         learned, weights, bias = tuned.load(network, keys.lane_file(folder, kept))
         export.write_saved_model(folder, learned, weights, bias)
@@ -73,8 +71,7 @@ def export_depths(spec, folder, report):
     progress()
 
 
-def choose(tested):
-    # type: (List[events.FineTuned]) -> str
+def choose(tested: List[events.FineTuned]) -> str:
     """The depth to keep, by validation alone, as between the lanes of a retraining run."""
     results = [
         events.LaneResult(
@@ -93,8 +90,9 @@ def choose(tested):
     return retrain.choose(results, tested[0].validation_n)
 
 
-def _compare(reader, dataset, shared, kept, report):
-    # type: (export.FreshProcess, datasets.Dataset, fine_tune.Shared, str, Reporter) -> None
+def _compare(
+    reader: export.FreshProcess, dataset: datasets.Dataset, shared: fine_tune.Shared, kept: str, report: Reporter
+) -> None:
     """A fresh process loads the kept depth's files; what each says is held against what was trained."""
     with np.load(shared.start) as start:
         testing = start["splits"] == 2
@@ -113,7 +111,7 @@ def _compare(reader, dataset, shared, kept, report):
         report.tell(events.Exported, **row)
     worst = max(row["difference"] for row in answer["exported"])
     if worst > export.TOLERANCE:
-        message = "The exported files answer differently from what was trained, by up to {:.4f}.".format(worst)
+        message = f"The exported files answer differently from what was trained, by up to {worst:.4f}."
         report.tell(events.Warning, message=message)
 
 

@@ -30,11 +30,12 @@ REPORT_SECONDS = 0.25
 LOOK_AHEAD = 32  # photos through the network at once where nothing learns
 
 
-class Lane(object):
+class Lane:
     """A network, the photos, and what was computed of them."""
 
-    def __init__(self, spec, blocks, at_once, before, folder, report):
-        # type: (specs.FineTuneSpec, int, int, int, RunFolder, Reporter) -> None
+    def __init__(
+        self, spec: specs.FineTuneSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter
+    ) -> None:
         self.spec, self.at_once, self.before, self.report = spec, at_once, before, report
         self.name, self.title = specs.depth_name(blocks), specs.depth_title(blocks)
         self.memory = children.Memory(spec.device, spec.memory_limit)
@@ -52,15 +53,14 @@ class Lane(object):
         self.pixels = fine_tune.Pixels(shared.pixels, row.size)
         # One photo first, so that TensorFlow's threads are there before the memory is bounded.
         self.tuned.features(self.pixels.take(np.zeros(1, int)))
-        self.memory.bound("TensorFlow with {}".format(row.title))
+        self.memory.bound(f"TensorFlow with {row.title}")
         self.training, self.validation, self.testing = [np.flatnonzero(self.splits == split) for split in range(3)]
         # (photos, ...) float32 by [mirrored or not]: what goes into the first block that learns, of the photos that are
         # met in every epoch; none where it would take too much memory
-        self._kept = []  # type: List[Any]
+        self._kept: List[Any] = []
         self._place = np.cumsum(self.splits != 2) - 1
 
-    def keep_features(self):
-        # type: () -> bool
+    def keep_features(self) -> bool:
         """Compute what the frozen blocks make of the photos once for all epochs, where the memory allows it."""
         if specs.is_never_the_same(self.spec) or self.tuned.blocks == self.tuned.of_blocks:  # then it is the pixels
             return False
@@ -80,13 +80,11 @@ class Lane(object):
         return True
 
     @property
-    def look_ahead(self):
-        # type: () -> int
+    def look_ahead(self) -> int:
         """Photos through the network at once where nothing learns: no more than memory is known to be there for."""
         return min(LOOK_AHEAD, max(1, self.at_once))
 
-    def features(self, numbers, mirrored=None):
-        # type: (np.ndarray, Optional[np.ndarray]) -> Any
+    def features(self, numbers: np.ndarray, mirrored: Optional[np.ndarray] = None) -> Any:
         """What goes into the first block that learns, of the photos with these numbers; mirrored: (n,) bool."""
         if not self._kept or (self.splits[numbers] == 2).any():
             return self._computed(numbers, mirrored)
@@ -95,17 +93,14 @@ class Lane(object):
             found[mirrored] = self._kept[1][self._place[numbers[mirrored]]]
         return found
 
-    def _computed(self, numbers, mirrored):
-        # type: (np.ndarray, Optional[np.ndarray]) -> Any
+    def _computed(self, numbers: np.ndarray, mirrored: Optional[np.ndarray]) -> Any:
         return self.tuned.features(self.pixels.take(numbers, mirrored))
 
-    def go_on(self):
-        # type: () -> None
+    def go_on(self) -> None:
         if self.report.stop():
             raise RunCancelled()
 
-    def epoch(self, number, done):
-        # type: (int, int) -> Tuple[float, float]
+    def epoch(self, number: int, done: int) -> Tuple[float, float]:
         """Learn from every training photo once: mean cross-entropy (nats) and accuracy before each step.
 
         The order and how each is changed depend on the seed alone: all lanes meet the same batches. `done`: photos that
@@ -128,8 +123,9 @@ class Lane(object):
                 told = time.time()
         return losses / len(order), right / float(len(order))
 
-    def _parts(self, numbers, mirrored, epoch, first):
-        # type: (np.ndarray, np.ndarray, int, int) -> Iterator[Tuple[Any, np.ndarray]]
+    def _parts(
+        self, numbers: np.ndarray, mirrored: np.ndarray, epoch: int, first: int
+    ) -> Iterator[Tuple[Any, np.ndarray]]:
         """A batch, at most `at_once` photos at a time; `first`: the place of its first one in the epoch."""
         for at in range(0, len(numbers), self.at_once):
             some = numbers[at : at + self.at_once]
@@ -139,12 +135,10 @@ class Lane(object):
                 features = self.features(some, mirrored[at : at + self.at_once])
             yield features, self.labels[some]
 
-    def distorted(self, numbers, epoch, first):
-        # type: (np.ndarray, int, int) -> np.ndarray
+    def distorted(self, numbers: np.ndarray, epoch: int, first: int) -> np.ndarray:
         """(n, size, size, 3) float32 of these photos as they are met at these places of an epoch."""
 
-        def one(place):
-            # type: (int) -> np.ndarray
+        def one(place: int) -> np.ndarray:
             path = self.paths[numbers[place]]
             image = self.decoded(path)
             if isinstance(image, str):
@@ -155,8 +149,7 @@ class Lane(object):
         with ThreadPoolExecutor(machine.cores()) as pool:
             return np.stack(list(pool.map(one, range(len(numbers)))))
 
-    def answers(self, numbers):
-        # type: (np.ndarray) -> np.ndarray
+    def answers(self, numbers: np.ndarray) -> np.ndarray:
         """Probabilities (n, classes) of photos that are not mirrored."""
         found = []
         for start in range(0, len(numbers), self.look_ahead):
@@ -164,8 +157,7 @@ class Lane(object):
             self.go_on()
         return np.concatenate(found)
 
-    def measured(self, numbers):
-        # type: (np.ndarray) -> Tuple[float, float]
+    def measured(self, numbers: np.ndarray) -> Tuple[float, float]:
         """Mean cross-entropy (nats, may be nan) and accuracy 0..1 of these photos."""
         probabilities, truth = self.answers(numbers), self.labels[numbers]
         of_truth = probabilities[np.arange(len(truth)), truth]
@@ -173,8 +165,9 @@ class Lane(object):
         return float(cross_entropy), float((probabilities.argmax(axis=1) == truth).mean())
 
 
-def learn(spec, folder, report, blocks, at_once, before):
-    # type: (specs.FineTuneSpec, RunFolder, Reporter, int, int, int) -> None
+def learn(
+    spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, blocks: int, at_once: int, before: int
+) -> None:
     """The lane from its first photo to its final figures."""
     lane = Lane(spec, blocks, at_once, before, folder, report)
     photos, name = len(lane.training), lane.name
@@ -190,8 +183,7 @@ def learn(spec, folder, report, blocks, at_once, before):
     )
     summaries = Summaries(folder, [name], report)
 
-    def tell(split, epoch, spent, cross_entropy, accuracy):
-        # type: (str, int, float, float, float) -> None
+    def tell(split: str, epoch: int, spent: float, cross_entropy: float, accuracy: float) -> None:
         known = round(cross_entropy, 6) if np.isfinite(cross_entropy) else None
         report.tell(
             events.Metric, lane=name, split=split, step=[epoch], seconds=[round(spent, 3)],
@@ -204,7 +196,8 @@ def learn(spec, folder, report, blocks, at_once, before):
         kept = lane.keep_features()
         validation = lane.measured(lane.validation)
         tell(VALIDATION, 0, 0.0, *validation)
-        seconds, diverged = [], False  # type: List[float], bool
+        seconds: List[float] = []
+        diverged = False
         for epoch in range(1, spec.epochs + 1):
             began = time.perf_counter()
             training = lane.epoch(epoch, (epoch - 1) * photos)
@@ -215,7 +208,7 @@ def learn(spec, folder, report, blocks, at_once, before):
             report.progress(before + epoch * photos)
             diverged = not np.isfinite(training[0])
             if diverged:
-                why = "{} diverged: its weights left the range of numbers in epoch {}.".format(lane.title, epoch)
+                why = f"{lane.title} diverged: its weights left the range of numbers in epoch {epoch}."
                 report.tell(events.Diverged, lane=name, step=epoch, why=why + " Lower learning rates usually help.")
                 break
     finally:
@@ -223,8 +216,9 @@ def learn(spec, folder, report, blocks, at_once, before):
     _end(lane, blocks, seconds, validation, kept, folder)
 
 
-def _end(lane, blocks, seconds, validation, kept, folder):
-    # type: (Lane, int, List[float], Tuple[float, float], bool, RunFolder) -> None
+def _end(
+    lane: Lane, blocks: int, seconds: List[float], validation: Tuple[float, float], kept: bool, folder: RunFolder
+) -> None:
     """Test the lane once, keep its weights, and say its figures."""
     probabilities, truth = lane.answers(lane.testing), lane.labels[lane.testing]
     predicted, score = probabilities.argmax(axis=1), probabilities.max(axis=1)

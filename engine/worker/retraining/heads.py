@@ -25,61 +25,49 @@ LAST_STEPS = 500
 # The matrices' rows are filled up to a multiple of this: BLAS kernels work on tiles of at most so many rows.
 ROWS = 16
 
-Split = NamedTuple(
-    "Split",
-    [
-        ("features", Any),  # (photos, width) float32: the bottlenecks
-        ("labels", Any),  # (photos,) int: index of the class
-    ],
-)
-Settings = NamedTuple(
-    "Settings",
-    [
-        ("learning_rates", Tuple[float, ...]),
-        ("classes", int),
-        ("steps", int),
-        ("train_batch_size", int),  # -1: every photo once
-        ("validation_batch_size", int),  # -1: every photo once
-        ("eval_step_interval", int),
-        ("seed", int),
-    ],
-)
-Evaluation = NamedTuple(
-    "Evaluation",
-    [
-        ("step", int),  # counted from 1
-        ("seconds", float),  # since training began
-        ("training_accuracy", Any),  # (lanes,) 0..1, on the batch just learned from, after the update
-        ("training_cross_entropy", Any),  # (lanes,) nats
-        ("validation_accuracy", Any),  # (lanes,) 0..1
-        ("validation_cross_entropy", Any),  # (lanes,) nats
-    ],
-)
-Heads = NamedTuple(
-    "Heads",
-    [
-        ("weights", Any),  # (lanes, width, classes) float32
-        ("bias", Any),  # (lanes, classes) float32
-        ("diverged", Dict[int, int]),  # lane -> the first evaluated step whose cross-entropy was no number
-        ("steps", int),  # how many were trained; fewer than asked for where it was stopped
-    ],
-)
+
+class Split(NamedTuple):
+    features: Any  # (photos, width) float32: the bottlenecks
+    labels: Any  # (photos,) int: index of the class
 
 
-class Drawn(object):
+class Settings(NamedTuple):
+    learning_rates: Tuple[float, ...]
+    classes: int
+    steps: int
+    train_batch_size: int  # -1: every photo once
+    validation_batch_size: int  # -1: every photo once
+    eval_step_interval: int
+    seed: int
+
+
+class Evaluation(NamedTuple):
+    step: int  # counted from 1
+    seconds: float  # since training began
+    training_accuracy: Any  # (lanes,) 0..1, on the batch just learned from, after the update
+    training_cross_entropy: Any  # (lanes,) nats
+    validation_accuracy: Any  # (lanes,) 0..1
+    validation_cross_entropy: Any  # (lanes,) nats
+
+
+class Heads(NamedTuple):
+    weights: Any  # (lanes, width, classes) float32
+    bias: Any  # (lanes, classes) float32
+    diverged: Dict[int, int]  # lane -> the first evaluated step whose cross-entropy was no number
+    steps: int  # how many were trained; fewer than asked for where it was stopped
+
+
+class Drawn:
     """The features of a batch that is larger than what may be in memory at once; a slice of them is gathered anew."""
 
-    def __init__(self, features, photos):
-        # type: (np.ndarray, np.ndarray) -> None
+    def __init__(self, features: np.ndarray, photos: np.ndarray) -> None:
         self._features, self._photos = features, photos  # (N, width), (batch,)
 
-    def __getitem__(self, part):
-        # type: (slice) -> np.ndarray
+    def __getitem__(self, part: slice) -> np.ndarray:
         return self._features[self._photos[part]]
 
 
-def batches(training, settings, at_once=0):
-    # type: (Split, Settings, int) -> Iterator[Tuple[Any, np.ndarray]]
+def batches(training: Split, settings: Settings, at_once: int = 0) -> Iterator[Tuple[Any, np.ndarray]]:
     """What a race learns from, for ever: (batch, width) and (batch,); a batch is overwritten by the next one.
 
     Where a batch has more than `at_once` photos (0: any number), Drawn stands for its features.
@@ -89,17 +77,16 @@ def batches(training, settings, at_once=0):
 
 
 def race(
-    learned_from,
-    validation,
-    settings,
-    report,
-    stop=lambda: False,
-    clock=time.perf_counter,
-    look=None,
-    store=None,
-    at_once=0,
-):
-    # type: (Iterator[Tuple[Any, np.ndarray]], Split, Settings, Callable[[List[Evaluation]], None], Callable[[], bool], Callable[[], float], Optional[Callable[[Heads], None]], Optional[Tuple[int, Callable[[Heads], None]]], int) -> Heads
+    learned_from: Iterator[Tuple[Any, np.ndarray]],
+    validation: Split,
+    settings: Settings,
+    report: Callable[[List[Evaluation]], None],
+    stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+    look: Optional[Callable[[Heads], None]] = None,
+    store: Optional[Tuple[int, Callable[[Heads], None]]] = None,
+    at_once: int = 0,
+) -> Heads:
     """Train every lane on the same batches, one for each step, and return the last weights.
 
     `report` gets the evaluations in blocks of at most 0.25 s; `look` is then shown the weights, which go on changing
@@ -124,14 +111,14 @@ def race(
     bias_by_lane = bias.reshape(classes, lanes).T
     rates = np.tile(np.asarray(settings.learning_rates, np.float32), classes)[:, None]  # (used, 1)
 
-    diverged = {}  # type: Dict[int, int]
-    block = []  # type: List[Evaluation]
+    diverged: Dict[int, int] = {}
+    block: List[Evaluation] = []
     began = reported = clock()
     step = 0
     for step, (x, truth) in zip(range(1, settings.steps + 1), learned_from):  # (batch, width), (batch,)
         # A diverged lane's numbers overflow; that is judged below and must not warn at every step.
         with np.errstate(over="ignore", invalid="ignore"):
-            taught = None  # type: Any  # by how much weights and bias change
+            taught: Any = None  # by how much weights and bias change
             for part, labels in _parts(x, truth, at_once):
                 error = weights.dot(part.T)  # (rows, photos), first the logits
                 _softmax(_add_bias(error, bias, lanes))[labels, :, np.arange(len(labels))] -= 1.0
@@ -166,38 +153,33 @@ def race(
     return Heads(by_lane.copy(), bias_by_lane.copy(), diverged, step)
 
 
-def probabilities(features, weights, bias):
-    # type: (np.ndarray, np.ndarray, np.ndarray) -> np.ndarray
+def probabilities(features: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """(photos, width), (width, classes), (classes,) -> (photos, classes) float32, rows sum to 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _softmax(_add_bias(weights.T.dot(features.T), bias[:, None], 1))[:, 0].T
 
 
-def sample(split, count, seed):
-    # type: (Split, int, int) -> np.ndarray
+def sample(split: Split, count: int, seed: int) -> np.ndarray:
     """Indices of `count` photos drawn as retrain.py draws them: a class, then a photo of it, with replacement."""
     numbered = Split(np.arange(len(split.labels)), split.labels)
     chosen, _ = next(_sampler(numbered, count, int(split.labels.max()) + 1, np.random.RandomState([seed, 3])))
     return chosen
 
 
-def measure(split, weights, bias):
-    # type: (Split, np.ndarray, np.ndarray) -> Tuple[float, float]
+def measure(split: Split, weights: np.ndarray, bias: np.ndarray) -> Tuple[float, float]:
     """Accuracy (0..1) and mean cross-entropy (nats, may be nan) of one head over a whole split."""
     accuracy, cross_entropy = _measure(split.features, split.labels, weights.T, bias[:, None], 1)
     return float(accuracy[0]), float(cross_entropy[0])
 
 
-def _add_bias(products, bias, lanes):
-    # type: (np.ndarray, np.ndarray, int) -> np.ndarray
+def _add_bias(products: np.ndarray, bias: np.ndarray, lanes: int) -> np.ndarray:
     """(rows, photos), (classes * lanes, 1) -> the logits (classes, lanes, photos), a view of the products."""
     logits = products[: len(bias)]
     logits += bias
     return logits.reshape(-1, lanes, products.shape[1])
 
 
-def _softmax(logits):
-    # type: (np.ndarray) -> np.ndarray
+def _softmax(logits: np.ndarray) -> np.ndarray:
     """(classes, lanes, photos) -> the same, in place; sums over the classes are 1."""
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
@@ -205,8 +187,9 @@ def _softmax(logits):
     return logits
 
 
-def _measure(x, truth, weights, bias, lanes):
-    # type: (np.ndarray, np.ndarray, np.ndarray, np.ndarray, int) -> Tuple[np.ndarray, np.ndarray]
+def _measure(
+    x: np.ndarray, truth: np.ndarray, weights: np.ndarray, bias: np.ndarray, lanes: int
+) -> Tuple[np.ndarray, np.ndarray]:
     """Accuracy (lanes,), 0..1, and mean cross-entropy (lanes,), nats."""
     with np.errstate(over="ignore", invalid="ignore"):
         logits = _add_bias(weights.dot(x.T), bias, lanes)
@@ -217,8 +200,7 @@ def _measure(x, truth, weights, bias, lanes):
         return right.mean(axis=1), cross_entropy
 
 
-def _together(measured):
-    # type: (List[Tuple[int, Tuple[np.ndarray, np.ndarray]]]) -> Tuple[np.ndarray, np.ndarray]
+def _together(measured: List[Tuple[int, Tuple[np.ndarray, np.ndarray]]]) -> Tuple[np.ndarray, np.ndarray]:
     """The means over a batch of what was measured of its parts, each so many photos."""
     if len(measured) == 1:
         return measured[0][1]
@@ -227,8 +209,7 @@ def _together(measured):
     return accuracy, cross_entropy
 
 
-def _parts(x, truth, at_once):
-    # type: (Any, np.ndarray, int) -> Iterator[Tuple[Any, np.ndarray]]
+def _parts(x: Any, truth: np.ndarray, at_once: int) -> Iterator[Tuple[Any, np.ndarray]]:
     """A batch, at most so many photos at a time; 0: all of it."""
     if not 0 < at_once < len(truth):
         yield x, truth
@@ -237,8 +218,9 @@ def _parts(x, truth, at_once):
         yield x[start : start + at_once], truth[start : start + at_once]
 
 
-def _sampler(split, batch_size, classes, random, at_once=0):
-    # type: (Split, int, int, np.random.RandomState, int) -> Iterator[Tuple[Any, np.ndarray]]
+def _sampler(
+    split: Split, batch_size: int, classes: int, random: np.random.RandomState, at_once: int = 0
+) -> Iterator[Tuple[Any, np.ndarray]]:
     """Batches for ever: a class uniformly, then a photo of that class uniformly, with replacement; -1: all photos.
 
     A batch is overwritten by the next one.
@@ -265,8 +247,7 @@ def _sampler(split, batch_size, classes, random, at_once=0):
             yield np.take(split.features, photos, axis=0, out=batch, mode="clip"), labels
 
 
-def _truncated_normal(random, shape, deviation):
-    # type: (np.random.RandomState, Tuple[int, ...], float) -> np.ndarray
+def _truncated_normal(random: np.random.RandomState, shape: Tuple[int, ...], deviation: float) -> np.ndarray:
     """Normal, redrawn beyond two deviations, as TensorFlow's truncated_normal; float32."""
     values = random.standard_normal(shape)
     while True:
@@ -276,8 +257,7 @@ def _truncated_normal(random, shape, deviation):
         values[outside] = random.standard_normal(int(outside.sum()))
 
 
-def last_cross_entropy(history):
-    # type: (List[Evaluation]) -> np.ndarray
+def last_cross_entropy(history: List[Evaluation]) -> np.ndarray:
     """(lanes,) nats: the validation cross-entropy at the end, mean of the evaluations in the last 500 steps."""
     tail = [e.validation_cross_entropy for e in history if e.step > history[-1].step - LAST_STEPS]
     return np.mean(tail, axis=0)

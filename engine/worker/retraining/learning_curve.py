@@ -23,17 +23,13 @@ from engine.worker.retraining import bottlenecks, distortions, heads, photo_sets
 EVALUATIONS = 20  # of each training, at most: a cancel is heard between two of them
 NAMED = 3  # classes that a sentence names
 
-Plan = NamedTuple(
-    "Plan",
-    [
-        ("sizes", List[int]),  # ascending, then specs.ALL_PHOTOS
-        ("remarks", List[str]),  # for people, a whole sentence each
-    ],
-)
+
+class Plan(NamedTuple):
+    sizes: List[int]  # ascending, then specs.ALL_PHOTOS
+    remarks: List[str]  # for people, a whole sentence each
 
 
-def in_memory(stage, spec, folder, at_once):
-    # type: (str, specs.LearningCurveSpec, RunFolder, int) -> int
+def in_memory(stage: str, spec: specs.LearningCurveSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = photo_sets.in_memory(spec, folder.home)
     taken[events.TRAINING] = spec.train_batch_size  # -1: all are in memory as they are
@@ -41,8 +37,7 @@ def in_memory(stage, spec, folder, at_once):
     return min(most, at_once or most)
 
 
-def learning_curve(spec, folder, report, at_once):
-    # type: (specs.LearningCurveSpec, RunFolder, Reporter, int) -> None
+def learning_curve(spec: specs.LearningCurveSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     """Tell the story. Raises RunFailed and RunCancelled; what was measured until then is told."""
     dataset = datasets.read(folder.dataset)
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
@@ -83,19 +78,17 @@ def learning_curve(spec, folder, report, at_once):
     )
 
 
-class _WhenNeeded(object):
+class _WhenNeeded:
     """What bottlenecks.choose_runtime gives, chosen when there is something to compute.
 
     TensorFlow takes longer to load than the whole curve takes where all bottlenecks are known.
     """
 
-    def __init__(self, network, *asked):
-        # type: (Any, *Any) -> None
+    def __init__(self, network: Any, *asked: Any) -> None:
         self.network, self.title = network, ""
         self._asked = asked
 
-    def run(self, items, prepare):
-        # type: (List[Any], Callable[[Any], Any]) -> Iterable[Any]
+    def run(self, items: List[Any], prepare: Callable[[Any], Any]) -> Iterable[Any]:
         """As that runtime's, of a list."""
         if not items:
             return ()
@@ -104,8 +97,7 @@ class _WhenNeeded(object):
         return chosen.run(items, prepare)
 
 
-def planned(sizes, counts, labels):
-    # type: (Sequence[int], np.ndarray, Sequence[str]) -> Plan
+def planned(sizes: Sequence[int], counts: np.ndarray, labels: Sequence[str]) -> Plan:
     """What is measured of these sizes where the classes have so many training photos, `counts` (classes,)."""
     most = int(counts.max())
     used = [size for size in sorted(sizes) if size < most]
@@ -118,7 +110,7 @@ def planned(sizes, counts, labels):
         )
     short = [label for label in np.argsort(counts, kind="mergesort") if used and counts[label] < used[-1]]
     if short:
-        names = ["{} has {:,}".format(labels[label], counts[label]) for label in short[:NAMED]]
+        names = [f"{labels[label]} has {counts[label]:,}" for label in short[:NAMED]]
         if len(short) > NAMED:
             more = len(short) - NAMED
             names.append(
@@ -133,15 +125,13 @@ def planned(sizes, counts, labels):
     return Plan(used + [specs.ALL_PHOTOS], remarks)
 
 
-def _listed(sizes):
-    # type: (List[int]) -> str
+def _listed(sizes: List[int]) -> str:
     """50; 50 and 100; 20, 50 and 100"""
-    words = ["{:,}".format(size) for size in sizes]
+    words = [f"{size:,}" for size in sizes]
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def subset(labels, size, seed):
-    # type: (np.ndarray, int, int) -> np.ndarray
+def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Places of so many photos of each class, ascending; specs.ALL_PHOTOS: of all. labels: (photos,).
 
     A larger size holds all photos of a smaller one of the same seed.
@@ -155,8 +145,16 @@ def subset(labels, size, seed):
     return np.sort(np.concatenate(chosen))
 
 
-def _measure(spec, classes, seed, some, splits, before, at_once, report):
-    # type: (specs.LearningCurveSpec, int, int, heads.Split, Dict[str, heads.Split], int, int, Reporter) -> Dict[str, Any]
+def _measure(
+    spec: specs.LearningCurveSpec,
+    classes: int,
+    seed: int,
+    some: heads.Split,
+    splits: Dict[str, heads.Split],
+    before: int,
+    at_once: int,
+    report: Reporter,
+) -> Dict[str, Any]:
     """Fields of a LearningCurvePoint: a layer that learned from some photos, tested on the whole testing split.
 
     `before`: steps of the trainings that came earlier. Raises RunCancelled.

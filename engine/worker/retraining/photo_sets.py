@@ -17,46 +17,40 @@ from engine.worker.machine import cores
 from engine.worker.reporter import Reporter, RunFailed
 from engine.worker.retraining import bottlenecks, distortions, heads
 
-Known = NamedTuple(
-    "Known",
-    [
-        ("entry", Photo),
-        ("path", str),  # absolute
-        ("sha256", str),  # of the file's bytes
-        # (width,) float32: its bottleneck; None before that stage, and always of a training photo to be distorted
-        ("vector", Any),
-    ],
-)
+
+class Known(NamedTuple):
+    entry: Photo
+    path: str  # absolute
+    sha256: str  # of the file's bytes
+    # (width,) float32: its bottleneck; None before that stage, and always of a training photo to be distorted
+    vector: Any
 
 
 @contextlib.contextmanager
-def known_backbone(name, home):
-    # type: (str, LabHome) -> Iterator[backbones.Network]
+def known_backbone(name: str, home: LabHome) -> Iterator[backbones.Network]:
     """The backbone of a run. What is wrong with it raises RunFailed, now or where its graph is first needed."""
     try:
         row = catalog.backbone(name, home)
     except KeyError:
         raise RunFailed(
             "unknown_backbone",
-            "There is no backbone {!r} on this machine any more.".format(name),
+            f"There is no backbone {name!r} on this machine any more.",
             "Add the module again, or choose another backbone.",
-        )
+        ) from None
     try:
         yield backbones.load(home, row)
     except backbones.MissingWeights as error:
-        fetch = "Run `python -m engine assets {}`.".format(row.asset) if row.asset else "Add the module again."
-        raise RunFailed("missing_weights", str(error), fetch)
+        fetch = f"Run `python -m engine assets {row.asset}`." if row.asset else "Add the module again."
+        raise RunFailed("missing_weights", str(error), fetch) from error
 
 
-def in_memory(spec, home):
-    # type: (Any, LabHome) -> Dict[str, int]
+def in_memory(spec: Any, home: LabHome) -> Dict[str, int]:
     """How many photos `scan` and `extract` have in memory at a time where nobody bounds them, by stage."""
     through = bottlenecks.in_memory(catalog.backbone(spec.backbone, home).preprocessing, spec.device, cores())
     return {events.SCANNING: cores(), events.BOTTLENECKS: through}
 
 
-def scan(dataset, report, at_once=0):
-    # type: (Dataset, Reporter, int) -> List[Known]
+def scan(dataset: Dataset, report: Reporter, at_once: int = 0) -> List[Known]:
     """The photos that can be read, with the sha256 of their bytes; `at_once` as in extract. Raises RunCancelled."""
     report.stage(events.SCANNING, len(dataset.photos))
     paths = [os.path.join(dataset.root, photo.file) for photo in dataset.photos]
@@ -64,22 +58,29 @@ def scan(dataset, report, at_once=0):
     known = []
     for photo, path, sha256 in zip(dataset.photos, paths, prints):
         if isinstance(sha256, OSError):
-            report.tell(events.Skipped, file=photo.file, why="it cannot be read ({})".format(sha256.strerror))
+            report.tell(events.Skipped, file=photo.file, why=f"it cannot be read ({sha256.strerror})")
         else:
             known.append(Known(photo, path, sha256, None))
     if not os.path.isdir(dataset.root) or not known:
         raise RunFailed(
             "folder_gone",
-            "The folder {} is gone or can no longer be read.".format(dataset.root),
+            f"The folder {dataset.root} is gone or can no longer be read.",
             "Put it back, or choose another folder, and start again.",
         )
     return known
 
 
 def extract(
-    spec, network, dataset, photos, decoded, folder, report, choose_runtime=bottlenecks.choose_runtime, at_once=0
-):
-    # type: (specs.RetrainSpec, Any, Dataset, List[Known], distortions.Photos, RunFolder, Reporter, Callable[..., Any], int) -> Tuple[List[Known], Any, Any]
+    spec: specs.RetrainSpec,
+    network: Any,
+    dataset: Dataset,
+    photos: List[Known],
+    decoded: distortions.Photos,
+    folder: RunFolder,
+    report: Reporter,
+    choose_runtime: Callable[..., Any] = bottlenecks.choose_runtime,
+    at_once: int = 0,
+) -> Tuple[List[Known], Any, Any]:
     """The photos whose bottleneck is known now, what computes bottlenecks, and what that took.
 
     Of training photos that are to be distorted it is known instead that they can be decoded. `at_once`: photos in
@@ -98,7 +99,7 @@ def extract(
     of_files = time.perf_counter() - began
     for sha256 in read:
         del path_of[sha256]
-    cache = bottlenecks.NoCache()  # type: Any
+    cache: Any = bottlenecks.NoCache()
     if spec.use_cache:
         cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
@@ -110,7 +111,7 @@ def extract(
     finally:
         cache.close()
         if cache.damaged:
-            message = "{:,} cached bottlenecks were damaged and were computed again.".format(cache.damaged)
+            message = f"{cache.damaged:,} cached bottlenecks were damaged and were computed again."
             report.tell(events.Warning, message=message)
         if cache.trouble:
             report.tell(events.Warning, message=cache.trouble)
@@ -132,8 +133,7 @@ def extract(
     return usable, runtime, figures
 
 
-def _check_enough(dataset, photos):
-    # type: (Dataset, List[Known]) -> None
+def _check_enough(dataset: Dataset, photos: List[Known]) -> None:
     for split in SPLITS:
         classes = {photo.entry.label for photo in photos if photo.entry.split == split}
         if not classes or (split == TRAINING and len(classes) < len(dataset.labels)):
@@ -147,8 +147,7 @@ def _check_enough(dataset, photos):
             )
 
 
-def split_of(photos, name):
-    # type: (List[Known], str) -> heads.Split
+def split_of(photos: List[Known], name: str) -> heads.Split:
     """Where the photos are to be distorted, their numbers (photos,) stand in for the features."""
     chosen = [photo for photo in photos if photo.entry.split == name]
     numbered = chosen[0].vector is None

@@ -43,18 +43,14 @@ CONVERTERS, GROWTH = 196 * 1000 * 1000, 0.84
 LEARNED_FROM = 16  # pictures of noise at most, from which a depth learns while it is measured
 CLASSES = 5  # of its head; how many hardly matters
 
-Pace = NamedTuple(
-    "Pace",
-    [
-        ("once", float),  # seconds, however many photos there are
-        ("a_photo", float),  # seconds, with all threads at work
-        ("decoding", float),  # share of those, 0..1, that goes with the bytes of a photo's file
-    ],
-)
+
+class Pace(NamedTuple):
+    once: float  # seconds, however many photos there are
+    a_photo: float  # seconds, with all threads at work
+    decoding: float  # share of those, 0..1, that goes with the bytes of a photo's file
 
 
-def predict(question):
-    # type: (Dict[str, Any]) -> Dict[str, Any]
+def predict(question: Dict[str, Any]) -> Dict[str, Any]:
     """Raises RunFailed."""
     from engine.worker import backbones
     from engine.worker.retraining import bottlenecks
@@ -66,7 +62,7 @@ def predict(question):
         is_converted = _convert(home, row, spec.device)
         network = backbones.load(home, row)
     except (KeyError, OSError, backbones.MissingWeights) as error:
-        raise RunFailed("missing_weights", "The backbone cannot be loaded: {}".format(error), "")
+        raise RunFailed("missing_weights", f"The backbone cannot be loaded: {error}", "") from error
     distorted = specs.is_distorted(spec)
     now, later = [
         [
@@ -102,7 +98,6 @@ def predict(question):
         seconds += len(later) * a_decode  # before training it is seen that each can be decoded
     parameters = backbones.parameters(network)
     vectors = 4 * row.width  # bytes
-    import tensorflow  # the run needs it for its export at the latest, and most of the memory is its.
 
     converters = CONVERTERS * (parameters / 1e6) ** GROWTH
     kept = len(missing) * (vectors + ROW_BYTES) if spec.use_cache else 0
@@ -116,8 +111,7 @@ def predict(question):
     }
 
 
-def _convert(home, row, device):
-    # type: (LabHome, catalog.Backbone, str) -> bool
+def _convert(home: LabHome, row: catalog.Backbone, device: str) -> bool:
     """Convert the backbone where the run would do that first: in a process of its own, whose memory goes with it.
 
     False where it was converted before, or is not converted at all. Raises OSError where there are no weights.
@@ -132,8 +126,7 @@ def _convert(home, row, device):
     return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) == 0
 
 
-def _missing(paths, spec, network, home):
-    # type: (List[str], specs.RetrainSpec, Any, LabHome) -> Tuple[int, List[str]]
+def _missing(paths: List[str], spec: specs.RetrainSpec, network: Any, home: LabHome) -> Tuple[int, List[str]]:
     """How many different photos these are, and one path of each whose bottleneck is not kept from earlier."""
     from engine.worker.retraining import bottlenecks
 
@@ -148,8 +141,7 @@ def _missing(paths, spec, network, home):
     return different, sorted(path_of.values())
 
 
-def _by_size(paths, count):
-    # type: (List[str], int) -> List[str]
+def _by_size(paths: List[str], count: int) -> List[str]:
     """At most so many of them, from the smallest to the largest file: how long decoding takes goes with that."""
     ordered = sorted(paths, key=_bytes)
     if len(ordered) <= count:
@@ -157,29 +149,27 @@ def _by_size(paths, count):
     return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]  # the middles of equal parts
 
 
-def _mean_bytes(paths):
-    # type: (List[str]) -> float
+def _mean_bytes(paths: List[str]) -> float:
     return max(1.0, sum(map(_bytes, paths)) / float(len(paths)))
 
 
-def _bytes(path):
-    # type: (str) -> int
+def _bytes(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError:  # gone since it was listed, which the run will say
         return 0
 
 
-def _distorted(spec, runtime, later, sample, first):
-    # type: (specs.RetrainSpec, Any, List[str], List[str], int) -> Tuple[float, float]
+def _distorted(
+    spec: specs.RetrainSpec, runtime: Any, later: List[str], sample: List[str], first: int
+) -> Tuple[float, float]:
     """Seconds of decoding one of the photos to be distorted, with all threads at work; seconds of the training."""
     from engine.worker.retraining import distortions
 
     row = runtime.network.row
     decoded = distortions.Photos(row.preprocessing)
 
-    def changed(item):
-        # type: (Tuple[str, int]) -> Any
+    def changed(item: Tuple[str, int]) -> Any:
         image = decoded(item[0])
         if isinstance(image, str):
             return image
@@ -199,24 +189,23 @@ def _distorted(spec, runtime, later, sample, first):
     return a_decode, found.once + photos * (found.a_photo + forgotten * a_decode)
 
 
-def pace(run, prepare, items, count, first):
-    # type: (Any, Any, Iterable[Any], int, int) -> Pace
+def pace(run: Any, prepare: Any, items: Iterable[Any], count: int, first: int) -> Pace:
     """`items`: without an end, `count` different ones; `first`: so many until memory, threads and graphs are there.
 
     Raises RunFailed where no photo can be used.
     """
-    ends, decode, backbone = [], [], []  # type: List[float], List[float], List[float]
+    ends: List[float] = []
+    decode: List[float] = []
+    backbone: List[float] = []
     refused = 0
 
-    def again():
-        # type: () -> Iterator[Any]
+    def again() -> Iterator[Any]:
         for item in items:
             if len(ends) >= first + count and ends[-1] - ends[first - 1] >= LONG_ENOUGH:
                 return
             yield item
 
-    def timed(item):
-        # type: (Any) -> Any
+    def timed(item: Any) -> Any:
         began = time.perf_counter()
         prepared = prepare(item)
         decode.append(time.perf_counter() - began)
@@ -228,7 +217,7 @@ def pace(run, prepare, items, count, first):
         backbone.append(seconds)
         refused = refused + 1 if isinstance(value, str) else 0
         if refused == count:
-            raise RunFailed("no_photos", "None of the photos that were measured can be used: {}.".format(value), "")
+            raise RunFailed("no_photos", f"None of the photos that were measured can be used: {value}.", "")
     a_photo = (ends[-1] - ends[first - 1]) / (len(ends) - first)
     decoding = sum(decode[first:])
     return Pace(
@@ -238,8 +227,7 @@ def pace(run, prepare, items, count, first):
     )
 
 
-def depths(question):
-    # type: (Dict[str, Any]) -> Dict[str, Any]
+def depths(question: Dict[str, Any]) -> Dict[str, Any]:
     """What each depth of fine-tuning takes, measured on noise, and how long the measuring took.
 
     Of each: "blocks"; "once", seconds of building it; and seconds of a photo, "look" through what is frozen, "learn"
@@ -255,16 +243,15 @@ def depths(question):
     try:
         network = backbones.load(home, row)
     except backbones.MissingWeights as error:
-        raise RunFailed("missing_weights", "The backbone cannot be loaded: {}".format(error), "")
+        raise RunFailed("missing_weights", f"The backbone cannot be loaded: {error}", "") from error
     random, count = np.random.RandomState(0), min(LEARNED_FROM, spec.batch_size)
     pixels = random.randint(0, 256, (count, row.size, row.size, 3)).astype(np.uint8)
     head, truth = random.standard_normal((row.width, CLASSES)) * 0.001, np.arange(count) % CLASSES
-    import tensorflow  # loaded by every process of the run, and no part of a depth
 
     started, found = time.perf_counter() - began, []
     for blocks in spec.blocks:
         depth = tuned.Tuned(network.body, blocks, head, np.zeros(CLASSES), 0.001, 0.00001)
-        seconds = {}  # type: Dict[str, float]
+        seconds: Dict[str, float] = {}
         for name in ("first", "look", "learn", "answer"):  # everything once, then what is measured
             asked = time.perf_counter()
             if name in ("first", "look"):
@@ -280,8 +267,7 @@ def depths(question):
     return {"seconds": time.perf_counter() - began - started, "depths": found}
 
 
-def main():
-    # type: () -> Dict[str, Any]
+def main() -> Dict[str, Any]:
     question = json.load(sys.stdin)
     os.nice(10)  # as a run
     machine.bind_to_cores(question["spec"].get("threads", 0))

@@ -13,14 +13,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
+from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, children
 from engine.worker.formats import tflite
 from engine.worker.formats.summaries import Summaries
-from engine.worker.machine import IMPORTS, cores, peak_memory
+from engine.worker.machine import IMPORTS, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 from engine.worker.retraining import calibration, distortions, export, heads, photo_sets
 
@@ -29,27 +29,21 @@ from engine.worker.retraining import calibration, distortions, export, heads, ph
 EXPORT_PHOTOS = 200
 CALIBRATION_PHOTOS = 100
 
-Raced = NamedTuple(
-    "Raced",
-    [
-        ("heads", heads.Heads),
-        ("history", List[heads.Evaluation]),
-        ("stored", List[heads.Heads]),  # as they were on the way, where intermediate graphs are asked for
-    ],
-)
-Lane = NamedTuple(
-    "Lane",
-    [
-        ("name", str),
-        ("weights", Any),  # (width, classes) float32
-        ("bias", Any),  # (classes,) float32
-        ("result", events.LaneResult),
-    ],
-)
+
+class Raced(NamedTuple):
+    heads: heads.Heads
+    history: List[heads.Evaluation]
+    stored: List[heads.Heads]  # as they were on the way, where intermediate graphs are asked for
 
 
-def in_memory(stage, spec, folder, at_once):
-    # type: (str, specs.RetrainSpec, RunFolder, int) -> int
+class Lane(NamedTuple):
+    name: str
+    weights: Any  # (width, classes) float32
+    bias: Any  # (classes,) float32
+    result: events.LaneResult
+
+
+def in_memory(stage: str, spec: specs.RetrainSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = photo_sets.in_memory(spec, folder.home)
     through_backbone = taken[events.BOTTLENECKS]
@@ -64,14 +58,19 @@ def in_memory(stage, spec, folder, at_once):
     return min(most, at_once or most)
 
 
-def retrain(spec, folder, report, at_once):
-    # type: (specs.RetrainSpec, RunFolder, Reporter, int) -> None
+def retrain(spec: specs.RetrainSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
         _tell_the_story(spec, network, datasets.read(folder.dataset), at_once, folder, report)
 
 
-def _tell_the_story(spec, network, dataset, at_once, folder, report):
-    # type: (specs.RetrainSpec, backbones.Network, Dataset, int, RunFolder, Reporter) -> None
+def _tell_the_story(
+    spec: specs.RetrainSpec,
+    network: backbones.Network,
+    dataset: Dataset,
+    at_once: int,
+    folder: RunFolder,
+    report: Reporter,
+) -> None:
     photos = photo_sets.scan(dataset, report, at_once)
     decoded = distortions.Photos(network.row.preprocessing, 0 if at_once else distortions.KEPT_BYTES)
     photos, runtime, figures = photo_sets.extract(
@@ -105,8 +104,7 @@ def _tell_the_story(spec, network, dataset, at_once, folder, report):
     )
 
 
-def choose(results, photos):
-    # type: (List[events.LaneResult], int) -> str
+def choose(results: List[events.LaneResult], photos: int) -> str:
     """The lane to keep, by the validation split of that many photos alone; the testing split has no say.
 
     Among the lanes whose validation accuracy lies within one standard error of the best, the one with the lowest
@@ -119,16 +117,24 @@ def choose(results, photos):
     standard_error = (best * (1 - best) / photos) ** 0.5
     equals = [result for result in candidates if result.final_validation_accuracy >= best - standard_error]
 
-    def cross_entropy(result):
-        # type: (events.LaneResult) -> float
+    def cross_entropy(result: events.LaneResult) -> float:
         value = result.final_validation_cross_entropy
         return float("inf") if value is None else value
 
     return min(equals, key=cross_entropy).lane
 
 
-def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, report):
-    # type: (specs.RetrainSpec, Dataset, List[photo_sets.Known], Dict[str, heads.Split], Any, distortions.Photos, int, RunFolder, Reporter) -> Tuple[Raced, float]
+def _race(
+    spec: specs.RetrainSpec,
+    dataset: Dataset,
+    photos: List[photo_sets.Known],
+    splits: Dict[str, heads.Split],
+    runtime: Any,
+    decoded: distortions.Photos,
+    at_once: int,
+    folder: RunFolder,
+    report: Reporter,
+) -> Tuple[Raced, float]:
     names = [specs.lane_name(rate) for rate in spec.learning_rates]
     settings = heads.Settings(
         spec.learning_rates,
@@ -140,7 +146,7 @@ def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, repo
         spec.seed,
     )
     distorted = specs.is_distorted(spec)
-    batches = heads.batches(splits[TRAINING], settings, 0 if distorted else at_once)  # type: Any
+    batches: Any = heads.batches(splits[TRAINING], settings, 0 if distorted else at_once)
     if distorted:  # a step takes seconds, so photos are counted and not steps
         paths = [photo.path for photo in photos if photo.entry.split == TRAINING]
         report.stage(
@@ -149,10 +155,9 @@ def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, repo
         batches = distortions.batches(runtime, decoded, paths, batches, spec, report.progress, report.stop)
     else:
         report.stage(events.TRAINING, spec.steps)
-    history = []  # type: List[heads.Evaluation]
+    history: List[heads.Evaluation] = []
 
-    def tell(block):
-        # type: (List[heads.Evaluation]) -> None
+    def tell(block: List[heads.Evaluation]) -> None:
         history.extend(block)
         for at, name in enumerate(names):
             for split in (TRAINING, VALIDATION):
@@ -176,13 +181,12 @@ def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, repo
         if not distorted:
             report.progress(block[-1].step)
 
-    def look(at_work):
-        # type: (heads.Heads) -> None
+    def look(at_work: heads.Heads) -> None:
         for at, name in enumerate(names):
             summaries.variables(name, at_work.steps, at_work.weights[at], at_work.bias[at])
         summaries.flush()
 
-    stored = []  # type: List[heads.Heads]
+    stored: List[heads.Heads] = []
     store = (spec.intermediate_store_frequency, stored.append) if spec.intermediate_store_frequency else None
     summaries = Summaries(folder, names, report, spec.summaries_dir)
     began = time.perf_counter()
@@ -194,9 +198,9 @@ def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, repo
     except distortions.PhotoGone as error:
         raise RunFailed(
             "photo_gone",
-            "{} can no longer be used: {}.".format(os.path.relpath(error.path, dataset.root), error.why),
+            f"{os.path.relpath(error.path, dataset.root)} can no longer be used: {error.why}.",
             "Leave the photos at their place until the run has ended, and start again.",
-        )
+        ) from error
     finally:
         summaries.close()
     seconds = time.perf_counter() - began
@@ -212,24 +216,32 @@ def _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, repo
     return Raced(trained, history, stored), seconds
 
 
-def tell_of_trouble(lane, diverged_at, cross_entropy, guessing, report):
-    # type: (str, Optional[int], float, float, Reporter) -> None
+def tell_of_trouble(
+    lane: str, diverged_at: Optional[int], cross_entropy: float, guessing: float, report: Reporter
+) -> None:
     """Report a lane that left the numbers (at that step), or whose last cross-entropy (nats) is above guessing's."""
     if diverged_at is not None:
-        why = "Learning rate {} diverged: its weights left the range of numbers by step {:,}.".format(lane, diverged_at)
+        why = f"Learning rate {lane} diverged: its weights left the range of numbers by step {diverged_at:,}."
         report.tell(events.Diverged, lane=lane, step=diverged_at, why=why)
     elif cross_entropy > guessing:
         report.tell(
             events.Warning,
             message=(
-                "Learning rate {} is too high for its scores to mean anything: its validation cross-entropy ends at "
-                "{:.1f}, while guessing gives {:.2f}. Where it is wrong, it is wrong with certainty."
-            ).format(lane, cross_entropy, guessing),
+                f"Learning rate {lane} is too high for its scores to mean anything: its validation cross-entropy ends "
+                f"at {cross_entropy:.1f}, while guessing gives {guessing:.2f}. Where it is wrong, it is wrong with "
+                "certainty."
+            ),
         )
 
 
-def _evaluate(spec, raced, splits, photos, folder, report):
-    # type: (specs.RetrainSpec, Raced, Dict[str, heads.Split], List[photo_sets.Known], RunFolder, Reporter) -> List[Lane]
+def _evaluate(
+    spec: specs.RetrainSpec,
+    raced: Raced,
+    splits: Dict[str, heads.Split],
+    photos: List[photo_sets.Known],
+    folder: RunFolder,
+    report: Reporter,
+) -> List[Lane]:
     report.stage(events.EVALUATING, len(spec.learning_rates))
     files = [photo.entry.file for photo in photos if photo.entry.split == TESTING]
     testing = splits[TESTING]
@@ -237,7 +249,8 @@ def _evaluate(spec, raced, splits, photos, folder, report):
         chosen = heads.sample(testing, spec.test_batch_size, spec.seed)
         testing = heads.Split(testing.features[chosen], testing.labels[chosen])
         files = [files[at] for at in chosen]
-    lanes, said = [], OrderedDict()  # type: List[Lane], Dict[str, Any]
+    lanes: List[Lane] = []
+    said: Dict[str, Any] = OrderedDict()
     for at, rate in enumerate(spec.learning_rates):
         name, weights, bias = specs.lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
         probabilities = heads.probabilities(testing.features, weights, bias)  # (photos, classes)
@@ -268,8 +281,17 @@ def _evaluate(spec, raced, splits, photos, folder, report):
     return lanes
 
 
-def _export(spec, network, dataset, lane, stored, photos, at_once, folder, report):
-    # type: (specs.RetrainSpec, backbones.Network, Dataset, Lane, List[heads.Heads], List[photo_sets.Known], int, RunFolder, Reporter) -> Tuple[float, int]
+def _export(
+    spec: specs.RetrainSpec,
+    network: backbones.Network,
+    dataset: Dataset,
+    lane: Lane,
+    stored: List[heads.Heads],
+    photos: List[photo_sets.Known],
+    at_once: int,
+    folder: RunFolder,
+    report: Reporter,
+) -> Tuple[float, int]:
     """Write the kept lane's files, load each in a fresh process and report how it does.
 
     Returns by how much a probability differs at most from what was trained, 8 bits left out, and on how many photos.
@@ -292,11 +314,11 @@ def _export(spec, network, dataset, lane, stored, photos, at_once, folder, repor
             export.write_tflite(folder.tflite_8bit, network, lane.weights, lane.bias, calibrating)
         except tflite.NotConvertible as error:
             why = (str(error).splitlines() or ["no reason given"])[0]
-            report.tell(events.Warning, message="A TFLite file of this model cannot be made: {}.".format(why))
+            report.tell(events.Warning, message=f"A TFLite file of this model cannot be made: {why}.")
         _progress(report, 4)
         at = [specs.lane_name(rate) for rate in spec.learning_rates].index(lane.name)
         for then in stored:
-            path = os.path.join(folder.intermediate, "intermediate_{}.pb".format(then.steps))
+            path = os.path.join(folder.intermediate, f"intermediate_{then.steps}.pb")
             export.write_graph(path, network, then.weights[at], then.bias[at], spec.final_tensor_name)
             _progress(report, 4)
         answer = reader.ask(
@@ -316,27 +338,24 @@ def _export(spec, network, dataset, lane, stored, photos, at_once, folder, repor
     if difference > export.TOLERANCE:
         report.tell(
             events.Warning,
-            message="The exported files answer differently from what was trained, by up to {:.4f}.".format(difference),
+            message=f"The exported files answer differently from what was trained, by up to {difference:.4f}.",
         )
     report.progress(5)
     return difference, len(some)
 
 
-def _progress(report, done):
-    # type: (Reporter, int) -> None
+def _progress(report: Reporter, done: int) -> None:
     report.progress(done)
     if report.stop():
         raise RunCancelled()
 
 
-def _spread(values, count):
-    # type: (List[Any], int) -> List[Any]
+def _spread(values: List[Any], count: int) -> List[Any]:
     """At most so many of them, from all over the list."""
     return values[:: max(1, -(-len(values) // count))]
 
 
-def _number(value):
-    # type: (Any) -> Optional[float]
+def _number(value: Any) -> Optional[float]:
     """A float that JSON can carry: None where it is no number."""
     return round(float(value), 6) if np.isfinite(value) else None
 

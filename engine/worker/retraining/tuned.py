@@ -22,11 +22,12 @@ from engine.worker.formats.checkpoints import Block, Chain, through
 MOMENTUM = 0.9
 
 
-class Tuned(object):
+class Tuned:
     """The network of one lane."""
 
-    def __init__(self, chain, blocks, weights, bias, head_rate, body_rate):
-        # type: (Chain, int, np.ndarray, np.ndarray, float, float) -> None
+    def __init__(
+        self, chain: Chain, blocks: int, weights: np.ndarray, bias: np.ndarray, head_rate: float, body_rate: float
+    ) -> None:
         """`blocks`: how many of the last ones learn, specs.ALL_BLOCKS for all; weights (width, classes): the head."""
         import tensorflow as tf
 
@@ -43,18 +44,15 @@ class Tuned(object):
         self._velocities = [tf.Variable(tf.zeros_like(each)) for each in self.variables]
         frozen = chain.blocks[:first]
 
-        def features(rgb):
-            # type: (Any) -> Any
+        def features(rgb: Any) -> Any:
             maps = through(frozen, chain.centred(rgb))
             return maps if self.body else chain.pooled(maps)
 
-        def logits(x):
-            # type: (Any) -> Any
+        def logits(x: Any) -> Any:
             pooled = chain.pooled(through(self.body, x)) if self.body else x
             return tf.matmul(pooled, self.head[0]) + self.head[1]
 
-        def gradients(x, truth, of):
-            # type: (Any, Any, Any) -> Any
+        def gradients(x: Any, truth: Any, of: Any) -> Any:
             with tf.GradientTape() as tape:
                 answers = logits(x)
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=truth, logits=answers)
@@ -62,14 +60,12 @@ class Tuned(object):
             right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(answers, 1, output_type=tf.int32), truth), tf.float32))
             return tape.gradient(loss, self.variables), tf.reduce_sum(losses), right
 
-        def descend(found):
-            # type: (Any) -> None
+        def descend(found: Any) -> None:
             for variable, velocity, gradient, rate in zip(self.variables, self._velocities, found, self._rates):
                 velocity.assign(MOMENTUM * velocity + gradient)
                 variable.assign_sub(rate * velocity)
 
-        def graph(function, *shapes):
-            # type: (Any, Any) -> Any
+        def graph(function: Any, *shapes: Any) -> Any:
             return tf.function(function, input_signature=[tf.TensorSpec(*each) for each in shapes], autograph=False)
 
         size = chain.size
@@ -83,26 +79,25 @@ class Tuned(object):
         self._descend = tf.function(descend, autograph=False)
         self._logits = graph(logits, of_features)
 
-    def features(self, rgb):
-        # type: (np.ndarray) -> Any
+    def features(self, rgb: np.ndarray) -> Any:
         """(n, size, size, 3), 0..255 -> what goes into the first block that learns, or into the head; a tensor."""
         return self._features(rgb.astype(np.float32))
 
     @property
-    def parameters(self):
-        # type: () -> int
+    def parameters(self) -> int:
         """How many numbers learn."""
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
-    def learn(self, parts, count):
-        # type: (Iterable[Tuple[Any, np.ndarray]], int) -> Tuple[float, int]
+    def learn(self, parts: Iterable[Tuple[Any, np.ndarray]], count: int) -> Tuple[float, int]:
         """One step on a batch of `count` photos that comes in parts: (features, labels (n,)) each, made when it is
         their turn; gradients are added up.
 
         Nothing in the network looks at other photos of the batch, so that parts give what the whole gives. Returns the
         mean cross-entropy (nats) and how many were right, both before the step.
         """
-        total, loss, right = None, 0.0, 0.0  # type: Any, float, float
+        total: Any = None
+        loss = 0.0
+        right = 0.0
         for x, truth in parts:
             found, losses, correct = self._gradients(x, truth.astype(np.int32), np.float32(count))
             total = found if total is None else [one + other for one, other in zip(total, found)]
@@ -111,26 +106,23 @@ class Tuned(object):
         self._descend(total)
         return loss / count, int(right)
 
-    def probabilities(self, x):
-        # type: (Any) -> np.ndarray
+    def probabilities(self, x: Any) -> np.ndarray:
         """Features as `features` makes them -> (n, classes) float32."""
         import tensorflow as tf
 
         return tf.nn.softmax(self._logits(x)).numpy()
 
-    def arrays(self):
-        # type: () -> Any
+    def arrays(self) -> Any:
         """The numbers that learned, by name: "weights", "bias", "block 17 conv 0 kernel"."""
         found = {"weights": self.head[0].numpy(), "bias": self.head[1].numpy()}
         for number, block in enumerate(self.body, self.of_blocks - self.blocks):
             for at, conv in enumerate(block.convs):
-                found["block {} conv {} kernel".format(number, at)] = conv.kernel.numpy()
-                found["block {} conv {} bias".format(number, at)] = conv.bias.numpy()
+                found[f"block {number} conv {at} kernel"] = conv.kernel.numpy()
+                found[f"block {number} conv {at} bias"] = conv.bias.numpy()
         return found
 
 
-def load(network, path):
-    # type: (backbones.Network, str) -> Tuple[backbones.Network, np.ndarray, np.ndarray]
+def load(network: backbones.Network, path: str) -> Tuple[backbones.Network, np.ndarray, np.ndarray]:
     """The backbone with the blocks that a lane has learned, and its last layer: weights and bias.
 
     `path`: a file of contract.models.lane_file. One that holds a last layer alone, a retraining run's or the frozen
@@ -141,8 +133,7 @@ def load(network, path):
     return _restored(network, arrays), arrays["weights"], arrays["bias"]
 
 
-def _restored(network, arrays):
-    # type: (backbones.Network, Any) -> backbones.Network
+def _restored(network: backbones.Network, arrays: Any) -> backbones.Network:
     """`arrays`: what Tuned.arrays gave."""
     chain = network.body
     names = [name for name in arrays if name.startswith("block ")]
@@ -152,7 +143,7 @@ def _restored(network, arrays):
     for number, block in enumerate(chain.blocks):
         convs = []
         for at, conv in enumerate(block.convs):
-            name = "block {} conv {} ".format(number, at)
+            name = f"block {number} conv {at} "
             if name + "kernel" in arrays:
                 conv = conv._replace(kernel=arrays[name + "kernel"], bias=arrays[name + "bias"])
             convs.append(conv)
@@ -162,8 +153,7 @@ def _restored(network, arrays):
     return network._replace(body=learned)
 
 
-def _with_variables(block):
-    # type: (Block) -> Block
+def _with_variables(block: Block) -> Block:
     import tensorflow as tf
 
     convs = [conv._replace(kernel=tf.Variable(conv.kernel), bias=tf.Variable(conv.bias)) for conv in block.convs]
