@@ -208,7 +208,7 @@ def test_a_flat_folder_of_the_machine_and_what_is_broken_in_it(page, home, tmp_p
 
 
 def test_a_cancelled_run_shows_what_it_has(page, home, monkeypatch):
-    monkeypatch.setenv("FAKE_SECONDS", "8")
+    monkeypatch.setenv("FAKE_SECONDS", "100")
     app = page()
     app.selectbox(key="many_source").set_value("lamps").run()
     start(app)
