@@ -193,7 +193,7 @@ def test_networks_differ_in_every_column():
     for field in ("parameters", "multiply_adds", "best_epoch"):
         distinct({lane: event[field] for lane, event in tested.items()})
     distinct({lane: f"{event['test_accuracy']:.4f}" for lane, event in tested.items()})
-    distinct({lane: f"{event['train_seconds']:.1f}" for lane, event in tested.items()})
+    distinct({lane: f"{event['train_seconds']:.0f}" for lane, event in tested.items()})
     distinct({lane: f"{event['images_per_second']:.0f}" for lane, event in tested.items()})
     distinct({lane: f"{1e6 * event['image_seconds']:.0f}" for lane, event in exported.items()})
     for lane, event in tested.items():
