@@ -39,7 +39,7 @@ from streamlit import config as streamlit_config
 from streamlit.starlette import App
 
 from engine import settings, tensorboard
-from engine.contract import signatures
+from engine.contract import VERSION, signatures
 from engine.door import HEALTH, Door, Lock, Names, is_loopback, own_names
 from engine.errors import SettingError
 
@@ -205,6 +205,7 @@ def has_display() -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"Bottleneck Lab {VERSION}")
     parser.add_argument("--port", type=int, default=8501, help="default 8501; 0 is any free one")
     parser.add_argument("--address", default="127.0.0.1", help="default 127.0.0.1; 0.0.0.0 for every network")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")

@@ -259,6 +259,11 @@ class Run:
         return not (self.is_mnist or self.is_imported or self.is_batch_size)
 
     @property
+    def version(self) -> str:
+        """Of the lab that made it; "" for runs of before it was written down."""
+        return specs.version(self.folder.spec)
+
+    @property
     def lanes(self) -> list[str]:
         """In the order of creation, which is the order of their colours."""
         return specs.lanes(self.spec)

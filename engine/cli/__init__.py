@@ -28,6 +28,7 @@ from engine.cli import (
     runs,
 )
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
+from engine.contract import VERSION
 from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefused, PhotosError, RunNotFound, SpecError
 
 # name, module, help
@@ -73,6 +74,7 @@ def main(arguments: list[str], worker_module: str = "engine.worker") -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine", description="Bottleneck Lab without a browser.")
+    parser.add_argument("--version", action="version", version=f"Bottleneck Lab {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module, text in COMMANDS:
         # Abbreviations are refused: --test would come to mean something else with the next flag.

@@ -6,8 +6,13 @@ Python 3.6, standard library only.
 import re
 from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
-from engine.contract import catalog, layers, shapes
+from engine.contract import VERSION, catalog, layers, shapes
 from engine.contract.run_folder import read_json, write_json
+
+# Of a run folder: one more wherever earlier versions could no longer read what a new one writes. Run folders without a
+# format are the first.
+FORMAT = 1
+VERSION_LIMIT = 40  # characters of a version that are read
 
 CPU, GPU = "cpu", "gpu"
 DEVICES = (CPU, GPU)
@@ -285,7 +290,8 @@ def machine_title(spec: RetrainSpec) -> str:
 
 
 def write(path: str, spec: Spec) -> None:
-    value: Dict[str, Any] = {"kind": kind(spec)}
+    """Write spec.json, with the format of the run folder and the version of the lab that made it. Raises OSError."""
+    value: Dict[str, Any] = {"kind": kind(spec), "format": FORMAT, "version": VERSION}
     value.update(spec._asdict())
     if isinstance(spec, MnistSpec):
         value["networks"] = [network._asdict() for network in spec.networks]
@@ -295,11 +301,18 @@ def write(path: str, spec: Spec) -> None:
 def read(path: str) -> Any:
     """The spec of any kind of run.
 
-    Raises OSError, and ValueError for a kind that this version does not know and for values that no spec can have.
+    Raises OSError, and ValueError for a newer format, for a kind that this version does not know and for values that
+    no spec can have.
     """
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise ValueError("spec.json holds no settings of a run")
+    value = _read_object(path)
+    written_format = value.get("format", 1)
+    if type(written_format) is not int or written_format < 1:
+        raise ValueError(f"in spec.json, format is {written_format!r:.80}")
+    if written_format > FORMAT:
+        raise ValueError(
+            f"a newer version of the lab wrote it, in format {written_format}; this one reads up to format {FORMAT}. "
+            "Update the lab, or delete the run"
+        )
     usual: Any = _DEFAULTS.get(str(value.pop("kind", None)))
     if usual is None:
         raise ValueError("it is a kind of run that this version does not know")
@@ -318,6 +331,22 @@ def read(path: str) -> Any:
     if wrong:
         raise ValueError(f"in spec.json, {wrong} is {known[wrong]!r:.80}")
     return usual._replace(**known)
+
+
+def version(path: str) -> str:
+    """The version of the lab that wrote this spec.json; "" where that was before it wrote one.
+
+    Raises OSError, and ValueError for what is no spec.json.
+    """
+    written = _read_object(path).get("version", "")
+    return written[:VERSION_LIMIT] if isinstance(written, str) else ""
+
+
+def _read_object(path: str) -> Dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError("spec.json holds no settings of a run")
+    return value
 
 
 def _network(value: Any) -> catalog.Network:

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from engine.charts import vega
 from engine.charts.base import LIGHT, Spec
-from engine.contract import hardware
+from engine.contract import VERSION, hardware
 from engine.coursework import answers, evidence, questions, write_up
 from engine.coursework.evidence import Evidence
 from engine.coursework.write_up import Answer, Figure
@@ -113,8 +113,9 @@ def _measured(found: Evidence) -> str:
 
 
 def made(now: float) -> str:
-    """Where and when: "Made on 24 Nov 2026 21:14 on Jetson TX2 · MAXN · GPU found"."""
-    return f"Made on {time.strftime('%-d %b %Y %H:%M', time.localtime(now))} on {hardware.describe(hardware.here())}"
+    """For people: "Made on 24 Nov 2026 21:14 with Bottleneck Lab 1.0.0 on Jetson TX2 · MAXN · GPU found"."""
+    when = time.strftime("%-d %b %Y %H:%M", time.localtime(now))
+    return f"Made on {when} with Bottleneck Lab {VERSION} on {hardware.describe(hardware.here())}"
 
 
 # --- one HTML file ---------------------------------------------------------------------------------------------------

@@ -17,9 +17,13 @@ def rows(run: Run) -> dict[str, str]:
 
 
 def which(run: Run) -> dict[str, str]:
-    """Where it ran and which run it is."""
+    """Where it ran, on which version of the lab, and which run it is."""
     found = run.story.hardware  # None in runs of earlier versions
-    return ({"Machine": hardware.describe(found)} if found else {}) | {"Run": run.id}
+    return (
+        ({"Machine": hardware.describe(found)} if found else {})
+        | ({"Lab": f"version {run.version}"} if run.version else {})
+        | {"Run": run.id}
+    )
 
 
 def everything(run: Run) -> dict[str, str]:

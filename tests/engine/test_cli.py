@@ -16,7 +16,7 @@ import pandas
 import pytest
 
 from engine import assets
-from engine.contract import events, specs
+from engine.contract import VERSION, events, specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue, holder_of
 from engine.retraining import photos
@@ -77,6 +77,12 @@ def engine(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 RATES = ("--learning_rate", "0.005,0.5,1.0")
 MOBILENET = ("--architecture", "mobilenet_v2")
+
+
+@pytest.mark.parametrize("program", [MAIN, [sys.executable, "serve.py"]], ids=["python -m engine", "serve.py"])
+def test_the_version_is_told(program: list[str]) -> None:
+    told = subprocess.run([*program, "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == f"Bottleneck Lab {VERSION}\n"
 
 
 # --- retrain ---------------------------------------------------------------------------------------------------------

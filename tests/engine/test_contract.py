@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import catalog, events, memory, specs, tickets
+from engine.contract import VERSION, catalog, events, memory, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
@@ -36,6 +37,41 @@ def test_a_spec_of_another_version_is_read_where_it_can_be(tmp_path: Path) -> No
     write_json(path, {"kind": "knit"})
     with pytest.raises(ValueError, match="a kind of run that this version does not know"):
         specs.read(path)
+
+
+def test_a_spec_says_its_format_and_the_version_that_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    specs.write(str(path), specs.DEFAULT_RETRAIN)
+    written = json.loads(path.read_text())
+    assert (written["format"], written["version"]) == (specs.FORMAT, VERSION)
+    assert specs.version(str(path)) == VERSION
+
+    del written["format"], written["version"]  # as before there were formats
+    path.write_text(json.dumps(written))
+    assert specs.read(str(path)) == specs.DEFAULT_RETRAIN
+    assert specs.version(str(path)) == ""
+
+
+@pytest.mark.parametrize(
+    "later, sentence",
+    [
+        (specs.FORMAT + 1, "a newer version of the lab wrote it, in format .*Update the lab, or delete the run"),
+        ("1", "format is '1'"),
+        (0, "format is 0"),
+        (True, "format is True"),
+    ],
+)
+def test_a_format_that_this_version_cannot_read_is_a_sentence(tmp_path: Path, later: object, sentence: str) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"kind": "retrain", "format": later, **specs.DEFAULT_RETRAIN._asdict()}))
+    with pytest.raises(ValueError, match=sentence):
+        specs.read(str(path))
+
+
+def test_the_version_is_that_of_the_changelog() -> None:
+    newest = re.search(r"^## (\S+)", Path(__file__).parents[2].joinpath("CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == VERSION
 
 
 def test_the_defaults_have_no_faults() -> None:

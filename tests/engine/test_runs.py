@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.contract import VERSION, events, specs
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
-from engine.contract.run_folder import LabHome, RunFolder, try_lock
+from engine.contract.run_folder import LabHome, RunFolder, read_json, try_lock, write_json
 from engine.errors import EngineError, RunNotFound
+from engine.run_views import run_settings
 from engine.runs import delete, list_runs, open_run, size, zip_artifacts, zip_run
 
 SPEC = specs.DEFAULT_RETRAIN
@@ -248,6 +249,15 @@ def test_a_retraining_that_begins_anew_tells_its_photos_and_lanes_again(home: La
     assert [photo.file for photo in story.skipped] == ["red/2.jpg"]
     assert story.diverged == {}
     assert [warning.message for warning in story.warnings] == ["Training ran out of memory."]
+
+
+def test_a_run_says_which_version_of_the_lab_made_it_and_one_from_before_says_nothing(home: LabHome) -> None:
+    folder = make(home, "new", 1)
+    assert run_settings.which(open_run(home, "new")) == {"Lab": f"version {VERSION}", "Run": "new"}
+    written = read_json(folder.spec)
+    del written["version"]
+    write_json(folder.spec, written)
+    assert run_settings.which(open_run(home, "new")) == {"Run": "new"}
 
 
 def test_only_the_end_of_a_long_log_is_read(home: LabHome) -> None:

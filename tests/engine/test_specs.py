@@ -53,7 +53,7 @@ def test_any_spec_comes_back_as_it_was_written(
     assert type(read) is record
     assert [type(value) for value in read] == [type(value) for value in spec]
     stored = read_json(path)
-    assert set(stored) == {"kind", *record._fields}
+    assert set(stored) == {"kind", "format", "version", *record._fields}
 
 
 def test_every_kind_of_spec_is_read_by_the_name_it_has_in_old_folders(tmp_path: Path) -> None:

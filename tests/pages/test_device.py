@@ -9,6 +9,7 @@ import time
 import pytest
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
+from engine.contract import VERSION
 from engine.contract.run_folder import LabHome
 from engine.machine import buffers, sampler
 from engine.machine.device import Reading, encode
@@ -127,6 +128,7 @@ def test_the_environment_is_told_and_the_loaders_own_words_say_why_there_is_no_g
     facts = dict(zip(app.table[0].value["Setting"], app.table[0].value["Value"], strict=True))
     assert facts["Workers"] == f"Python 3.6.9 with TensorFlow 2.7.0, {python}"
     assert facts["Disk"].endswith(" free")
+    assert facts["Lab"] == f"Version {VERSION}"
     wait_for(lambda: sampler.holder(home))
     assert {"Dashboard", "Sampler"} <= set(app.run().dataframe[0].value["Process"])
     assert app.table[1].value["Setting"][0] == f"All of {home.path}"

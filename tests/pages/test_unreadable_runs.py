@@ -35,6 +35,8 @@ HOSTILE = {
     "not-text": {"spec.json": b"\xff\xfe\x00"},
     "nested": {"spec.json": NESTED},
     "kind-unknown": {"spec.json": spec(kind="later")},
+    "format-newer": {"spec.json": spec(format=specs.FORMAT + 1)},
+    "format-text": {"spec.json": spec(format="1")},
     "kind-list": {"spec.json": spec(kind=[])},
     "device-null": {"spec.json": spec(device=None)},
     "steps-text": {"spec.json": spec(steps="many")},

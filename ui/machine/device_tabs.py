@@ -12,7 +12,7 @@ import psutil
 import streamlit as st
 
 from engine import processes
-from engine.contract import hardware, memory
+from engine.contract import VERSION, hardware, memory
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
 from engine.machine import buffers, device, devices, sampler
@@ -74,6 +74,7 @@ def _facts(worker: devices.Worker | None) -> dict[str, str]:
         "Processor": f"{processor}, {threads}" if processor else threads,
         "Memory": size(memory.total) + (", shared by CPU and GPU" if device.is_shared() else ""),
         "GPU": lab.card_name() or ("An NVIDIA driver is loaded" if device.has_gpu() else "None found"),
+        "Lab": f"Version {VERSION}",
         "Dashboard": f"Python {platform.python_version()}, {sys.executable}",
         "Workers": its,
         "tegrastats": found.tegrastats or "None found",
