@@ -1,6 +1,7 @@
 """The imports point one way: pages -> ui -> engine -> engine.contract <- engine.worker. New files are found."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,3 +105,21 @@ def test_the_contract_imports_nothing_but_the_standard_library():
 
 def test_a_worker_waits_in_line_without_having_loaded_tensorflow():
     import_in_a_fresh_interpreter(names_on(WORKER), ["tensorflow", "tensorflow_hub", "ai_edge_litert", "streamlit"])
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def test_the_folders_of_the_architecture_page_are_those_of_the_tree():
+    listed = re.findall(r"^\| `([\w/]+)/` \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    code = {file.parent.relative_to(ROOT) for _, file in modules()}
+    shared = {Path("."), Path(UI), Path(ENGINE)}  # the table has their rooms
+    assert sorted(listed) == sorted(str(folder) for folder in code - shared)
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_files_that_a_document_names_are_there(document):
+    named = re.findall(r"`([\w./]+/[\w./]*)`", (ROOT / document).read_text())
+    assert len(named) > 15
+    of_a_run = {"summaries/", "artifacts/"}
+    assert [name for name in named if name not in of_a_run and not (ROOT / name).exists()] == []
