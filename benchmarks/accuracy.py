@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import finish, record, table
-from engine import assets
+from engine import assets, photos
 from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome
-from engine.retraining import photos
 from tests.assets_home import with_assets
 
 SEEDS = (0, 1, 2)

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import finish, record, table
+from engine import photos
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.retraining import photos
 from tests.assets_home import with_assets
 
 PHOTOS = 3670  # as many as flower_photos has

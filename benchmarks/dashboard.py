@@ -17,11 +17,10 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.measure import record, table
-from engine import runs, settings
+from engine import photos, runs, settings
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
-from engine.retraining import photos
 from tests.assets_home import ROOT, with_assets
 
 CLICKS = 12

@@ -12,11 +12,10 @@ import tensorflow as tf
 from benchmarks.measure import finish, record, table
 from benchmarks.original.bottlenecks import read
 from benchmarks.original.training import OriginalTraining
-from engine import assets
+from engine import assets, photos
 from engine.contract import catalog, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, Dataset
 from engine.contract.run_folder import LabHome
-from engine.retraining import photos
 
 SEEDS, STEPS, BATCH, RATES = range(5), 2000, 100, (0.005, 0.01, 0.5)
 ARCHITECTURE = "mobilenet_0.25_128"

@@ -11,13 +11,12 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.dashboard import server as served
 from benchmarks.measure import record, table
-from engine import runs, settings
+from engine import photos, runs, settings
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.machine import devices, sampler
 from engine.playground.classifier import Classifier
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.words import size
 from tests.assets_home import with_assets
 

@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import ROUNDS, finish, record, table
-from engine import prediction, settings
+from engine import photos, prediction, settings
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
-from engine.retraining import photos
 from tests.assets_home import with_assets
 
 BACKBONES = ("mobilenet_v2", "efficientnet_lite0")

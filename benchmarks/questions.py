@@ -13,11 +13,11 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.dashboard import server
 from benchmarks.measure import record, table
+from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.coursework import evidence, questions
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import list_runs
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import ROUNDS, record, table
-from engine import report, settings
+from engine import photos, report, settings
 from engine.charts import vega
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.weights import pretend
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import photos
 from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from engine import assets, runs
+from engine import assets, photos, runs
 from engine.charts import answer_charts, base, curve_charts, time_charts
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
@@ -17,7 +17,6 @@ from engine.errors import AssetError, EngineError, PhotosError
 from engine.machine import device, devices
 from engine.machine.devices import Devices
 from engine.metrics import per_class
-from engine.retraining import photos
 from engine.words import duration, short_duration, size
 from ui import lab
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.retraining import photos as photo_folders
+    from engine import photos as photo_folders
 
     found = scan(options.image_dir, lab)
     for remark in photo_folders.remarks(found, None):
@@ -124,7 +124,7 @@ def _ask_model(options: argparse.Namespace, lab: settings.Settings, photos: list
 
 def _places(labels: list[str], photos: list[tuple[Path, str]], source: str) -> dict[str, int]:
     """Which output each class's label is. Raises PhotosError where a class has none."""
-    from engine.retraining.photos import label
+    from engine.photos import label
 
     places = {label(each): place for place, each in reversed(list(enumerate(labels)))}
     if unknown := sorted({each for _, each in photos} - set(places)):

@@ -11,7 +11,7 @@ from engine.errors import PhotosError
 
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
-    from engine.retraining.photos import Scan
+    from engine.photos import Scan
 
 
 def need(lab: settings.Settings, name: str) -> Path:
@@ -46,7 +46,7 @@ def dataset(
 
     `split_key`: as photos.split has it. Raises PhotosError and AssetError.
     """
-    from engine.retraining import photos
+    from engine import photos
 
     found = scan(image_dir, lab)
     if faults := photos.faults(found):
@@ -59,7 +59,7 @@ def dataset(
 
 def scan(image_dir: str, lab: settings.Settings) -> "Scan":
     """The photos of a folder, or of a set that is named by its word. Raises PhotosError and AssetError."""
-    from engine.retraining import photos
+    from engine import photos
 
     root, title = Path(image_dir).expanduser(), ""
     if not root.is_dir():

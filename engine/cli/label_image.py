@@ -63,7 +63,7 @@ def _label_image(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _images(given: list[str]) -> Iterator[str]:
     """Every file that was named, and every photo in the folders that were. Raises PhotosError."""
-    from engine.retraining import photos
+    from engine import photos
 
     for name in given:
         path = Path(name).expanduser()
@@ -83,7 +83,7 @@ def _images(given: list[str]) -> Iterator[str]:
 
 
 def _is_photo(path: Path) -> bool:
-    from engine.retraining import photos
+    from engine import photos
 
     try:
         with path.open("rb") as file, photos.opened(file.read(photos.FILE_LIMIT)):

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import assets, forecast
+from engine import assets, forecast, photos
 from engine.contract import catalog, layers, specs
 from engine.coursework import evidence
 from engine.coursework.evidence import DEVICES, Query
 from engine.errors import EngineError, PhotosError
 from engine.machine import devices
+from engine.photos import Source
 from engine.playground import samples
-from engine.retraining import device_comparison, photos
-from engine.retraining.photos import Source
+from engine.retraining import device_comparison
 from engine.run_views.run_rows import KINDS, RunRow
 from engine.settings import Settings
 from engine.words import count, plain

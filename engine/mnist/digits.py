@@ -23,11 +23,10 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from engine import assets
+from engine import assets, photos
 from engine.contract import catalog, specs
 from engine.contract.layers import CLASSES, SIZE
 from engine.errors import DigitsError, PhotosError
-from engine.retraining import photos
 from engine.settings import Settings
 
 PICTURE_LIMIT = 1_000_000

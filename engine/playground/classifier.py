@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engine import photos
 from engine.contract import layers, specs, tickets
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, is_locked
@@ -24,7 +25,6 @@ from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError, 
 from engine.machine import device as machine
 from engine.machine import devices
 from engine.mnist import digits
-from engine.retraining import photos
 from engine.settings import APP_ROOT
 from engine.worker_programs import started, worker_environment
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from engine.contract.events import Classified
 from engine.metrics import wilson
+from engine.photos import label as as_retrain_writes_it
 from engine.retraining.curves import percent
-from engine.retraining.photos import label as as_retrain_writes_it
 from engine.runs import Run
 from engine.words import count, plain
 

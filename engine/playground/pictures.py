@@ -1,7 +1,7 @@
 """What a visitor hands in as a picture: is it one, and if not, what is it."""
 
+from engine import photos
 from engine.errors import PhotosError
-from engine.retraining import photos
 
 UPLOAD_MEGABYTES = 50
 

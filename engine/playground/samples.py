@@ -8,11 +8,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import assets
+from engine import assets, photos
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset
 from engine.errors import PhotosError
-from engine.retraining import photos
 from engine.settings import Settings
 
 GRACE_HOPPER = "grace_hopper"

@@ -1,1 +1,1 @@
-"""Retraining on photos: the photos, and what came of rates, depths, batch sizes, devices and numbers of photos."""
+"""Retraining on photos: what came of rates, depths, batch sizes, devices and numbers of photos."""

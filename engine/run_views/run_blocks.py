@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engine import photos
 from engine.charts import (
     answer_charts,
     curve_charts,
@@ -24,7 +25,7 @@ from engine.errors import PhotosError
 from engine.metrics import confusion
 from engine.mnist import comparison, explanations
 from engine.playground import many_pictures
-from engine.retraining import batch_sizes, fine_tuning, learning_curve, photos
+from engine.retraining import batch_sizes, fine_tuning, learning_curve
 from engine.retraining.curves import LaneRow, lane_rows, percent, verdict
 from engine.run_views import run_settings, run_tables
 from engine.run_views.blocks import Block, Chart, Picture, Pictures, Section, Table, Text

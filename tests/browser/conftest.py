@@ -15,10 +15,10 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
+from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from engine import photos
 from engine.contract import specs
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.browser.conftest import wait_until
 from tests.browser.test_pages import choose_lamps, go

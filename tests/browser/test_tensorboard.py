@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import ConsoleMessage, expect
 
-from engine import imported, settings, tensorboard
+from engine import imported, photos, settings, tensorboard
 from engine.contract import specs
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter

@@ -15,11 +15,10 @@ from pathlib import Path
 import pandas
 import pytest
 
-from engine import assets
+from engine import assets, photos
 from engine.contract import VERSION, events, specs
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue, holder_of
-from engine.retraining import photos
 from engine.runs import Curve, list_runs, open_run
 from tests.fakes.lights import draw_lights
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import runs
+from engine import photos, runs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
@@ -18,7 +18,6 @@ from engine.contract.run_folder import LabHome
 from engine.playground import many_pictures
 from engine.playground.many_pictures import ELSE, Row
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.photo_folders import draw_photos

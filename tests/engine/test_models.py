@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from engine import photos
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
 from engine.contract.run_folder import LabHome, read_json, try_lock, write_json
@@ -18,7 +19,6 @@ from engine.playground import models, recipes
 from engine.playground.classifier import Classifier
 from engine.playground.models import Model
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import Run, open_run
 from engine.settings import Settings
 from tests.assets_home import with_assets

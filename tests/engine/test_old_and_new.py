@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import photos
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.playground.classifier import Classifier
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import Run, open_run
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits

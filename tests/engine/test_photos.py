@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import photos
 from engine.contract.dataset import SPLITS
 from engine.errors import PhotosError
-from engine.retraining import photos
 from tests.fakes.lights import COLOURS, draw, draw_lights
 
 

@@ -14,14 +14,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from engine import cli, report, settings
+from engine import cli, photos, report, settings
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, write_json
 from engine.coursework import answers
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.retraining.curves import percent
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Chart

@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.machine import sampler
 from engine.machine.device import Reading, encode
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import open_run
 from tests.fakes.tegrastats import LINE, program
 from tests.photo_folders import draw_photos

@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine import imported, prediction, settings
+from engine import imported, photos, prediction, settings
 from engine.contract import catalog, events, specs
 from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome, is_locked
 from engine.machine import sampler
 from engine.queue import Queue, holder_of
-from engine.retraining import photos
 from engine.settings import APP_ROOT
 from tests import golden
 from tests.assets_home import with_assets

@@ -9,11 +9,11 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
+from engine import photos
 from engine.contract import specs
 from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import Run, list_runs, open_run
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos

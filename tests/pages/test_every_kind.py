@@ -21,13 +21,12 @@ import pandas
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import report, runs, settings
+from engine import photos, report, runs, settings
 from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, is_locked, try_lock
 from engine.imported import import_summaries
 from engine.queue import Queue, holder_of
-from engine.retraining import photos
 from engine.runs import Run, list_runs, open_run
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter

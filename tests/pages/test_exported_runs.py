@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from engine import photos
 from engine.contract import catalog, signatures, specs
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.queue import Queue
-from engine.retraining import photos
 from engine.runs import Run
 from engine.worker import backbones
 from engine.worker.playground import models

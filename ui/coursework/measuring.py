@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from engine import assets
+from engine import assets, photos
 from engine.contract import catalog, events
 from engine.contract.dataset import Dataset
 from engine.coursework import plans
@@ -15,8 +15,7 @@ from engine.coursework.evidence import Evidence, Query
 from engine.coursework.plans import Plan, Planner
 from engine.errors import EngineError, PhotosError, RunNotFound
 from engine.machine import device, devices
-from engine.retraining import photos
-from engine.retraining.photos import Source
+from engine.photos import Source
 from engine.words import plain
 from ui import lab, parts, run_panel
 from ui.retraining import retraining_form

@@ -9,13 +9,12 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine import runs
+from engine import photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset
 from engine.errors import EngineError, PhotosError
 from engine.playground import many_pictures, models
 from engine.playground.many_pictures import Row
-from engine.retraining import photos
 from engine.retraining.curves import percent
 from engine.run_views import run_settings
 from engine.settings import Settings

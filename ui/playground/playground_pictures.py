@@ -9,13 +9,13 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
+from engine import photos
 from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import DigitsError, EngineError, PhotosError
 from engine.mnist import digits
 from engine.playground import addresses, pictures, samples
 from engine.playground.models import Model
-from engine.retraining import photos
 from ui import lab, parts
 from ui.playground import digit_pad, many_pictures
 

@@ -6,10 +6,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import forecast
+from engine import forecast, photos
 from engine.contract import specs
 from engine.errors import ClassifierError
-from engine.retraining import photos
 from engine.run_views.run_rows import RunRow
 from engine.words import duration
 from ui import lab

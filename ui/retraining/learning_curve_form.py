@@ -5,10 +5,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import forecast
+from engine import forecast, photos
 from engine.contract import specs
 from engine.contract.dataset import TRAINING
-from engine.retraining import photos
 from engine.words import count, duration
 from ui import lab, parts
 from ui.retraining import backbone_choice, retraining_form

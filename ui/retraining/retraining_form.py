@@ -8,13 +8,12 @@ from typing import Literal
 
 import streamlit as st
 
-from engine import forecast, runs
+from engine import forecast, photos, runs
 from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import EngineError, PhotosError
 from engine.machine.devices import Devices
 from engine.retraining import device_comparison as comparison
-from engine.retraining import photos
 from engine.words import count, duration
 from ui import lab, parts
 from ui.retraining import backbone_choice, distortions, foresight

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from engine import runs
+from engine import photos, runs
 from engine.charts import curve_charts
 from engine.contract import events, specs
 from engine.errors import EngineError
 from engine.metrics import confusion
 from engine.playground import models, pictures
-from engine.retraining import photos
 from engine.retraining.curves import LaneRow, lane_rows, percent, verdict
 from engine.run_views import run_blocks, run_settings, run_tables
 from engine.words import count, duration

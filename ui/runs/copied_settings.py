@@ -7,12 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import runs
+from engine import photos, runs
 from engine.contract import catalog, specs
 from engine.errors import SpecError
 from engine.machine import device
 from engine.mnist import digits, network_text
-from engine.retraining import photos
 from engine.words import join, plain
 from ui import lab, parts
 from ui.mnist import mnist_form

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from engine import imported
+from engine import imported, photos
 from engine.errors import EngineError, PhotosError
-from engine.retraining import photos
 from ui import lab
 
 

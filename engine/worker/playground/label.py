@@ -23,7 +23,7 @@ from engine.worker.playground import classify, models
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 from engine.worker.retraining import bottlenecks, export
 
-FILE_LIMIT = 200 * 1000 * 1000  # bytes, as engine/retraining/photos.py has it
+FILE_LIMIT = 200 * 1000 * 1000  # bytes, as engine/photos/decoding.py has it
 BLOCK_SECONDS = 0.3  # between two reports
 
 
