@@ -20,7 +20,7 @@ from benchmarks.measure import record, table
 from engine import photos, runs, settings
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
+from engine.runs.queue import Queue
 from tests.assets_home import ROOT, with_assets
 
 CLICKS = 12

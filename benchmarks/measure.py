@@ -12,7 +12,7 @@ from pathlib import Path
 from engine import runs, settings
 from engine.contract import dataset, events, specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
+from engine.runs.queue import Queue
 
 ROUNDS = 5
 

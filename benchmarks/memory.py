@@ -16,7 +16,7 @@ from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.machine import devices, sampler
 from engine.playground.classifier import Classifier
-from engine.queue import Queue
+from engine.runs.queue import Queue
 from engine.words import size
 from tests.assets_home import with_assets
 

@@ -17,8 +17,8 @@ from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.coursework import evidence, questions
-from engine.queue import Queue
 from engine.runs import list_runs
+from engine.runs.queue import Queue
 from tests.photo_folders import draw_photos
 from tests.weights import pretend
 

@@ -13,8 +13,8 @@ from engine import photos, report, settings
 from engine.charts import vega
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.weights import pretend
 
 RUNS = 20

@@ -20,8 +20,8 @@ from engine import photos
 from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos

@@ -19,9 +19,9 @@ from engine.machine import sampler
 from engine.machine.device import HISTORY, Machine, Reading
 from engine.machine.devices import Devices, Finder, Worker, found_or_why, look_at
 from engine.playground.classifier import Classifier
-from engine.queue import Queue
 from engine.run_views import run_rows
 from engine.run_views.run_rows import RunRow
+from engine.runs.queue import Queue
 
 
 def load_settings() -> settings.Settings:

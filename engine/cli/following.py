@@ -14,8 +14,8 @@ from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
-    from engine.queue import Queue
     from engine.runs import Run
+    from engine.runs.queue import Queue
 
 
 def carry_out(
@@ -36,8 +36,8 @@ def carry_out(
     `finish` is called once it is done, and may raise EngineError.
     """
     from engine.machine import devices, sampler
-    from engine.queue import Queue
     from engine.runs import open_run
+    from engine.runs.queue import Queue
 
     if spec.device == specs.GPU:
         devices.check(spec, devices.probe(lab.worker_python))

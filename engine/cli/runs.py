@@ -56,8 +56,8 @@ def _delete_run(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _cancel_run(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.queue import Queue
     from engine.runs import open_run
+    from engine.runs.queue import Queue
 
     run = open_run(lab.home, options.id)
     if not run.is_active:

@@ -18,8 +18,8 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos

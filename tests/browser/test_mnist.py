@@ -6,8 +6,8 @@ import sys
 from playwright.sync_api import expect
 
 from engine.contract import specs
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.browser.conftest import wait_until
 from tests.browser.test_pages import choose_bars, go
 

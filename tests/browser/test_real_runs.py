@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from engine.contract import catalog, specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
+from engine.runs.queue import Queue
 from tests.assets_home import with_assets
 from tests.browser.conftest import Lab, at_rest, serve, stop, wait_until
 from tests.photo_folders import draw_photos

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from engine import photos
 from engine.contract import specs
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.browser.conftest import wait_until
 from tests.browser.test_pages import choose_lamps, go
 from tests.photo_folders import draw_photos

@@ -10,8 +10,8 @@ from playwright.sync_api import ConsoleMessage, expect
 
 from engine import imported, photos, settings, tensorboard
 from engine.contract import specs
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
 from tests.browser.conftest import at_rest, violations, wait_until

@@ -18,8 +18,8 @@ import pytest
 from engine import assets, photos
 from engine.contract import VERSION, events, specs
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue, holder_of
 from engine.runs import Curve, list_runs, open_run
+from engine.runs.queue import Queue, holder_of
 from tests.fakes.lights import draw_lights
 
 FAKE = "tests.fakes.fake_worker"

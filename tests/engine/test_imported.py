@@ -13,8 +13,8 @@ from engine import imported, report, settings
 from engine.contract import specs
 from engine.contract.run_folder import RunFolder
 from engine.errors import EngineError, ImportRefused, SpecError
-from engine.queue import Queue
 from engine.runs import delete, list_runs, open_run
+from engine.runs.queue import Queue
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
 

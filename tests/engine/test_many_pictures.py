@@ -17,8 +17,8 @@ from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome
 from engine.playground import many_pictures
 from engine.playground.many_pictures import ELSE, Row
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.assets_home import with_assets
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until

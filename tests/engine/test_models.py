@@ -18,8 +18,8 @@ from engine.errors import ClassifierError, ModelNotFound, ModelRefused
 from engine.playground import models, recipes
 from engine.playground.classifier import Classifier
 from engine.playground.models import Model
-from engine.queue import Queue
 from engine.runs import Run, open_run
+from engine.runs.queue import Queue
 from engine.settings import Settings
 from tests.assets_home import with_assets
 from tests.own_processes import children

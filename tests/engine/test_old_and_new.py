@@ -18,8 +18,8 @@ from engine import photos
 from engine.contract import events, specs
 from engine.contract.run_folder import LabHome
 from engine.playground.classifier import Classifier
-from engine.queue import Queue
 from engine.runs import Run, open_run
+from engine.runs.queue import Queue
 from tests.assets_home import with_assets
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos

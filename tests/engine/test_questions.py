@@ -15,10 +15,10 @@ from engine import cli, photos
 from engine.contract import catalog, events, hardware, specs
 from engine.contract.run_folder import LabHome
 from engine.coursework import evidence, questions, quoted, write_up
-from engine.queue import Queue
 from engine.run_views import run_settings
 from engine.run_views.blocks import Chart, Table, Text
 from engine.runs import list_runs, open_run
+from engine.runs.queue import Queue
 from engine.settings import Settings
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -19,8 +19,8 @@ from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
 from engine.machine import devices
-from engine.queue import Queue, holder_of, judge
 from engine.runs import Run, list_runs, open_run
+from engine.runs.queue import Queue, holder_of, judge
 from engine.words import age, duration
 from engine.worker_programs import worker_environment
 
@@ -124,7 +124,9 @@ def test_a_run_that_dies_without_a_word_is_lost(queue: Queue) -> None:
 
 def test_a_run_outlives_the_server_that_started_it(queue: Queue) -> None:
     code = (
-        "import pickle, sys, time; from engine.queue import Queue; from engine.contract.run_folder import LabHome\n"
+        "import pickle, sys, time\n"
+        "from engine.contract.run_folder import LabHome\n"
+        "from engine.runs.queue import Queue\n"
         "spec, dataset = pickle.load(sys.stdin.buffer)\n"
         f"print(Queue(LabHome(sys.argv[1]), sys.executable, {FAKE!r}).start(spec, dataset), flush=True); time.sleep(60)"
     )
@@ -319,7 +321,7 @@ import resource, sys
 from engine.contract import specs, tickets
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
-from engine.queue import Queue
+from engine.runs.queue import Queue
 home = LabHome(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:

@@ -16,8 +16,8 @@ from engine.contract import specs
 from engine.contract.run_folder import LabHome
 from engine.machine import sampler
 from engine.machine.device import Reading, encode
-from engine.queue import Queue
 from engine.runs import open_run
+from engine.runs.queue import Queue
 from tests.fakes.tegrastats import LINE, program
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until

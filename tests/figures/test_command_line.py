@@ -11,8 +11,8 @@ import pytest
 
 from engine import cli
 from engine.contract.run_folder import LabHome
-from engine.queue import holder_of
 from engine.runs import list_runs
+from engine.runs.queue import holder_of
 from tests import golden
 from tests.figures import reading
 from tests.figures.test_other_kinds import change, gain, sizes, tuned

@@ -29,7 +29,7 @@ from engine.contract import catalog, events, specs
 from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome, is_locked
 from engine.machine import sampler
-from engine.queue import Queue, holder_of
+from engine.runs.queue import Queue, holder_of
 from engine.settings import APP_ROOT
 from tests import golden
 from tests.assets_home import with_assets

@@ -13,8 +13,8 @@ from engine import photos
 from engine.contract import specs
 from engine.contract.dataset import Dataset
 from engine.contract.run_folder import LabHome
-from engine.queue import Queue
 from engine.runs import Run, list_runs, open_run
+from engine.runs.queue import Queue
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -26,8 +26,8 @@ from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome, is_locked, try_lock
 from engine.imported import import_summaries
-from engine.queue import Queue, holder_of
 from engine.runs import Run, list_runs, open_run
+from engine.runs.queue import Queue, holder_of
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
 from tests.digit_sets import draw_digits

@@ -20,8 +20,8 @@ from streamlit.testing.v1 import AppTest
 from engine import photos
 from engine.contract import catalog, signatures, specs
 from engine.contract.run_folder import LabHome, read_json, write_json
-from engine.queue import Queue
 from engine.runs import Run
+from engine.runs.queue import Queue
 from engine.worker import backbones
 from engine.worker.playground import models
 from engine.worker.retraining import bottlenecks

@@ -21,7 +21,7 @@ QUICK = specs.DEFAULT_RETRAIN._replace(steps=60, train_batch_size=20, validation
 
 
 class Worker:
-    """Starts real workers under one home, as engine/queue.py does, and ends those it started."""
+    """Starts real workers under one home, as engine/runs/queue.py does, and ends those it started."""
 
     def __init__(self, home):
         self.home, self.number, self.processes = home, 0, []

@@ -1,22 +1,13 @@
-"""Run folders as records: list, read, copy settings, delete. State is judged from evidence, never stored."""
+"""One run, read from its folder: what its events say, and its state, which is judged from evidence and never stored."""
 
-import contextlib
-import io
-import json
 import os
-import shutil
-import time
-import zipfile
-from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from engine.contract import catalog, events, signatures, specs
+from engine.contract import catalog, events, specs
 from engine.contract import dataset as datasets
-from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
-from engine.errors import EngineError, RunNotFound, RunUnreadable
-from engine.queue import judge
+from engine.contract.run_folder import RunFolder, is_locked, read_json
+from engine.runs.queue import judge
 from engine.words import count
 
 # The stages of each kind of run, in order.
@@ -29,9 +20,6 @@ STAGES: dict[str, tuple[str, ...]] = {
     specs.BATCH_SIZE: events.BATCH_SIZE_STAGES,
     specs.LEARNING_CURVE: events.LEARNING_CURVE_STAGES,
 }
-
-UNREADABLE = "unreadable"  # beside the states of engine/contract/events.py, for a folder that is no run
-BEING_MADE = 10.0  # seconds for which a new folder may lack its files
 
 
 @dataclass
@@ -395,175 +383,3 @@ class Run:
                 return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
         except FileNotFoundError:
             return ""
-
-
-def open_run(home: LabHome, run_id: str) -> Run:
-    """Raises RunNotFound where there is no such run, RunUnreadable where this version cannot read it."""
-    folder = home.run(run_id)
-    if run_id != folder.id or not os.path.isfile(folder.spec):
-        raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
-    try:
-        run = Run(folder)
-        str((run.title, run.started, run.seconds, run.stage_seconds, run.best_lane))  # what every list asks of it
-        return run
-    except Exception as error:  # whatever a damaged or foreign folder makes of it, the others are still listed
-        raise RunUnreadable(f"Run {run_id} cannot be read: {_reason(error)}.") from error
-
-
-def list_runs(home: LabHome) -> list[Run]:
-    """Every readable run, newest first by ticket."""
-    found = []
-    for name in _names(home):
-        with contextlib.suppress(RunNotFound):  # listed by list_unreadable, or being made just now
-            found.append(open_run(home, name))
-    return sorted(found, key=lambda run: (run.story.ticket, run.id), reverse=True)
-
-
-def list_unreadable(home: LabHome, readable: Container[str] = ()) -> list[tuple[str, str]]:
-    """The folders in runs/ that are no run this version can read: (name, why not, a sentence), by name.
-
-    `readable`: ids that were read already and are not opened again.
-    """
-    found = []
-    for name in sorted(_names(home)):
-        if name not in readable and (why := why_unreadable(home, name)):
-            found.append((name, why))
-    return found
-
-
-def why_unreadable(home: LabHome, name: str) -> str:
-    """Why a folder in runs/ is no readable run, a sentence; "" where it is one, or is being made just now."""
-    path = home.run(name).path
-    try:
-        if not os.path.isdir(path) or time.time() - os.stat(path).st_mtime < BEING_MADE:
-            return ""
-        open_run(home, name)
-    except RunUnreadable as error:
-        return str(error)
-    except RunNotFound:
-        return f"{name} holds no spec.json, so it is no run."
-    except OSError as error:
-        return f"{name} cannot be read: {error.strerror}."
-    return ""
-
-
-def delete(home: LabHome, run_id: str) -> None:
-    """Remove a run and everything in its folder, readable or not; what links lead to stays.
-
-    Raises RunNotFound, and EngineError while the run is alive.
-    """
-    folder = home.run(run_id)
-    if run_id != folder.id or run_id in ("", ".", "..") or not os.path.lexists(folder.path):
-        raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
-    try:
-        run: Run | None = open_run(home, run_id)
-    except RunNotFound:
-        run = None
-    if is_locked(folder.lock):
-        raise EngineError(f"{run.title if run else run_id} is still working. Cancel it first, then delete it.")
-    pictures = uploaded_pictures(run) if run else None
-    # Renamed first: what is half deleted no longer looks like a run.
-    grave = Path(home.runs) / f".deleted-{run_id}"
-    _remove(grave)
-    os.rename(folder.path, grave)
-    _remove(grave)
-    if pictures:
-        shutil.rmtree(pictures, ignore_errors=True)
-
-
-def sign(home: LabHome, ids: Iterable[str]) -> list[str]:
-    """Say that these runs are this lab's own, so that their models are used; no question is left about the others.
-
-    Returns the ids. Raises RunNotFound, and EngineError where a signature cannot be written.
-    """
-    folders = [open_run(home, run_id).folder for run_id in ids]
-    try:
-        for folder in folders:
-            signatures.sign(folder)
-        signatures.settle_older(home)
-    except OSError as error:
-        raise EngineError(f"{error.filename or home.runs} cannot be signed: {error.strerror}.") from error
-    return [folder.id for folder in folders]
-
-
-def uploaded_pictures(run: Run) -> Path | None:
-    """The folder of pictures that were uploaded for this run and that no other run shows; None where there is none."""
-    if not run.is_classify:
-        return None
-    try:
-        root, home = Path(run.dataset.root), run.folder.home
-        # With links and ".." resolved: what a run that came from elsewhere says is not to be believed.
-        if root.resolve() != Path(home.pictures).resolve() / root.name or root.name in ("", ".."):
-            return None
-        others = [other for other in list_runs(home) if other.is_classify and other.id != run.id]
-        if any(Path(each.dataset.root) == root for each in others):
-            return None
-    except (OSError, ValueError, KeyError, TypeError):  # a damaged dataset.json: rather too little than too much
-        return None
-    return root
-
-
-def zip_artifacts(run: Run) -> bytes:
-    """Everything in the run's artifacts folder and its spec, as one zip with a folder named after the run.
-
-    Stored, not compressed: weights hardly shrink. Raises EngineError where the files cannot be read.
-    """
-    out = io.BytesIO()
-    try:
-        with zipfile.ZipFile(out, "w") as archive:
-            archive.write(run.folder.spec, f"{run.id}/spec.json")
-            for path in sorted(Path(run.folder.artifacts).rglob("*")):
-                if path.is_file():
-                    archive.write(path, f"{run.id}/{path.relative_to(run.folder.artifacts)}")
-    except OSError as error:
-        raise EngineError(f"The files of run {run.id} cannot be read: {error.strerror}.") from error
-    return out.getvalue()
-
-
-def zip_run(run: Run) -> bytes:
-    """The whole folder as one zip, all but what belongs to the living: unpacked into runs/ it is the same run.
-
-    Stored, not compressed. Links are left out. Raises EngineError where the files cannot be read.
-    """
-    out = io.BytesIO()
-    try:
-        with zipfile.ZipFile(out, "w") as archive:
-            for path in sorted(Path(run.folder.path).rglob("*")):
-                if path.is_file() and not path.is_symlink() and str(path) not in (run.folder.lock, run.folder.cancel):
-                    archive.write(path, f"{run.id}/{path.relative_to(run.folder.path)}")
-    except OSError as error:
-        raise EngineError(f"The files of run {run.id} cannot be read: {error.strerror}.") from error
-    return out.getvalue()
-
-
-def size(home: LabHome, run_id: str) -> int:
-    """Bytes in the folder of a run; what vanishes meanwhile counts nothing."""
-    total = 0
-    for folder, _, files in os.walk(home.run(run_id).path):
-        for file in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(folder, file)).st_size
-    return total
-
-
-def _names(home: LabHome) -> list[str]:
-    try:
-        return [name for name in os.listdir(home.runs) if not name.startswith(".")]
-    except FileNotFoundError:
-        return []
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "its files are nested too deeply"
-    if isinstance(error, json.JSONDecodeError):
-        return f"a file of it is no whole JSON ({error})"
-    words = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return words[:300].rstrip(".")
