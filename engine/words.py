@@ -48,6 +48,11 @@ def count(number: int, one: str) -> str:
     return f"{number:,} {one if number == 1 else plural}"
 
 
+def percent(share: float) -> str:
+    """0.9184 -> "91.8%"."""
+    return f"{share * 100:.1f}%"
+
+
 def short_percent(share: float) -> str:
     """0.3 -> "30%", 0.125 -> "12.5%" """
     return f"{round(share * 100, 2):g}%"

@@ -7,8 +7,7 @@ import streamlit as st
 
 from engine import runs
 from engine.contract import events
-from engine.retraining.curves import percent
-from engine.words import count, duration, size
+from engine.words import count, duration, percent, size
 
 # What a file is for, by its name in artifacts/, in the order of the table.
 FILES = {

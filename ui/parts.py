@@ -16,7 +16,7 @@ from engine.contract.dataset import Dataset
 from engine.errors import AssetError, EngineError, PhotosError
 from engine.machine import device, devices
 from engine.machine.devices import Devices
-from engine.metrics import per_class
+from engine.stats import per_class
 from engine.words import duration, short_duration, size
 from ui import lab
 

@@ -7,7 +7,7 @@ import numpy as np
 from engine.charts import base
 from engine.charts.base import Spec, palette
 from engine.playground.calibration import FEW, Bin
-from engine.retraining.curves import percent
+from engine.words import percent
 
 
 def confusion(counts: np.ndarray, labels: Sequence[str], dark: bool, what: str = "Photos") -> Spec:

@@ -9,8 +9,10 @@ import numpy as np
 
 from engine.charts import base
 from engine.charts.base import Spec, palette
-from engine.retraining.curves import LaneRow, percent, smooth, thin
+from engine.retraining.curves import LaneRow
 from engine.runs import Curve, Story
+from engine.stats import smooth, thin
+from engine.words import percent
 
 SHOWN_LANES = 6  # the palette has six colours that stay apart; further lanes are listed in the table
 POINTS = 400  # of a line, at most

@@ -10,7 +10,7 @@ from engine.charts import base, curve_charts
 from engine.charts.base import Spec
 from engine.contract import events
 from engine.machine.device import HISTORY, RISKY_SHARE, Reading
-from engine.retraining.curves import thin
+from engine.stats import thin
 
 POINTS = 300  # of a line, at most
 CORE_POINTS, CORES = 120, 16  # of a core's thin line; of a machine with more cores the mean alone is drawn

@@ -8,7 +8,7 @@ from engine.charts.base import Spec
 from engine.contract.layers import Cost
 from engine.mnist import keras_code
 from engine.mnist.comparison import NetworkRow, frontier
-from engine.retraining.curves import percent
+from engine.words import percent
 
 # A field of NetworkRow that a network may be weighed by -> the title of its axis, and what one unit there is of it.
 COST_AXES = {

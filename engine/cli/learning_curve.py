@@ -100,7 +100,7 @@ class _Lines:
 
 def _last(run: "Run") -> Iterator[str]:
     from engine.retraining import learning_curve
-    from engine.retraining.curves import percent
+    from engine.words import percent
 
     rows = learning_curve.rows(run)
     for row in rows:

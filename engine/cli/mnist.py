@@ -109,7 +109,7 @@ def _report(run: "Run") -> dict[str, Any]:
 
 
 def _lines(run: "Run") -> Iterator[str]:
-    from engine.metrics import interval
+    from engine.stats import interval
 
     titles = run.titles
     width = max(map(len, titles.values()))

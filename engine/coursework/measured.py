@@ -13,7 +13,7 @@ from engine.contract import specs
 from engine.contract.events import TRAINING
 from engine.mnist import comparison
 from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow, lane_rows, percent, verdict
+from engine.retraining.curves import LaneRow, lane_rows, verdict
 from engine.retraining.device_comparison import Half, halves
 from engine.retraining.device_comparison import verdict as device_verdict
 from engine.run_views import run_blocks, run_tables
@@ -21,7 +21,7 @@ from engine.run_views.blocks import Block, Chart, Table
 from engine.run_views.runs_compared import Tested, in_words
 from engine.runs import Run
 from engine.settings import Settings
-from engine.words import count, join, many, short_duration
+from engine.words import count, join, many, percent, short_duration
 
 Runs = Sequence[Run]
 Words = Callable[[Runs, str], str | None]

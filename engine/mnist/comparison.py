@@ -16,10 +16,9 @@ import numpy as np
 
 from engine.contract import catalog
 from engine.contract.run_folder import read_json
-from engine.metrics import Difference, interval, mcnemar, wilson
-from engine.retraining.curves import CHANCE, Verdict, chance_in_words, percent
 from engine.runs import Run
-from engine.words import epochs, many, short_duration
+from engine.stats import CHANCE, Difference, Verdict, chance_in_words, interval, mcnemar, wilson
+from engine.words import epochs, many, percent, short_duration
 
 SHOWN = 12  # mistakes, where nobody asks for more or fewer
 

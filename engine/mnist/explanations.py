@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from engine.contract import catalog, layers
 from engine.mnist.comparison import answers_of, frontier, is_level, network_rows, pictures
-from engine.retraining.curves import percent
 from engine.runs import Curve, Run
-from engine.words import join, many, points, short_duration, short_percent
+from engine.words import join, many, percent, points, short_duration, short_percent
 
 # A validation loss that ended this much above its lowest, while the training loss fell on, is overfitting; less is
 # the wobble from one epoch to the next.

@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.contract import models
 from engine.contract.run_folder import RunFolder, read_json
-from engine.metrics import interval, wilson
 from engine.runs import Run
+from engine.stats import interval, wilson
 from engine.words import count
 
 # Photos in a bin below which its share of right answers is not said: 95 % intervals are then wider than 50 points.

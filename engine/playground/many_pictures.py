@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract.events import Classified
-from engine.metrics import wilson
 from engine.photos import label as as_retrain_writes_it
-from engine.retraining.curves import percent
 from engine.runs import Run
-from engine.words import count, plain
+from engine.stats import wilson
+from engine.words import count, percent, plain
 
 ELSE = "anything else"  # an answer that is none of the pictures' labels
 

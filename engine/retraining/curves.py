@@ -8,36 +8,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.metrics import Difference, interval, mcnemar
 from engine.runs import Curve, Story
+from engine.stats import Verdict, chance_in_words, interval, mcnemar, smooth
+from engine.words import percent
 
 PLATEAU_WEIGHT = 0.9  # smoothing under which a plateau is looked for
 PLATEAU_BAND = 0.01  # accuracy, 0..1
 LAST_STEPS = 500  # how many steps count as the end of a run
-CHANCE = 0.05  # two answers whose McNemar p is at least this do not differ by more than chance
-
-
-def smooth(values: Sequence[float], weight: float) -> list[float]:
-    """TensorBoard's smoothing: an exponential mean with the bias of its start removed. weight 0 changes nothing.
-
-    Equal to pandas' ewm(alpha=1 - weight).mean().
-    """
-    mean, share, result = 0.0, 0.0, []
-    for value in values:
-        mean = weight * mean + (1 - weight) * value
-        share = weight * share + (1 - weight)
-        result.append(mean / share)
-    return result
-
-
-def thin(count: int, limit: int) -> list[int]:
-    """At most `limit` indices into `count` values, evenly spread, the first and the last among them.
-
-    Smooth first, thin afterwards: the other way round smooths over the points that were kept.
-    """
-    if count <= limit:
-        return list(range(count))
-    return sorted({round(i * (count - 1) / (limit - 1)) for i in range(limit)})
 
 
 @dataclass(frozen=True)
@@ -126,12 +103,6 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
     return sorted(rows, key=rank)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    conclusion: str  # which rate to keep; shown in bold
-    reasons: str  # why, and whether the difference is larger than chance
-
-
 def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     """What a race says, in words. `rows` as lane_rows gives them, at least one; `predictions` as the run keeps them."""
     kept, others = rows[0], [row for row in rows[1:] if not row.diverged]
@@ -172,23 +143,3 @@ def _tested(kept: LaneRow, second: LaneRow, predictions: dict) -> str:
     found = mcnemar(predictions["truth"], lanes[kept.lane]["predicted"], lanes[second.lane]["predicted"])
     against = " and against the choice, which stays with validation" if found.only_second > found.only_first else ""
     return chance_in_words(found, len(predictions["truth"]), "testing photos", against)
-
-
-def chance_in_words(found: Difference, n: int, pictures: str, remark: str = "") -> str:
-    """Whether two answers to the same n pictures differ by more than chance; `remark` follows where they do."""
-    differ = found.only_first + found.only_second
-    if differ == 0:
-        return f"Of the {n:,} {pictures} both get the same ones right."
-    score = (
-        f"On {differ:,} of the {n:,} {pictures} only one of them is right "
-        f"({found.only_first:,} to {found.only_second:,})"
-    )
-    if found.p >= CHANCE:
-        return f"{score}, no more than chance (McNemar p = {found.p:.2f})."
-    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
-    return f"{score}, more than chance{remark} (McNemar {p})."
-
-
-def percent(share: float) -> str:
-    """0.9184 -> "91.8%"."""
-    return f"{share * 100:.1f}%"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract import specs
-from engine.metrics import Z_95, Numbers, interval
 from engine.runs import Run
+from engine.stats import Z_95, Numbers, interval
 from engine.words import count, duration, short_duration
 
 

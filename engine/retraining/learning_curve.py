@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.contract import events, specs
-from engine.metrics import interval
-from engine.retraining.curves import PLATEAU_BAND, percent
+from engine.retraining.curves import PLATEAU_BAND
 from engine.retraining.fine_tuning import signed
 from engine.runs import Run
-from engine.words import count
+from engine.stats import interval
+from engine.words import count, percent
 
 # Student's t, two-sided 95 %, for 2 to 20 values: of few seeds the deviation is hardly known.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,

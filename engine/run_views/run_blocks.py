@@ -22,16 +22,16 @@ from engine.charts import (
 )
 from engine.contract import catalog, events, specs
 from engine.errors import PhotosError
-from engine.metrics import confusion
 from engine.mnist import comparison, explanations
 from engine.playground import many_pictures
 from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow, lane_rows, percent, verdict
+from engine.retraining.curves import LaneRow, lane_rows, verdict
 from engine.run_views import run_settings, run_tables
 from engine.run_views.blocks import Block, Chart, Picture, Pictures, Section, Table, Text
 from engine.runs import Curve, Run
 from engine.settings import Settings
-from engine.words import count, duration, plain
+from engine.stats import confusion
+from engine.words import count, duration, percent, plain
 
 HARDEST = 10  # photos or digits shown
 CLASSES = 10  # likewise

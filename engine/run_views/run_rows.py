@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from engine.contract import catalog, events, hardware, specs
 from engine.playground import many_pictures
 from engine.retraining import learning_curve
-from engine.retraining.curves import thin
 from engine.runs import Curve, Run
+from engine.stats import thin
 from engine.words import count
 
 CURVE_POINTS = 60  # of a row's small curve

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.contract import events
-from engine.metrics import per_class
 from engine.mnist.comparison import NetworkRow
 from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow, percent
+from engine.retraining.curves import LaneRow
 from engine.retraining.device_comparison import Half
 from engine.retraining.fine_tuning import DepthRow
 from engine.retraining.learning_curve import SizeRow
-from engine.words import duration, many, short_duration, size
+from engine.stats import per_class
+from engine.words import duration, many, percent, short_duration, size
 
 Row = dict[str, str | None]
 

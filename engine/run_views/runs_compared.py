@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from engine.contract import specs
-from engine.metrics import interval
 from engine.playground import many_pictures
 from engine.retraining import learning_curve
-from engine.retraining.curves import percent
 from engine.runs import Run
-from engine.words import join
+from engine.stats import interval
+from engine.words import join, percent
 
 FEWEST, MOST = 2, 6  # runs beside each other; the palette has six colours that stay apart
 

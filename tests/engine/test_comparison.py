@@ -13,9 +13,9 @@ from sklearn.metrics import accuracy_score
 
 from engine.contract import catalog, events, layers, specs
 from engine.contract.run_folder import LabHome, RunFolder, write_json
-from engine.metrics import wilson
 from engine.mnist import comparison, explanations
 from engine.runs import Run, open_run
+from engine.stats import wilson
 
 TESTED = 1000  # pictures
 NAMES = ("beginner", "coursework_as_handed_in", "coursework_as_meant", "strong")

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.contract import events
-from engine.retraining.curves import LaneRow, Plateau, lane_rows, plateau, smooth, spread, thin, verdict
+from engine.retraining.curves import LaneRow, Plateau, lane_rows, plateau, spread, verdict
 from engine.runs import Curve, Story
+from engine.stats import smooth, thin
 
 
 @given(some.lists(some.floats(-1e3, 1e3), min_size=1, max_size=80), some.sampled_from([0.0, 0.6, 0.9]))

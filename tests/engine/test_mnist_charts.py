@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 
 from engine.charts import base, mnist_charts
 from engine.contract import catalog, layers
-from engine.metrics import wilson
 from engine.mnist.comparison import NetworkRow
+from engine.stats import wilson
 
 
 def row(title, number, cost, wrong, n=10_000):

@@ -20,11 +20,11 @@ from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, write_json
 from engine.coursework import answers
-from engine.retraining.curves import percent
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Chart
 from engine.runs import Run, open_run
 from engine.runs.queue import Queue
+from engine.words import percent
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until

@@ -4,8 +4,8 @@ import pytest
 
 from engine.contract import catalog, specs
 from engine.mnist import comparison, explanations
-from engine.retraining.curves import percent
 from engine.runs import list_runs, open_run
+from engine.words import percent
 from tests.pages.conftest import finished, open_page
 from tests.pages.test_retraining import button, texts
 from tests.waiting import wait_until

@@ -9,8 +9,7 @@ from engine import runs
 from engine.charts import curve_charts, device_charts
 from engine.charts.device_charts import Band
 from engine.contract import events
-from engine.retraining.curves import percent
-from engine.words import duration
+from engine.words import duration, percent
 from ui import lab
 from ui.machine import device_tabs
 

@@ -13,11 +13,10 @@ from engine import runs
 from engine.charts import curve_charts, mnist_charts
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
-from engine.metrics import confusion
 from engine.mnist import comparison, explanations
-from engine.retraining.curves import percent
 from engine.run_views import run_settings, run_tables
-from engine.words import count, duration
+from engine.stats import confusion
+from engine.words import count, duration, percent
 from ui import lab, parts, tensorboard_panel
 from ui.machine import machine_tab
 from ui.mnist import network_layers

@@ -7,8 +7,7 @@ import streamlit as st
 from engine.charts import mnist_charts
 from engine.contract import catalog, layers
 from engine.mnist import keras_code
-from engine.retraining.curves import percent
-from engine.words import count
+from engine.words import count, percent
 from ui import lab
 
 OPTIMIZERS = {catalog.ADAM: "Adam", catalog.SGD: "SGD, momentum 0.9"}

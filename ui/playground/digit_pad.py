@@ -16,8 +16,7 @@ from engine.contract import catalog
 from engine.errors import DigitsError, EngineError
 from engine.mnist import digits
 from engine.playground.classifier import DigitAnswer
-from engine.retraining.curves import percent
-from engine.words import count
+from engine.words import count, percent
 from ui import lab
 
 PICTURE_SIDE = 170  # pixels on the page: 28 x 28 squares of 6, and a line around them

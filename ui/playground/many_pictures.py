@@ -15,10 +15,9 @@ from engine.contract.dataset import Dataset
 from engine.errors import EngineError, PhotosError
 from engine.playground import many_pictures, models
 from engine.playground.many_pictures import Row
-from engine.retraining.curves import percent
 from engine.run_views import run_settings
 from engine.settings import Settings
-from engine.words import count, duration, size
+from engine.words import count, duration, percent, size
 from ui import lab, parts
 from ui.machine import machine_tab
 

@@ -13,8 +13,7 @@ from engine.errors import EngineError
 from engine.playground import calibration, models
 from engine.playground.classifier import Answer, Outlier
 from engine.playground.models import Model, ModelCard
-from engine.retraining.curves import percent
-from engine.words import count, duration, join, plain
+from engine.words import count, duration, join, percent, plain
 from ui import lab, parts
 from ui.playground import playground_models as asking
 from ui.playground.playground_pictures import Picture

@@ -11,8 +11,7 @@ from engine.errors import ClassifierError, EngineError
 from engine.playground import calibration, heat, models, recipes
 from engine.playground.classifier import Answer, Heat, Neighbour, Skew
 from engine.playground.models import Model, ModelCard
-from engine.retraining.curves import percent
-from engine.words import count, many, plain, size
+from engine.words import count, many, percent, plain, size
 from ui import lab, parts
 from ui.playground import playground_answer
 from ui.playground import playground_models as asking

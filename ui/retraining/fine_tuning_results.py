@@ -7,10 +7,10 @@ import streamlit as st
 from engine import runs
 from engine.charts import curve_charts, fine_tuning_charts
 from engine.contract import events
-from engine.metrics import confusion
 from engine.retraining import fine_tuning
 from engine.retraining.fine_tuning import DepthRow
 from engine.run_views import run_settings, run_tables
+from engine.stats import confusion
 from engine.words import count, duration
 from ui import exports, lab, parts, tensorboard_panel
 from ui.machine import machine_tab

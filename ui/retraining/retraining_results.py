@@ -6,11 +6,11 @@ from engine import photos, runs
 from engine.charts import curve_charts
 from engine.contract import events, specs
 from engine.errors import EngineError
-from engine.metrics import confusion
 from engine.playground import models, pictures
-from engine.retraining.curves import LaneRow, lane_rows, percent, verdict
+from engine.retraining.curves import LaneRow, lane_rows, verdict
 from engine.run_views import run_blocks, run_settings, run_tables
-from engine.words import count, duration
+from engine.stats import confusion
+from engine.words import count, duration, percent
 from ui import exports, lab, parts, tensorboard_panel
 from ui.machine import machine_tab
 from ui.playground import playground_answer

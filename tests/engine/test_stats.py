@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from engine.metrics import confusion, mcnemar, per_class, wilson
+from engine.stats import confusion, mcnemar, per_class, wilson
 
 
 @pytest.mark.parametrize("correct, n", [(0, 10), (10, 10), (336, 373), (1, 2), (1480, 1484)])

@@ -1,4 +1,4 @@
-"""Figures about right and wrong answers: intervals, confusion, per class, and whether two lanes really differ.
+"""Statistics: smoothed series, intervals, confusion, figures per class, and whether two answers differ significantly.
 
 numpy and the standard library only: the dashboard stays small. The tests hold these against scikit-learn and scipy.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Z_95 = 1.959963984540054  # standard normal, two-sided 95 %
+CHANCE = 0.05  # two answers whose McNemar p is at least this do not differ by more than chance
 
 Numbers = Sequence[int] | np.ndarray
 
@@ -76,3 +77,47 @@ def mcnemar(truth: Numbers, first: Numbers, second: Numbers) -> Difference:
         tail += ways
     # Whole numbers until the last division: 2 ** differ is too large for a float beyond 1,023 photos.
     return Difference(only_first, only_second, min(1.0, 2 * tail / 2**differ))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    conclusion: str  # which rate to keep; shown in bold
+    reasons: str  # why, and whether the difference is larger than chance
+
+
+def chance_in_words(found: Difference, n: int, pictures: str, remark: str = "") -> str:
+    """Whether two answers to the same n pictures differ by more than chance; `remark` follows where they do."""
+    differ = found.only_first + found.only_second
+    if differ == 0:
+        return f"Of the {n:,} {pictures} both get the same ones right."
+    score = (
+        f"On {differ:,} of the {n:,} {pictures} only one of them is right "
+        f"({found.only_first:,} to {found.only_second:,})"
+    )
+    if found.p >= CHANCE:
+        return f"{score}, no more than chance (McNemar p = {found.p:.2f})."
+    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
+    return f"{score}, more than chance{remark} (McNemar {p})."
+
+
+def smooth(values: Sequence[float], weight: float) -> list[float]:
+    """TensorBoard's smoothing: an exponential mean with the bias of its start removed. weight 0 changes nothing.
+
+    Equal to pandas' ewm(alpha=1 - weight).mean().
+    """
+    mean, share, result = 0.0, 0.0, []
+    for value in values:
+        mean = weight * mean + (1 - weight) * value
+        share = weight * share + (1 - weight)
+        result.append(mean / share)
+    return result
+
+
+def thin(count: int, limit: int) -> list[int]:
+    """At most `limit` indices into `count` values, evenly spread, the first and the last among them.
+
+    Smooth first, thin afterwards: the other way round smooths over the points that were kept.
+    """
+    if count <= limit:
+        return list(range(count))
+    return sorted({round(i * (count - 1) / (limit - 1)) for i in range(limit)})
