@@ -16,7 +16,7 @@ from benchmarks.measure import record, table
 from engine import photos
 from engine.contract import specs
 from engine.contract.run_folder import LabHome
-from engine.coursework import evidence, questions
+from engine.questions import evidence, questions
 from engine.runs import list_runs
 from engine.runs.queue import Queue
 from tests.photo_folders import draw_photos

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.coursework import present
+from ui.questions import present
 
 ids = [each for each in st.query_params.get("runs", st.query_params.get("run", "")).split(",") if each]
 if ids:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui import frame, lab, reports
-from ui.coursework import measuring, questions
+from ui.questions import measuring, questions
 
 PURPOSE = "The coursework's questions, each answered with evidence from runs measured on this machine."
 ONE, ALL = "One at a time", "All on one page"

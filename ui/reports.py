@@ -9,7 +9,7 @@ import streamlit as st
 from ui import lab
 
 if TYPE_CHECKING:  # a tenth of what a page loads, for those who ask for a report
-    from engine.coursework.write_up import Find
+    from engine.questions.write_up import Find
     from engine.report import Report
 
 PRESENT = "pages/present.py"

@@ -12,9 +12,9 @@ from engine.contract import catalog
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from engine.coursework.evidence import Query
-    from engine.coursework.plans import Plan, Planner
-    from engine.coursework.questions import Question
+    from engine.questions.evidence import Query
+    from engine.questions.plans import Plan, Planner
+    from engine.questions.questions import Question
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _questions(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.coursework import questions
+    from engine.questions import questions
 
     asked = questions.pinned(questions.read_all(), lab.home)
     numbers = {question.number for question in asked}
@@ -46,7 +46,7 @@ def _questions(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _measure(asked: "list[Question]", options: argparse.Namespace, lab: settings.Settings) -> int:
     """Do the runs that are missing. The exit code: that of the last run that did not end well."""
-    from engine.coursework import evidence, plans
+    from engine.questions import evidence, plans
 
     find, planner = evidence.finder(lab), _planner(lab)
     queries = [query for question in asked for query in question.runs.values()]
@@ -88,8 +88,8 @@ def _fetch(missing: "list[Query]", planner: "Planner", lab: settings.Settings) -
 
 def _planner(lab: settings.Settings) -> "Planner":
     from engine import runs
-    from engine.coursework import plans
     from engine.machine import device
+    from engine.questions import plans
     from engine.run_views import run_rows
 
     return plans.Planner(lab, [run_rows.read(run) for run in runs.list_runs(lab.home)], device.has_gpu())
@@ -104,8 +104,8 @@ def _why_not(planned: "Plan") -> str:
 
 
 def _carry_out(planned: "Plan", options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.coursework import plans
     from engine.machine import devices
+    from engine.questions import plans
 
     print(f"Measuring {plans.words(planned)}, {plans.price([planned])}", file=sys.stderr)
     photos = dataset(planned.source.key, lab, planned.spec) if planned.source else None
@@ -119,7 +119,7 @@ def _carry_out(planned: "Plan", options: argparse.Namespace, lab: settings.Setti
 
 
 def _list_questions(asked: "list[Question]", options: argparse.Namespace, lab: settings.Settings) -> None:
-    from engine.coursework import evidence
+    from engine.questions import evidence
 
     find, rows = evidence.finder(lab), []
     for question in asked:

@@ -5,8 +5,8 @@
       datasets/            what visitors uploaded to learn from
       pictures/            what they uploaded to be classified, one folder for each run
       models/<id>/         models that visitors uploaded, see engine/contract/models.py
-      answers/<number>/    what visitors answered to the questions, a file a version, see engine/coursework/answers.py;
-                           answers/pinned.json: the runs that answers hold on to, see engine/coursework/questions.py
+      answers/<number>/    what visitors answered to the questions, a file a version, see engine/questions/answers.py;
+                           answers/pinned.json: the runs that answers hold on to, see engine/questions/questions.py
       backbones/<name>/    networks that visitors added: row.json, a row of engine/contract/catalog.py, and its graph.pb
       assets/              weights, digits and photos, checked by sha256; derived/ is computed from them
       private/             what no other user may read, see engine/contract/signatures.py

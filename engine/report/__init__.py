@@ -23,11 +23,11 @@ from markupsafe import Markup
 from engine.charts import vega
 from engine.charts.base import LIGHT, Spec
 from engine.contract import VERSION, hardware
-from engine.coursework import answers, evidence, questions, write_up
-from engine.coursework.evidence import Evidence
-from engine.coursework.write_up import Answer, Figure
 from engine.errors import RunNotFound
 from engine.playground.many_pictures import harmless
+from engine.questions import answers, evidence, questions, write_up
+from engine.questions.evidence import Evidence
+from engine.questions.write_up import Answer, Figure
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.runs import open_run

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine.contract.run_folder import LabHome
-from engine.coursework import answers
 from engine.errors import EngineError
+from engine.questions import answers
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from engine import cli, photos
 from engine.contract import catalog, events, hardware, specs
 from engine.contract.run_folder import LabHome
-from engine.coursework import evidence, questions, quoted, write_up
+from engine.questions import evidence, questions, quoted, write_up
 from engine.run_views import run_settings
 from engine.run_views.blocks import Chart, Table, Text
 from engine.runs import list_runs, open_run

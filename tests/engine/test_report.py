@@ -19,7 +19,7 @@ from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, write_json
-from engine.coursework import answers
+from engine.questions import answers
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Chart
 from engine.runs import Run, open_run

@@ -9,9 +9,9 @@ import pytest
 from engine import assets, settings
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome
-from engine.coursework import quoted
 from engine.errors import PhotosError
 from engine.playground import samples
+from engine.questions import quoted
 from tests.photo_folders import draw_photos
 
 

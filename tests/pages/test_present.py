@@ -1,8 +1,8 @@
 """One question or run a screen, and the ways there and back."""
 
 from engine.contract import specs
-from engine.coursework import questions
-from engine.coursework.questions import Question
+from engine.questions import questions
+from engine.questions.questions import Question
 from tests.pages.test_retraining import texts
 from tests.pages.test_runs import SINGLE, choose
 

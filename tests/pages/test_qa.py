@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from engine.contract import specs
-from engine.coursework import answers, questions
+from engine.questions import answers, questions
 from engine.runs import delete, list_runs
 from engine.words import plain
 from tests.pages.conftest import finished

@@ -8,11 +8,11 @@ from PIL import Image, ImageOps
 
 from engine import runs
 from engine.charts import answer_charts, playground_charts
-from engine.coursework import quoted
 from engine.errors import EngineError
 from engine.playground import calibration, models
 from engine.playground.classifier import Answer, Outlier
 from engine.playground.models import Model, ModelCard
+from engine.questions import quoted
 from engine.words import count, duration, join, percent, plain
 from ui import lab, parts
 from ui.playground import playground_models as asking

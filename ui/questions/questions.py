@@ -9,16 +9,16 @@ import streamlit as st
 from engine import runs
 from engine.contract import events
 from engine.contract.run_folder import LabHome
-from engine.coursework import evidence, questions, write_up
-from engine.coursework.evidence import DEVICES, Evidence, Known, Query
-from engine.coursework.questions import Question
-from engine.coursework.write_up import Answer, Figure
 from engine.errors import EngineError, RunNotFound
+from engine.questions import evidence, questions, write_up
+from engine.questions.evidence import DEVICES, Evidence, Known, Query
+from engine.questions.questions import Question
+from engine.questions.write_up import Answer, Figure
 from engine.run_views.run_rows import RunRow
 from engine.runs import Run
 from engine.words import join, plain
 from ui import blocks, lab
-from ui.coursework import measuring, own_answers
+from ui.questions import measuring, own_answers
 
 LONGEST_LINK = 120  # characters; whole paragraphs are no links, the line below them says where they come from
 KEPT_RUNS = 24  # of those that answers were drawn from

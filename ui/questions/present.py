@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import runs
-from engine.coursework import evidence, write_up
-from engine.coursework.questions import Question
 from engine.errors import RunNotFound
+from engine.questions import evidence, write_up
+from engine.questions.questions import Question
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Block, Chart, Section, Table, Text
 from engine.words import join, plain
 from ui import blocks, frame, lab
-from ui.coursework import questions
+from ui.questions import questions
 
 ENLARGED = 1.5  # of charts
 HEIGHT = 270  # of curves before that, pixels

@@ -1,6 +1,6 @@
 """What stands behind an answer: a query, the newest finished run that fits it, and what would have to be run otherwise.
 
-A query is the table [runs.NAME] of a question (engine/coursework/questions.py). Its keys, all but `kind` optional:
+A query is the table [runs.NAME] of a question (engine/questions/questions.py). Its keys, all but `kind` optional:
 
     kind             of KINDS; "devices" is the same retraining run on each device, a group of runs
     backbone         names of the catalogue, any of which will do; the first that is here would be run
@@ -21,8 +21,8 @@ from typing import Any
 from engine import assets
 from engine.contract import catalog, events, hardware, specs
 from engine.contract.run_folder import LabHome, RunFolder, read_json
-from engine.coursework import measured
 from engine.errors import RunNotFound
+from engine.questions import measured
 from engine.retraining.device_comparison import halves
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Block, Text

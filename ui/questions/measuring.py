@@ -10,12 +10,12 @@ import streamlit as st
 from engine import assets, photos
 from engine.contract import catalog, events
 from engine.contract.dataset import Dataset
-from engine.coursework import plans
-from engine.coursework.evidence import Evidence, Query
-from engine.coursework.plans import Plan, Planner
 from engine.errors import EngineError, PhotosError, RunNotFound
 from engine.machine import device, devices
 from engine.photos import Source
+from engine.questions import plans
+from engine.questions.evidence import Evidence, Query
+from engine.questions.plans import Plan, Planner
 from engine.words import plain
 from ui import lab, parts, run_panel
 from ui.retraining import retraining_form

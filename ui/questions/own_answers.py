@@ -4,9 +4,9 @@ import time
 
 import streamlit as st
 
-from engine.coursework import answers
-from engine.coursework.answers import Version
 from engine.errors import EngineError
+from engine.questions import answers
+from engine.questions.answers import Version
 from engine.words import age
 from ui import lab
 

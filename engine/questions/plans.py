@@ -6,12 +6,12 @@ from typing import Any
 
 from engine import assets, forecast, photos
 from engine.contract import catalog, layers, specs
-from engine.coursework import evidence
-from engine.coursework.evidence import DEVICES, Query
 from engine.errors import EngineError, PhotosError
 from engine.machine import devices
 from engine.photos import Source
 from engine.playground import samples
+from engine.questions import evidence
+from engine.questions.evidence import DEVICES, Query
 from engine.retraining import device_comparison
 from engine.run_views.run_rows import KINDS, RunRow
 from engine.settings import Settings

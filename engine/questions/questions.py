@@ -6,7 +6,7 @@ A file begins with TOML between two lines of "+++":
     name = "Low learning rate"             # in lists
     question = "How does a low learning rate affect precision?"
     sources = ["Howard et al. 2017, MobileNets. arXiv:1704.04861"]
-    [runs.race]               # evidence, under the name that the text uses: a query of engine/coursework/evidence.py
+    [runs.race]               # evidence, under the name that the text uses: a query of engine/questions/evidence.py
     kind = "retrain"
     backbone = ["mobilenet_v2"]
     learning_rates = [0.005, 0.5]
@@ -14,10 +14,10 @@ A file begins with TOML between two lines of "+++":
 Markdown follows, one sentence a line, the conclusion first and bold. No figure is typed into it; it is named:
 
     {{race.test_accuracy lane=0.005}}      from the newest run that fits the query, or the one it is pinned to
-    {{quoted.imagenet_images}}             a row of engine/coursework/quoted.py, with its source
+    {{quoted.imagenet_images}}             a row of engine/questions/quoted.py, with its source
 
 A name alone in its paragraph may be a chart or a table: {{race.curves}}. What stands below the line
-"## What the original write-up said" is folded on the page. engine/coursework/write_up.py fills in the figures.
+"## What the original write-up said" is folded on the page. engine/questions/write_up.py fills in the figures.
 """
 
 import os
@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.run_folder import LabHome, read_json, write_json
-from engine.coursework import evidence, quoted
-from engine.coursework.evidence import Query
 from engine.errors import EngineError
+from engine.questions import evidence, quoted
+from engine.questions.evidence import Query
 from engine.settings import APP_ROOT
 
 CONTENT = APP_ROOT / "content" / "questions"
@@ -180,7 +180,7 @@ def _reference(found: re.Match[str], runs: Mapping[str, Query]) -> Reference:
     options = dict(option.split("=", 1) for option in found[3].split())
     if source == QUOTED:
         if field not in quoted.FIGURES or options:
-            raise ValueError(f"{found[0]}: engine/coursework/quoted.py has no such figure")
+            raise ValueError(f"{found[0]}: engine/questions/quoted.py has no such figure")
     elif source not in runs:
         raise ValueError(f"{found[0]}: there is no [runs.{source}] above")
     else:
