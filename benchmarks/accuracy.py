@@ -35,7 +35,7 @@ def run(folder: Path) -> None:
 def _figures(home: LabHome, dataset, backbone: str) -> list[str]:
     kept, accuracies, images, testing = [], [], 0, 0
     for seed in SEEDS:
-        run = finish(home, dataset, specs.DEFAULT_RETRAIN._replace(backbone=backbone, seed=seed))
+        run = finish(home, dataset, specs.RetrainSpec(backbone=backbone, seed=seed))
         result = run.story.result
         assert result
         kept.append(result.kept)

@@ -23,7 +23,7 @@ def run(folder: Path) -> None:
         root = Path(scratch, "flowers")
         _multiply(folder, root)
         dataset = photos.split(photos.scan(root, "Flowers"), 10, 10)
-        first, second = [finish(home, dataset, specs.DEFAULT_RETRAIN) for _ in range(2)]
+        first, second = [finish(home, dataset, specs.RetrainSpec()) for _ in range(2)]
     rows = []
     for name, run in (("first", first), ("second", second)):
         story = run.story

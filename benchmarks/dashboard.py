@@ -47,7 +47,7 @@ def run() -> None:
             )
             queue = Queue(home, settings.load().worker_python)
             # As many evaluations as a usual run has, but long enough to be clicked through.
-            spec = specs.DEFAULT_RETRAIN._replace(steps=200000, eval_step_interval=500)
+            spec = specs.RetrainSpec(steps=200000, eval_step_interval=500)
             started = queue.start(spec, dataset)
             own = runs.open_run(home, started)
             while not own.refresh().story.curves:

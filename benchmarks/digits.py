@@ -32,7 +32,7 @@ def measure(section: str, names: tuple[str, ...], epochs: int, seeds: tuple[int,
         home = LabHome(scratch)
         Path(home.assets).symlink_to(source.assets)
         for seed in seeds:
-            asked = specs.DEFAULT_MNIST._replace(networks=networks, epochs=epochs, seed=seed)
+            asked = specs.MnistSpec(networks=networks, epochs=epochs, seed=seed)
             for name, result in finish(home, None, asked).story.network_results.items():
                 found[name].append(result)
                 print(name, seed, f"{result.test_accuracy:.4f} {result.train_seconds:.0f} s", flush=True)

@@ -26,7 +26,7 @@ def run(folder: Path) -> None:
         home = LabHome(scratch)
         assets.fetch_backbone(home, catalog.backbone(ARCHITECTURE), _archives())
         dataset = photos.split(photos.scan(folder, folder.name), 10, 10)
-        asked = specs.DEFAULT_RETRAIN._replace(
+        asked = specs.RetrainSpec(
             backbone=ARCHITECTURE, learning_rates=RATES, steps=STEPS, train_batch_size=BATCH,
             bottleneck_dir=os.path.join(scratch, "bottlenecks"),
         )  # fmt: skip

@@ -86,9 +86,9 @@ def _dashboard(home: LabHome) -> list[list[str]]:
 def _worker(home: LabHome, python: str) -> list[list[str]]:
     lights = Path(with_assets("traffic_lights").assets, "traffic_lights", "photos")
     asked: list[tuple[str, specs.Spec]] = [
-        ("retraining", specs.DEFAULT_RETRAIN._replace(steps=1000, use_cache=False)),
-        ("MNIST comparison", specs.DEFAULT_MNIST._replace(epochs=1, training_images=5000)),
-        ("fine-tuning", specs.DEFAULT_FINE_TUNE._replace(epochs=1, blocks=(2,))),
+        ("retraining", specs.RetrainSpec(steps=1000, use_cache=False)),
+        ("MNIST comparison", specs.MnistSpec(epochs=1, training_images=5000)),
+        ("fine-tuning", specs.FineTuneSpec(epochs=1, blocks=(2,))),
     ]
     rows = []
     for what, spec in asked:

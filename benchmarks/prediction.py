@@ -24,9 +24,7 @@ def run(folder: Path) -> None:
         dataset = photos.split(photos.scan(folder, "Flowers"), 10, 10)
         asked = [(name, threads, ROUNDS) for name in BACKBONES for threads in (0, 1)]
         for name, threads, rounds in asked + [(name, 0, 1) for name in MEMORY]:
-            spec = specs.DEFAULT_RETRAIN._replace(
-                backbone=name, threads=threads, use_cache=False, steps=100, learning_rates=(0.01,)
-            )
+            spec = specs.RetrainSpec(backbone=name, threads=threads, use_cache=False, steps=100, learning_rates=(0.01,))
             times, memory, took = [], [], []
             for _ in range(rounds):
                 told = prediction.predict(home, settings.load().worker_python, spec, dataset)

@@ -54,7 +54,7 @@ def _fill(home: LabHome, folder: Path) -> list[str]:
     pretend(home, "mobilenet_v2")
     os.environ["FAKE_SECONDS"] = "0"
     dataset = photos.split(photos.scan(folder, folder.name), 10, 10)
-    first = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_RETRAIN, dataset)
+    first = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
     while open_run(home, first).is_active:
         time.sleep(0.1)
     copies = [f"{first}-{number}" for number in range(1, RUNS)]

@@ -108,7 +108,7 @@ def of_depth(each: dict[str, float], spec: specs.FineTuneSpec, photos: dict[str,
 def expect_sizes(home: LabHome, worker_python: str, spec: specs.BatchSizeSpec) -> events.Expected:
     """The same of trying batch sizes, where all of them fit. Raises EngineError."""
     began = time.monotonic()
-    depth = specs.DEFAULT_FINE_TUNE._replace(
+    depth = specs.FineTuneSpec(
         backbone=spec.backbone, device=spec.device, blocks=(spec.blocks,), batch_size=spec.largest
     )
     said = _asked(worker_python, {"home": home.path, "spec": depth._asdict(), "depths": True})

@@ -28,17 +28,17 @@ from tests.photo_folders import draw_photos
 
 REAL, FAKE = "engine.worker", "tests.fakes.fake_worker"
 
-RETRAIN = specs.DEFAULT_RETRAIN._replace(train_batch_size=20, learning_rates=(0.02,), steps=25)
+RETRAIN = specs.RetrainSpec(train_batch_size=20, learning_rates=(0.02,), steps=25)
 ASKED: dict[str, specs.Spec] = {
     "several rates": RETRAIN._replace(learning_rates=(0.02, 0.05), intermediate_store_frequency=10),
     "one rate": RETRAIN._replace(test_batch_size=7),
-    specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 1), epochs=2),
-    specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE._replace(blocks=0, largest=1, memory_limit=4000),
-    specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE._replace(sizes=(2, 50), seeds=2, steps=40),
-    specs.MNIST: specs.DEFAULT_MNIST._replace(
+    specs.FINE_TUNE: specs.FineTuneSpec(blocks=(0, 1), epochs=2),
+    specs.BATCH_SIZE: specs.BatchSizeSpec(blocks=0, largest=1, memory_limit=4000),
+    specs.LEARNING_CURVE: specs.LearningCurveSpec(sizes=(2, 50), seeds=2, steps=40),
+    specs.MNIST: specs.MnistSpec(
         data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant")), epochs=2
     ),
-    specs.CLASSIFY: specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2"),
+    specs.CLASSIFY: specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2"),
 }
 # A minute of a core each, for whole runs that differ from "several rates" by what comes before the export alone.
 HEAVY = ("one rate", specs.FINE_TUNE)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.DEFAULT_BATCH_SIZE, parser.add_argument
+    default, add = specs.BatchSizeSpec(), parser.add_argument
     add_backbone(parser, default.backbone)
     add("--blocks", type=depth, default=default.blocks, help="how many of the last blocks learn; all by default")
     add("--largest", type=int, default=default.largest, help="batch size that is tried at most")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.DEFAULT_FINE_TUNE, parser.add_argument
+    default, add = specs.FineTuneSpec(), parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
     add_backbone(parser, default.backbone)
     add(

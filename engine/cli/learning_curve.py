@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.DEFAULT_LEARNING_CURVE, parser.add_argument
+    default, add = specs.LearningCurveSpec(), parser.add_argument
     add("image_dir", help="a folder with one folder per class, or the name of a set: traffic_lights")
     add("--backbone", default=default.backbone)
     add(

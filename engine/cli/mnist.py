@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = specs.DEFAULT_MNIST
+    default = specs.MnistSpec()
     names = ", ".join(row.name for row in catalog.NETWORKS)
     add = parser.add_argument
     add("--networks", default=",".join(specs.lanes(default)), help=f"with commas, of: {names}")

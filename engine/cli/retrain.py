@@ -21,12 +21,12 @@ from engine.errors import AssetError, SpecError
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
 
-ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.DEFAULT_RETRAIN's
+ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.RetrainSpec()'s
 LEARNING_RATES = (0.01,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.DEFAULT_RETRAIN, parser.add_argument
+    default, add = specs.RetrainSpec(), parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
     add("--output_graph", help="a file: the trained graph is copied there")
     add("--intermediate_output_graphs_dir", help="a folder: the intermediate graphs are copied there")
@@ -125,7 +125,7 @@ def _predict(lab: settings.Settings, spec: specs.RetrainSpec, dataset: "Dataset"
 
 
 def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:
-    return specs.DEFAULT_RETRAIN._replace(
+    return specs.RetrainSpec(
         backbone=backbone,
         learning_rates=options.learning_rate,
         steps=options.how_many_training_steps,

@@ -22,83 +22,53 @@ LANE_LIMIT = 8
 
 
 class RetrainSpec(NamedTuple):
-    backbone: str  # a name of catalog.BACKBONES or ORIGINALS, or of one that was added
-    learning_rates: Tuple[float, ...]  # one lane each, 1 to 8 different ones, 0.0001 to 10
-    steps: int  # how_many_training_steps of retrain.py
-    train_batch_size: int  # photos; -1: every training photo once
-    validation_batch_size: int  # photos; -1: every validation photo once
-    test_batch_size: int  # photos; -1: every testing photo once
-    eval_step_interval: int  # steps between two evaluations
-    validation_percentage: int  # of the photos
-    testing_percentage: int  # of the photos
-    seed: int  # of the first weights and of every batch
-    device: str  # "cpu" or "gpu"
+    """One or more learning rates. The defaults are retrain.py's, with the coursework's learning rates."""
+
+    backbone: str = "mobilenet_v2"  # a name of catalog.BACKBONES or ORIGINALS, or of one that was added
+    learning_rates: Tuple[float, ...] = (0.005, 0.5, 1.0)  # one lane each, 1 to 8 different ones, 0.0001 to 10
+    steps: int = 4000  # how_many_training_steps of retrain.py
+    train_batch_size: int = 100  # photos; -1: every training photo once
+    validation_batch_size: int = 100  # photos; -1: every validation photo once
+    test_batch_size: int = -1  # photos; -1: every testing photo once
+    eval_step_interval: int = 10  # steps between two evaluations
+    validation_percentage: int = 10  # of the photos
+    testing_percentage: int = 10  # of the photos
+    seed: int = 0  # of the first weights and of every batch
+    device: str = CPU  # "cpu" or "gpu"
     # DISTORTIONS, each time a photo is learned from; any of them switches the cache off for the training photos
-    flip_left_right: bool  # half of the time
-    random_crop: int  # 0..90 %: how much larger than the crop the photo is
-    random_scale: int  # 0..100 %: how much larger, at random, at most
-    random_brightness: int  # 0..100 %: the pixels are multiplied by up to so much more or less than 1
-    bottleneck_dir: str  # absolute: a folder of retrain.py's text files, read and written; "" for none
-    summaries_dir: str  # absolute: event files go there too, into a folder named as the run; "" for none
-    intermediate_store_frequency: int  # steps between two intermediate graphs; 0: none
-    final_tensor_name: str  # of the frozen graph's output
-    threads: int  # cores that the run may use, each with one thread of work; 0: every core of the machine
-    use_cache: bool  # False: bottlenecks are neither read nor kept, so that their time is measured
-    group: str  # the same for runs that were started to be compared with each other; "" for none
+    flip_left_right: bool = False  # half of the time
+    random_crop: int = 0  # 0..90 %: how much larger than the crop the photo is
+    random_scale: int = 0  # 0..100 %: how much larger, at random, at most
+    random_brightness: int = 0  # 0..100 %: the pixels are multiplied by up to so much more or less than 1
+    bottleneck_dir: str = ""  # absolute: a folder of retrain.py's text files, read and written; "" for none
+    summaries_dir: str = ""  # absolute: event files go there too, into a folder named as the run; "" for none
+    intermediate_store_frequency: int = 0  # steps between two intermediate graphs; 0: none
+    final_tensor_name: str = "final_result"  # of the frozen graph's output
+    threads: int = 0  # cores that the run may use, each with one thread of work; 0: every core of the machine
+    use_cache: bool = True  # False: bottlenecks are neither read nor kept, so that their time is measured
+    group: str = ""  # the same for runs that were started to be compared with each other; "" for none
 
 
 DISTORTIONS = ("flip_left_right", "random_crop", "random_scale", "random_brightness")
 
-# Learning rates of the coursework; everything else is retrain.py's default.
-DEFAULT_RETRAIN = RetrainSpec(
-    backbone="mobilenet_v2",
-    learning_rates=(0.005, 0.5, 1.0),
-    steps=4000,
-    train_batch_size=100,
-    validation_batch_size=100,
-    test_batch_size=-1,
-    eval_step_interval=10,
-    validation_percentage=10,
-    testing_percentage=10,
-    seed=0,
-    device=CPU,
-    flip_left_right=False,
-    random_crop=0,
-    random_scale=0,
-    random_brightness=0,
-    bottleneck_dir="",
-    summaries_dir="",
-    intermediate_store_frequency=0,
-    final_tensor_name="final_result",
-    threads=0,
-    use_cache=True,
-    group="",
-)
 
 NETWORK_LIMIT = 6  # the palette has six colours that stay apart
 EPOCH_LIMIT = 100
 BATCH_LIMIT = 8192
 NETWORK_RATE_LIMITS = (0.00001, 1.0)
 IMAGES_LIMIT = 1000  # fewer training pictures than this teach a network nothing
+# Compared where nobody chooses others.
+NETWORKS = tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant", "small", "strong"))
 
 
 class MnistSpec(NamedTuple):
-    data: str  # a name of catalog.DIGIT_SETS, or of a set that was uploaded
-    networks: Tuple[catalog.Network, ...]  # one lane each, trained side by side, 1 to 6 of different names
-    training_images: int  # from the first on; 0: all. Held out pictures come from the end
-    epochs: int  # 1 to 100
-    seed: int  # of first weights, order, dropout and moved pictures
-    device: str  # "cpu" or "gpu"
-
-
-DEFAULT_MNIST = MnistSpec(
-    data="mnist",
-    networks=tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant", "small", "strong")),
-    training_images=0,
-    epochs=5,
-    seed=0,
-    device=CPU,
-)
+    data: str = "mnist"  # a name of catalog.DIGIT_SETS, or of a set that was uploaded
+    # One lane each, trained side by side, 1 to 6 of different names
+    networks: Tuple[catalog.Network, ...] = NETWORKS
+    training_images: int = 0  # from the first on; 0: all. Held out pictures come from the end
+    epochs: int = 5  # 1 to 100
+    seed: int = 0  # of first weights, order, dropout and moved pictures
+    device: str = CPU  # "cpu" or "gpu"
 
 
 class ImportedSpec(NamedTuple):
@@ -113,13 +83,11 @@ class ImportedSpec(NamedTuple):
 class ClassifySpec(NamedTuple):
     """Many pictures, named in dataset.json, and one model that says what each shows."""
 
-    model: str  # its key, see engine/playground/models.py
-    model_title: str  # for people, as it was called when it was asked: it may be deleted since
-    top: int  # labels kept of each picture, 1 to 20
-    device: str  # "cpu" or "gpu"
+    model: str = ""  # its key, see engine/playground/models.py
+    model_title: str = ""  # for people, as it was called when it was asked: it may be deleted since
+    top: int = 5  # labels kept of each picture, 1 to 20
+    device: str = CPU  # "cpu" or "gpu"
 
-
-DEFAULT_CLASSIFY = ClassifySpec(model="", model_title="", top=5, device=CPU)
 
 ALL_BLOCKS = -1
 BLOCKS_LIMIT = 16  # the smallest of these backbones has 18 blocks; beyond, all of them are meant
@@ -131,54 +99,33 @@ MEMORY_LIMITS = (100, 1000000)  # MB
 class FineTuneSpec(NamedTuple):
     """The last blocks of a backbone learn along with the head."""
 
-    backbone: str  # a name of catalog.BACKBONES whose format is CHECKPOINT
-    blocks: Tuple[int, ...]  # one lane each: how many of the last blocks learn; 0: none, ALL_BLOCKS: all
-    epochs: int  # 1 to 100
-    batch_size: int  # photos learned from at once, 1 to 1,024
-    head_learning_rate: float  # 0.0001 to 10
-    body_learning_rate: float  # of the blocks, 0.000001 to 1
+    backbone: str = "mobilenet_v2"  # a name of catalog.BACKBONES whose format is CHECKPOINT
+    blocks: Tuple[int, ...] = (0, 2)  # one lane each: how many of the last blocks learn; 0: none, ALL_BLOCKS: all
+    epochs: int = 5  # 1 to 100
+    batch_size: int = 32  # photos learned from at once, 1 to 1,024
+    head_learning_rate: float = 0.01  # 0.0001 to 10
+    body_learning_rate: float = 0.0001  # of the blocks, 0.000001 to 1
     # DISTORTIONS, as in RetrainSpec
-    flip_left_right: bool
-    random_crop: int
-    random_scale: int
-    random_brightness: int
-    validation_percentage: int  # of the photos
-    testing_percentage: int  # of the photos
-    seed: int  # of the head's first weights and of every order
-    device: str  # "cpu" or "gpu"
-    memory_limit: int  # MB for the process of a lane; 0: what the machine has
-
-
-DEFAULT_FINE_TUNE = FineTuneSpec(
-    backbone="mobilenet_v2",
-    blocks=(0, 2),
-    epochs=5,
-    batch_size=32,
-    head_learning_rate=0.01,
-    body_learning_rate=0.0001,
-    flip_left_right=False,
-    random_crop=0,
-    random_scale=0,
-    random_brightness=0,
-    validation_percentage=10,
-    testing_percentage=20,  # the difference between lanes is judged on these
-    seed=0,
-    device=CPU,
-    memory_limit=0,
-)
+    flip_left_right: bool = False
+    random_crop: int = 0
+    random_scale: int = 0
+    random_brightness: int = 0
+    validation_percentage: int = 10  # of the photos
+    testing_percentage: int = 20  # of the photos; the difference between lanes is judged on these
+    seed: int = 0  # of the head's first weights and of every order
+    device: str = CPU  # "cpu" or "gpu"
+    memory_limit: int = 0  # MB for the process of a lane; 0: what the machine has
 
 
 class BatchSizeSpec(NamedTuple):
     """Which batch sizes fit into the memory, and how fast each is."""
 
-    backbone: str  # as in FineTuneSpec
-    blocks: int  # how many of the last blocks learn; ALL_BLOCKS: all
-    largest: int  # batch size tried, 1 to 1,024
-    device: str  # "cpu" or "gpu"
-    memory_limit: int  # MB for the process that learns; 0: what is free when the run begins
+    backbone: str = "mobilenet_v2"  # as in FineTuneSpec
+    blocks: int = ALL_BLOCKS  # how many of the last blocks learn; ALL_BLOCKS: all
+    largest: int = 64  # batch size tried, 1 to 1,024
+    device: str = CPU  # "cpu" or "gpu"
+    memory_limit: int = 0  # MB for the process that learns; 0: what is free when the run begins
 
-
-DEFAULT_BATCH_SIZE = BatchSizeSpec(backbone="mobilenet_v2", blocks=ALL_BLOCKS, largest=64, device=CPU, memory_limit=0)
 
 ALL_PHOTOS = 0  # as a size: every training photo that there is
 SIZES_LIMIT = 12
@@ -188,31 +135,18 @@ SEEDS_LIMIT = 20
 class LearningCurveSpec(NamedTuple):
     """How accuracy grows with the photos that are learned from."""
 
-    backbone: str  # as in RetrainSpec
-    learning_rate: float  # 0.0001 to 10
-    steps: int  # of each training
-    train_batch_size: int  # photos; -1: every training photo once
+    backbone: str = "mobilenet_v2"  # as in RetrainSpec
+    learning_rate: float = 0.1  # 0.0001 to 10; with it the layer has learned what it can after a few hundred steps
+    steps: int = 500  # of each training
+    train_batch_size: int = 100  # photos; -1: every training photo once
     # Training photos of each class, 1 to 12 different numbers; all that there are are always measured too
-    sizes: Tuple[int, ...]
-    seeds: int  # trainings of each size, 1 to 20, each from other photos, first weights and batches
-    validation_percentage: int  # of the photos: the splits are those of RetrainSpec
-    testing_percentage: int  # of the photos
-    seed: int  # the first one; the others follow it
-    device: str  # "cpu" or "gpu"
+    sizes: Tuple[int, ...] = (5, 10, 20, 50, 100)
+    seeds: int = 5  # trainings of each size, 1 to 20, each from other photos, first weights and batches
+    validation_percentage: int = 10  # of the photos: the splits are those of RetrainSpec
+    testing_percentage: int = 20  # of the photos; the difference between sizes is judged on these
+    seed: int = 0  # the first one; the others follow it
+    device: str = CPU  # "cpu" or "gpu"
 
-
-DEFAULT_LEARNING_CURVE = LearningCurveSpec(
-    backbone="mobilenet_v2",
-    learning_rate=0.1,  # with it the layer has learned what it can after a few hundred steps
-    steps=500,
-    train_batch_size=100,
-    sizes=(5, 10, 20, 50, 100),
-    seeds=5,
-    validation_percentage=10,
-    testing_percentage=20,  # the difference between sizes is judged on these
-    seed=0,
-    device=CPU,
-)
 
 Spec = Union[RetrainSpec, MnistSpec, ImportedSpec, ClassifySpec, FineTuneSpec, BatchSizeSpec, LearningCurveSpec]
 
@@ -228,13 +162,13 @@ RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE, LEARNING_CURVE = (
 )
 
 _DEFAULTS = {
-    RETRAIN: DEFAULT_RETRAIN,
-    MNIST: DEFAULT_MNIST,
+    RETRAIN: RetrainSpec(),
+    MNIST: MnistSpec(),
     IMPORTED: ImportedSpec(title="", source="", lanes=(), device=""),
-    CLASSIFY: DEFAULT_CLASSIFY,
-    FINE_TUNE: DEFAULT_FINE_TUNE,
-    BATCH_SIZE: DEFAULT_BATCH_SIZE,
-    LEARNING_CURVE: DEFAULT_LEARNING_CURVE,
+    CLASSIFY: ClassifySpec(),
+    FINE_TUNE: FineTuneSpec(),
+    BATCH_SIZE: BatchSizeSpec(),
+    LEARNING_CURVE: LearningCurveSpec(),
 }
 
 

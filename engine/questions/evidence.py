@@ -224,12 +224,12 @@ def spec(asked: Query, home: LabHome | None = None) -> Any:
 
 
 _USUAL: dict[str, Any] = {
-    specs.RETRAIN: specs.DEFAULT_RETRAIN,
-    DEVICES: specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
-    specs.MNIST: specs.DEFAULT_MNIST,
-    specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE,
-    specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE,
-    specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE,
+    specs.RETRAIN: specs.RetrainSpec(),
+    DEVICES: specs.RetrainSpec(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
+    specs.MNIST: specs.MnistSpec(),
+    specs.FINE_TUNE: specs.FineTuneSpec(),
+    specs.BATCH_SIZE: specs.BatchSizeSpec(),
+    specs.LEARNING_CURVE: specs.LearningCurveSpec(),
 }
 
 

@@ -114,7 +114,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     root = draw_photos(Path(home.datasets) / "lamps")
     dataset = photos.split(photos.scan(root, "Lamps"), 10, 10)
     queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
-    usual = specs.DEFAULT_RETRAIN
+    usual = specs.RetrainSpec()
     asked = {
         "race": usual,
         "single": usual._replace(learning_rates=(0.01,)),
@@ -129,13 +129,13 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     draw_digits(Path(home.datasets) / "bars.npz")
     pretend(home, "mobilenet_v2")
     # On the other device, so that a comparison goes on beside the race: the worker that stands in needs neither.
-    comparison = specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU)
+    comparison = specs.MnistSpec(data="bars", device=specs.GPU)
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
     runs["compared"] = queue.start(comparison)
-    runs["tuned"] = queue.start(specs.DEFAULT_FINE_TUNE, photos.split(photos.scan(root, "Lamps"), 10, 20))
-    runs["sizes"] = queue.start(specs.DEFAULT_BATCH_SIZE)
-    runs["learning curve"] = queue.start(specs.DEFAULT_LEARNING_CURVE, dataset)
-    many = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
+    runs["tuned"] = queue.start(specs.FineTuneSpec(), photos.split(photos.scan(root, "Lamps"), 10, 20))
+    runs["sizes"] = queue.start(specs.BatchSizeSpec())
+    runs["learning curve"] = queue.start(specs.LearningCurveSpec(), dataset)
+    many = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
     runs["pictures"] = queue.start(many, photos.list_pictures(root, "Lamps").dataset)
     wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 180)
     queue.cancel(runs["cancelled"])

@@ -55,7 +55,7 @@ def two_runs(worker_lab) -> tuple[str, str]:
     queue = Queue(worker_lab.home, sys.executable, "engine.worker")
     # Its own recipe but for few validation images, and rates so different that no figure is the same.
     beginner = catalog.network("beginner")._replace(validation_images=300)
-    usual = specs.DEFAULT_MNIST._replace(training_images=1000, epochs=1)
+    usual = specs.MnistSpec(training_images=1000, epochs=1)
     asked = [usual._replace(networks=(beginner._replace(learning_rate=rate),)) for rate in (0.01, 0.001)]
     first, second = (queue.start(spec) for spec in asked)
     for run_id in (first, second):
@@ -181,7 +181,7 @@ def test_a_built_network_is_trained_and_its_row_is_what_it_answered(visitor, wor
     networks = page.locator(".st-key-networks")
     expect(networks.get_by_role("button", name="Coarse")).to_be_visible()
     slide(page, "Epochs")
-    for network in specs.DEFAULT_MNIST.networks[1:]:
+    for network in specs.MnistSpec().networks[1:]:
         networks.get_by_role("button", name=network.title, exact=True).click()
     page.get_by_role("radio", name="5k").click()
     run_id = start(worker_lab, page, epochs=1, training_images=5000)

@@ -58,7 +58,7 @@ def test_the_chart_stays_the_same_node_while_it_grows(visitor, busy_lab):
     # A race of a minute: however slow the browser is, it does not end in between.
     dataset = photos.split(photos.scan(Path(busy_lab.home.datasets, "lamps"), "Lamps"), 10, 10)
     queue = Queue(busy_lab.home, sys.executable, "tests.fakes.fake_worker")
-    run_id = queue.start(specs.DEFAULT_RETRAIN._replace(seed=905), dataset)
+    run_id = queue.start(specs.RetrainSpec(seed=905), dataset)
     page = visitor().page
     page.goto(f"{busy_lab.url}/retraining?run={run_id}")
     wait_until(lambda: len(points(page)) > 100, 180)

@@ -22,7 +22,7 @@ def run_id(busy_lab):
     """A race that has ended, with event files."""
     home = busy_lab.home
     dataset = photos.split(photos.scan(Path(home.datasets) / "lamps", "Lamps"), 10, 10)
-    made = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_RETRAIN, dataset)
+    made = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
     wait_until(lambda: not open_run(home, made).is_active, 180)
     folder = home.run(made)
     summaries = Summaries(folder, ["0.005", "0.5", "1.0"], Reporter(folder))

@@ -117,7 +117,7 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     answer = resident.classify("mobilenet_v2", picture(), device=specs.GPU)
     assert (answer.device, answer.note) == ("CPU", "On the CPU, because a run works or waits on the GPU.")
     with pytest.raises(EngineError, match="uses the GPU just now"):
-        prediction.expect_sizes(home, sys.executable, specs.DEFAULT_BATCH_SIZE._replace(device=specs.GPU))
+        prediction.expect_sizes(home, sys.executable, specs.BatchSizeSpec(device=specs.GPU))
     os.close(held)
     command = [sys.executable, "-m", "engine.worker.playground.classify", home.path, "--device", "gpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -268,7 +268,7 @@ def red_left() -> bytes:
 def test_a_photo_is_shown_as_it_would_be_learned_from_without_weights_or_tensorflow(tmp_path, backbone, size):
     resident = Classifier(LabHome(str(tmp_path)), sys.executable)
     try:
-        spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone, flip_left_right=True, random_brightness=20)
+        spec = specs.RetrainSpec(backbone=backbone, flip_left_right=True, random_brightness=20)
         samples = resident.distorted(red_left(), spec, seed=3)
         assert len(samples) == 8
         assert resident.distorted(red_left(), spec, seed=3) == samples

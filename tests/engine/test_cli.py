@@ -190,7 +190,7 @@ def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path
     )
     assert engine("retrain", f"--image_dir={lights}", *flags.split()).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.DEFAULT_RETRAIN._replace(
+    assert run.spec == specs.RetrainSpec(
         backbone="efficientnet_lite0",
         learning_rates=(0.5,),
         steps=30,
@@ -217,7 +217,7 @@ def test_without_flags_a_retraining_is_retrain_pys(home: LabHome, lights: Path, 
     with_original(home, "inception_v3", tmp_path / "inception")
     assert engine("retrain", "--image_dir", lights).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.DEFAULT_RETRAIN._replace(backbone="inception_v3", learning_rates=(0.01,))
+    assert run.spec == specs.RetrainSpec(backbone="inception_v3", learning_rates=(0.01,))
     assert run.dataset == photos.split(photos.scan(lights, "My Lights"), 10, 10)
 
 
@@ -402,7 +402,7 @@ def test_ctrl_c_cancels_the_run_and_ends_with_130(home: LabHome, lights: Path) -
 
 def test_a_run_waits_in_line_and_says_so(home: LabHome, lights: Path) -> None:
     dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
-    first = Queue(home, sys.executable, FAKE).start(specs.DEFAULT_RETRAIN._replace(seed=905), dataset)
+    first = Queue(home, sys.executable, FAKE).start(specs.RetrainSpec(seed=905), dataset)
     command = subprocess.Popen(
         [*MAIN, "retrain", "--image_dir", str(lights), *MOBILENET],
         cwd=ROOT,
@@ -487,7 +487,7 @@ def test_every_flag_of_a_comparison_reaches_the_spec(home: LabHome) -> None:
 
 def test_without_flags_every_network_is_trained_as_the_catalogue_says(home: LabHome) -> None:
     assert engine("mnist").returncode == 0
-    assert list_runs(home)[0].spec == specs.DEFAULT_MNIST
+    assert list_runs(home)[0].spec == specs.MnistSpec()
 
 
 @pytest.mark.parametrize(
@@ -516,7 +516,7 @@ def test_bad_arguments_of_a_comparison_end_with_2_and_start_nothing(
 def test_runs_are_listed_and_deleted(home: LabHome, lights: Path) -> None:
     assert engine("runs").stderr.startswith("No runs yet. Start one with: python -m engine retrain")
     dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
-    run = open_run(home, Queue(home, sys.executable, FAKE).start(specs.DEFAULT_RETRAIN, dataset))
+    run = open_run(home, Queue(home, sys.executable, FAKE).start(specs.RetrainSpec(), dataset))
     deadline = time.monotonic() + 180
     while run.refresh().is_active and time.monotonic() < deadline:
         time.sleep(0.05)

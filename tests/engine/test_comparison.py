@@ -36,7 +36,7 @@ def network(row: str, **changes: object) -> catalog.Network:
 def queued(home: LabHome, run_id: str, networks: list[catalog.Network], **changes: object) -> RunFolder:
     folder = home.run(run_id)
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.DEFAULT_MNIST._replace(networks=tuple(networks), **changes))
+    specs.write(folder.spec, specs.MnistSpec(networks=tuple(networks), **changes))
     events.append(folder.events, events.State(1000.0, events.QUEUED, 1))
     return folder
 

@@ -16,7 +16,7 @@ from engine.contract.dataset import Dataset, Photo
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
 
 ROOT = Path(__file__).parent.parent.parent
-GOOD = specs.DEFAULT_RETRAIN
+GOOD = specs.RetrainSpec()
 
 
 # --- specs -----------------------------------------------------------------------------------------------------------
@@ -41,14 +41,14 @@ def test_a_spec_of_another_version_is_read_where_it_can_be(tmp_path: Path) -> No
 
 def test_a_spec_says_its_format_and_the_version_that_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
-    specs.write(str(path), specs.DEFAULT_RETRAIN)
+    specs.write(str(path), specs.RetrainSpec())
     written = json.loads(path.read_text())
     assert (written["format"], written["version"]) == (specs.FORMAT, VERSION)
     assert specs.version(str(path)) == VERSION
 
     del written["format"], written["version"]  # as before there were formats
     path.write_text(json.dumps(written))
-    assert specs.read(str(path)) == specs.DEFAULT_RETRAIN
+    assert specs.read(str(path)) == specs.RetrainSpec()
     assert specs.version(str(path)) == ""
 
 
@@ -63,7 +63,7 @@ def test_a_spec_says_its_format_and_the_version_that_wrote_it(tmp_path: Path) ->
 )
 def test_a_format_that_this_version_cannot_read_is_a_sentence(tmp_path: Path, later: object, sentence: str) -> None:
     path = tmp_path / "spec.json"
-    path.write_text(json.dumps({"kind": "retrain", "format": later, **specs.DEFAULT_RETRAIN._asdict()}))
+    path.write_text(json.dumps({"kind": "retrain", "format": later, **specs.RetrainSpec()._asdict()}))
     with pytest.raises(ValueError, match=sentence):
         specs.read(str(path))
 
@@ -118,7 +118,7 @@ def test_each_fault_of_a_spec_is_one_sentence(change: dict, sentence: str) -> No
     assert specs.faults(GOOD._replace(**change)) == [sentence]
 
 
-MNIST = specs.DEFAULT_MNIST
+MNIST = specs.MnistSpec()
 
 
 def test_a_spec_of_a_comparison_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_defaults_of_a_comparison_have_no_faults_and_neither_has_any_network
 
 def test_a_spec_of_many_pictures_comes_back_and_each_of_its_faults_is_one_sentence(tmp_path: Path) -> None:
     path = str(tmp_path / "spec.json")
-    spec = specs.DEFAULT_CLASSIFY._replace(model="20261125-101500-abc123:0.5", model_title="Lamps · lr 0.5")
+    spec = specs.ClassifySpec(model="20261125-101500-abc123:0.5", model_title="Lamps · lr 0.5")
     specs.write(path, spec)
     assert specs.read(path) == spec
     assert (read_json(path)["kind"], specs.lanes(spec), specs.lane_titles(spec), specs.faults(spec)) == (

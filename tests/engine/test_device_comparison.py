@@ -33,7 +33,7 @@ def half(tmp_path):
         number += 1
         folder = home.run(f"run-{number}")
         os.makedirs(folder.artifacts)
-        specs.write(folder.spec, specs.DEFAULT_RETRAIN._replace(learning_rates=(0.5,), group="pair", **asked))
+        specs.write(folder.spec, specs.RetrainSpec(learning_rates=(0.5,), group="pair", **asked))
         datasets.write(folder.dataset, PHOTOS)
         at = 100.0
         told = [events.State(at, events.QUEUED, number), events.State(at, events.RUNNING, 0)]
@@ -125,7 +125,7 @@ def test_energy_is_the_power_over_time_and_nothing_where_it_is_not_measured(half
 
 
 def test_what_is_compared_depends_on_what_there_is():
-    asked = specs.DEFAULT_RETRAIN._replace(bottleneck_dir="/kept", device="gpu")
+    asked = specs.RetrainSpec(bottleneck_dir="/kept", device="gpu")
     cpu, gpu = device_comparison.halves_to_start(asked, ONE_GPU)
     assert (cpu.device, gpu.device, cpu.group) == ("cpu", "gpu", gpu.group)
     one, every = device_comparison.halves_to_start(asked, NO_GPU)
@@ -136,10 +136,10 @@ def test_what_is_compared_depends_on_what_there_is():
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_reason_before_anything_starts():
-    devices.check(specs.DEFAULT_RETRAIN, NO_GPU)
-    devices.check(specs.DEFAULT_RETRAIN._replace(device="gpu"), ONE_GPU)
+    devices.check(specs.RetrainSpec(), NO_GPU)
+    devices.check(specs.RetrainSpec(device="gpu"), ONE_GPU)
     with pytest.raises(SpecError, match=r"There is no GPU for this run\. TensorFlow says: Could"):
-        devices.check(specs.DEFAULT_MNIST._replace(device="gpu"), NO_GPU)
+        devices.check(specs.MnistSpec(device="gpu"), NO_GPU)
 
 
 @pytest.mark.parametrize(

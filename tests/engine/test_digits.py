@@ -331,7 +331,7 @@ def test_sources_are_the_built_in_sets_and_then_the_uploaded_ones(tmp_path: Path
     assert found[1].labels[9] == "Ankle boot"
     assert found[1].attribution == "Fashion-MNIST, © 2017 Zalando SE, MIT licence"
     assert catalog.digit_set(name).file == "../datasets/old-kana.npz"
-    assert specs.faults(specs.DEFAULT_MNIST._replace(data=name)) == []
+    assert specs.faults(specs.MnistSpec(data=name)) == []
 
 
 def test_one_picture_is_taken_from_the_test_part(tmp_path: Path) -> None:

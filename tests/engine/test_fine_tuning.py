@@ -115,7 +115,7 @@ def tried(tmp_path):
     def tried(limit, bounded, *sizes):
         folder = LabHome(str(tmp_path)).run("a-run")
         tmp_path.joinpath("runs", "a-run").mkdir(parents=True)
-        specs.write(folder.spec, specs.DEFAULT_BATCH_SIZE)
+        specs.write(folder.spec, specs.BatchSizeSpec())
         for size, figures in sizes:
             said = (True, "", figures[0] * 10**6, figures[1]) if figures else (False, "It was killed", 0, 0.0)
             events.append(folder.events, events.BatchTried(time.time(), size, *said))
@@ -167,15 +167,15 @@ FAULTS = [
 
 @pytest.mark.parametrize("change, sentence", FAULTS)
 def test_what_cannot_be_asked_for_is_said(change, sentence):
-    assert any(sentence in fault for fault in specs.faults(specs.DEFAULT_FINE_TUNE._replace(**change)))
+    assert any(sentence in fault for fault in specs.faults(specs.FineTuneSpec(**change)))
 
 
 def test_batch_sizes_that_cannot_be_asked_for_are_said():
-    spec = specs.DEFAULT_BATCH_SIZE._replace(backbone="x", blocks=17, largest=0, memory_limit=-4)
+    spec = specs.BatchSizeSpec(backbone="x", blocks=17, largest=0, memory_limit=-4)
     assert len(specs.faults(spec)) == 4
 
 
-@pytest.mark.parametrize("spec", [specs.DEFAULT_FINE_TUNE, specs.DEFAULT_BATCH_SIZE], ids=["fine_tune", "batch_size"])
+@pytest.mark.parametrize("spec", [specs.FineTuneSpec(), specs.BatchSizeSpec()], ids=["fine_tune", "batch_size"])
 def test_the_usual_settings_are_without_fault_and_come_back_from_their_file(spec, tmp_path):
     assert specs.faults(spec) == []
     specs.write(str(tmp_path / "spec.json"), spec)

@@ -7,7 +7,7 @@ from engine.contract import events, hardware, specs
 from engine.run_views.run_rows import Depth, RunRow
 
 PHOTOS = 1000
-PLAIN = specs.DEFAULT_RETRAIN._replace(backbone="mobilenet_v2", steps=4000)
+PLAIN = specs.RetrainSpec(backbone="mobilenet_v2", steps=4000)
 CROPPED = PLAIN._replace(random_crop=10)
 HERE = hardware.here()
 BOARD = HERE._replace(name="Jetson TX2", cores=HERE.cores + 4)
@@ -92,13 +92,13 @@ TRIED = row(kind=specs.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds
     ],
 )
 def test_how_long_fine_tuning_takes_is_known_from_the_same_depths(known, blocks, seconds):
-    spec = specs.DEFAULT_FINE_TUNE._replace(blocks=blocks, epochs=3)
+    spec = specs.FineTuneSpec(blocks=blocks, epochs=3)
     found = forecast.of_depths(known, spec, 500)
     assert (found.seconds if found else None) == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_how_long_batch_sizes_take_is_known_from_a_run_of_the_same_depth():
-    spec = specs.DEFAULT_BATCH_SIZE._replace(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
+    spec = specs.BatchSizeSpec(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
     assert forecast.of_sizes([TUNED, TRIED], spec).seconds == pytest.approx(70)
     assert forecast.of_sizes([TUNED, TRIED], spec._replace(blocks=4)) is None
     assert forecast.of_sizes([], spec) is None

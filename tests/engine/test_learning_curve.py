@@ -21,7 +21,7 @@ from tests.photo_folders import draw_photos
 from tests.weights import pretend
 
 LABELS = ["dandelion", "roses"]
-SPEC = specs.DEFAULT_LEARNING_CURVE._replace(sizes=(5, 10), seeds=5)
+SPEC = specs.LearningCurveSpec(sizes=(5, 10), seeds=5)
 ALL = specs.ALL_PHOTOS
 
 
@@ -158,7 +158,7 @@ def test_the_chart_has_a_band_every_seed_and_a_log_axis_of_what_was_really_learn
 
 
 def test_what_is_wrong_with_the_settings_is_said():
-    assert specs.faults(specs.DEFAULT_LEARNING_CURVE) == []
+    assert specs.faults(specs.LearningCurveSpec()) == []
     spec = SPEC._replace(backbone="x", learning_rate=20.0, steps=0, sizes=(5, 5, 0), seeds=21, train_batch_size=0)
     said = specs.faults(spec._replace(validation_percentage=50, testing_percentage=50))
     for words in (

@@ -38,7 +38,7 @@ def said(*rows: tuple[str, str, float]) -> list[Row]:
 def written(home: LabHome, name: str, root: str, *blocks: events.Classified) -> runs.Run:
     folder = home.run(name)
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2"))
+    specs.write(folder.spec, specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2"))
     photos = [Photo(f"{FOLDERS[n]}/{n}.jpg", n, "") for n in range(3)] + [Photo("3.jpg", -1, "")]
     datasets.write(folder.dataset, Dataset("Trip", root, FOLDERS, photos))
     Path(folder.labels).write_text("".join(f"{label}\n" for label in LABELS))
@@ -135,7 +135,7 @@ def test_the_command_line_says_the_same_of_every_picture(tmp_path: Path) -> None
     os.makedirs(home.path)
     os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
     lamps = draw_photos(tmp_path / "lamps", each=4)
-    spec = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
+    spec = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
     run = open_run(home, Queue(home, sys.executable).start(spec, photos.list_pictures(lamps, "Lamps").dataset))
     words = ["label_image", "--model", "mobilenet_v2", "--image", lamps, "--csv", tmp_path / "said.csv"]
     environment = os.environ | {"LAB_HOME": home.path}

@@ -83,7 +83,7 @@ def lamps_as_drawn(lamps: Path) -> dict[str, tuple[bytes, int]]:
 @pytest.fixture(scope="module")
 def run(lab: Settings, lamps: Path, lamps_as_drawn) -> Run:
     """A finished one of two lanes."""
-    spec = specs.DEFAULT_RETRAIN._replace(
+    spec = specs.RetrainSpec(
         backbone="mobilenet_v2", learning_rates=tuple(map(float, LANES)), steps=30, train_batch_size=20
     )
     dataset = photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20)
@@ -170,7 +170,7 @@ def test_every_depth_of_fine_tuning_is_a_model_but_those_that_diverged(tmp_path,
     home = LabHome(str(tmp_path / "home"))
     settings, folder = Settings(home, (), sys.executable), home.run("20261125-101010-abcdef")
     os.makedirs(folder.lanes)
-    specs.write(folder.spec, specs.DEFAULT_FINE_TUNE._replace(blocks=(0, 1, 2)))
+    specs.write(folder.spec, specs.FineTuneSpec(blocks=(0, 1, 2)))
     datasets.write(folder.dataset, photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20))
     contract = {
         "input": {"height": 224, "width": 224}, "mean": [0, 0, 0], "std": [1, 1, 1], "decoder": "", "resize": "",

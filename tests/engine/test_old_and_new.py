@@ -76,7 +76,7 @@ def classifiers(home: LabHome) -> Iterator[dict[str, Classifier]]:
 def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
     home: LabHome, classifiers: dict[str, Classifier], tmp_path: Path
 ) -> None:
-    spec = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.05, 0.01), steps=30, train_batch_size=10)
+    spec = specs.RetrainSpec(learning_rates=(0.05, 0.01), steps=30, train_batch_size=10)
     # A PNG: Pillow 8 comes with another JPEG decoder than Pillow 13, and the two differ by up to 30 of 255 at edges.
     path = tmp_path / "lamp.png"
     Image.open(Path(home.datasets) / "lamps" / "red" / "003.jpg").save(path)
@@ -98,7 +98,7 @@ def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
 def test_a_network_for_digits_answers_alike_on_both(home: LabHome, classifiers: dict[str, Classifier]) -> None:
     bars = Path(home.datasets) / "bars.npz"
     draw_digits(bars)
-    spec = specs.DEFAULT_MNIST._replace(data="bars", epochs=1)
+    spec = specs.MnistSpec(data="bars", epochs=1)
     with np.load(bars) as file:
         digit = file["x_test"][0]
     for learner in (OLD, NEW):

@@ -115,8 +115,8 @@ def test_two_questions_with_one_number_are_refused(tmp_path):
 
 # --- what fits -------------------------------------------------------------------------------------------------------
 
-RACE = specs.DEFAULT_RETRAIN
-DIGITS = specs.DEFAULT_MNIST
+RACE = specs.RetrainSpec()
+DIGITS = specs.MnistSpec()
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ DIGITS = specs.DEFAULT_MNIST
             False,
             id="another network of that name",
         ),
-        pytest.param({"kind": "fine_tune", "blocks": [0, 2]}, specs.DEFAULT_FINE_TUNE, True, id="both depths"),
-        pytest.param({"kind": "fine_tune", "blocks": [4]}, specs.DEFAULT_FINE_TUNE, False, id="another depth"),
-        pytest.param({"kind": "batch_size"}, specs.DEFAULT_BATCH_SIZE._replace(blocks=2), False, id="fewer blocks"),
+        pytest.param({"kind": "fine_tune", "blocks": [0, 2]}, specs.FineTuneSpec(), True, id="both depths"),
+        pytest.param({"kind": "fine_tune", "blocks": [4]}, specs.FineTuneSpec(), False, id="another depth"),
+        pytest.param({"kind": "batch_size"}, specs.BatchSizeSpec(blocks=2), False, id="fewer blocks"),
     ],
 )
 def test_whether_a_run_fits_a_query(asked, given, fitting):
@@ -290,7 +290,7 @@ def test_the_command_line_does_the_runs_that_questions_miss(tmp_path, monkeypatc
     code, out, err = measure("8", "9")
     assert code == 0, err
     (run,) = list_runs(home)  # one race answers both
-    assert run.spec == specs.DEFAULT_RETRAIN
+    assert run.spec == specs.RetrainSpec()
     assert "Measuring a run of Retraining with MobileNet v2 at lr 0.005, 0.5, 1.0 on Traffic lights, " in err
     assert [line.split()[-1] for line in out.splitlines() if line.startswith(("8. ", "9. "))] == [run.id, run.id]
     assert measure("8", "9")[0] == 0

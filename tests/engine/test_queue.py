@@ -26,7 +26,7 @@ from engine.worker_programs import worker_environment
 
 FAKE = "tests.fakes.fake_worker"
 ROOT = Path(__file__).parent.parent.parent
-SPEC = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,), steps=100)
+SPEC = specs.RetrainSpec(learning_rates=(0.01,), steps=100)
 # The fake worker takes its behaviour from the seed.
 HANGS, SLOW, DIES = (SPEC._replace(seed=seed) for seed in (902, 905, 907))
 SPLITS = ("training", "validation", "testing")
@@ -325,7 +325,7 @@ from engine.runs.queue import Queue
 home = LabHome(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
-    Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_MNIST)
+    Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.MnistSpec())
 except EngineError as error:
     print(error)
 try:

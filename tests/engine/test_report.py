@@ -32,7 +32,7 @@ from tests.weights import pretend
 
 NOW = 1_795_630_000.0
 LABELS = ["<script>alert(1)</script>", "=HYPERLINK(1)", "a|b *c*", "x" * 10_000]
-SINGLE = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.5,))
+SINGLE = specs.RetrainSpec(learning_rates=(0.5,))
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def told(lab, lamps) -> dict[str, Run]:
     """A run of every kind, told by the worker without TensorFlow."""
     queue = Queue(lab.home, sys.executable, "tests.fakes.fake_worker")
     pictures = photos.list_pictures(Path(lab.home.datasets, "lamps"), "Lamps").dataset
-    classify = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
+    classify = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
     asked = [
-        (specs.DEFAULT_RETRAIN, lamps),
-        (specs.DEFAULT_MNIST._replace(data="bars", device=specs.GPU), None),
-        (specs.DEFAULT_FINE_TUNE, lamps),
-        (specs.DEFAULT_BATCH_SIZE._replace(device=specs.GPU), None),
+        (specs.RetrainSpec(), lamps),
+        (specs.MnistSpec(data="bars", device=specs.GPU), None),
+        (specs.FineTuneSpec(), lamps),
+        (specs.BatchSizeSpec(device=specs.GPU), None),
         (classify, pictures),
-        (specs.DEFAULT_LEARNING_CURVE, lamps),
+        (specs.LearningCurveSpec(), lamps),
     ]
     ids = [queue.start(spec, dataset) for spec, dataset in asked]
     found = [open_run(lab.home, each) for each in ids]

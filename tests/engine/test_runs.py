@@ -15,7 +15,7 @@ from engine.errors import EngineError, RunNotFound
 from engine.run_views import run_settings
 from engine.runs import delete, list_runs, open_run, size, zip_artifacts, zip_run
 
-SPEC = specs.DEFAULT_RETRAIN
+SPEC = specs.RetrainSpec()
 DATASET = Dataset("Traffic lights", "/nowhere", ["green", "red"], [Photo("red/1.jpg", 1, "testing")])
 
 
@@ -72,13 +72,13 @@ def everything_in(folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     "spec, place",
     [
-        pytest.param(specs.DEFAULT_RETRAIN, "photos", id="retraining"),
-        pytest.param(specs.DEFAULT_RETRAIN, "home/datasets/photos", id="retraining on uploaded photos"),
-        pytest.param(specs.DEFAULT_FINE_TUNE, "photos", id="fine-tuning"),
-        pytest.param(specs.DEFAULT_LEARNING_CURVE, "photos", id="learning curve"),
-        pytest.param(specs.DEFAULT_CLASSIFY, "photos", id="pictures"),
-        pytest.param(specs.DEFAULT_CLASSIFY, "home/pictures", id="a run that says that all pictures are its own"),
-        pytest.param(specs.DEFAULT_CLASSIFY, "home/pictures/../../photos", id="a run that says so by a way around"),
+        pytest.param(specs.RetrainSpec(), "photos", id="retraining"),
+        pytest.param(specs.RetrainSpec(), "home/datasets/photos", id="retraining on uploaded photos"),
+        pytest.param(specs.FineTuneSpec(), "photos", id="fine-tuning"),
+        pytest.param(specs.LearningCurveSpec(), "photos", id="learning curve"),
+        pytest.param(specs.ClassifySpec(), "photos", id="pictures"),
+        pytest.param(specs.ClassifySpec(), "home/pictures", id="a run that says that all pictures are its own"),
+        pytest.param(specs.ClassifySpec(), "home/pictures/../../photos", id="a run that says so by a way around"),
     ],
 )
 def test_deleting_a_run_leaves_the_photos_as_they_are_byte_for_byte(
@@ -174,7 +174,7 @@ def test_the_story_of_a_run_is_told_by_its_events(home: LabHome) -> None:
 def compare(home: LabHome, *told: object, **asked: object) -> RunFolder:
     folder = home.run("c")
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.DEFAULT_MNIST._replace(**asked))
+    specs.write(folder.spec, specs.MnistSpec(**asked))
     events.append(folder.events, events.State(1000.0, events.QUEUED, 1), *told)
     return folder
 
@@ -186,7 +186,7 @@ def steps(lane: str, first: int, last: int, each: float) -> events.Metric:
 
 
 def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -> None:
-    networks = specs.DEFAULT_MNIST.networks
+    networks = specs.MnistSpec().networks
     compare(
         home,
         events.State(1001.0, events.RUNNING, 0),

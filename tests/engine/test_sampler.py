@@ -72,7 +72,7 @@ def test_one_process_reads_for_all_is_found_again_and_ends_when_nobody_looks(hom
 def test_a_run_keeps_what_the_machine_did_though_nobody_looks(home, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_SECONDS", "3")
     dataset = photos.split(photos.scan(draw_photos(tmp_path / "lamps"), "Lamps"), 10, 10)
-    run_id = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.DEFAULT_RETRAIN, dataset)
+    run_id = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
     sampler.look(home)
     pid = wait_until(lambda: sampler.holder(home))
     leave(home)

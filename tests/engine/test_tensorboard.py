@@ -51,7 +51,7 @@ def ask(home: LabHome, path: str):
 def make_run(home: LabHome, run_id: str) -> RunFolder:
     folder = home.run(run_id)
     os.makedirs(folder.path)
-    specs.write(folder.spec, specs.DEFAULT_RETRAIN._replace(learning_rates=(0.5,)))
+    specs.write(folder.spec, specs.RetrainSpec(learning_rates=(0.5,)))
     summaries = Summaries(folder, ["0.5"], Reporter(folder))
     summaries.scalars("0.5", "validation", [(10, 0.5, 1.0), (20, 0.75, 0.5)])
     summaries.close()

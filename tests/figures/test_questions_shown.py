@@ -86,7 +86,7 @@ def asked(tmp_path_factory) -> LabHome:
         change_json(
             folder(name) / "spec.json", lambda spec, name=name: spec | {"data": "mnist", "networks": nets(name)}
         )
-    blocks = {"blocks": specs.DEFAULT_BATCH_SIZE.blocks}
+    blocks = {"blocks": specs.BatchSizeSpec().blocks}
     change_json(folder("batch_size") / "spec.json", lambda spec: spec | blocks)
     for name in ("inception_one", "inception_all"):
         change_json(folder(name) / "spec.json", lambda spec: spec | {"backbone": "inception_v3", "group": "0badbeef"})

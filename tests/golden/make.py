@@ -58,7 +58,7 @@ MACHINE = {
     "power_mode": "",
 }
 
-RACE = specs.DEFAULT_RETRAIN._replace(
+RACE = specs.RetrainSpec(
     learning_rates=(1.0, 0.002, 0.03),  # the second is kept, so that the table's order is not that of the colours
     steps=1400,
     train_batch_size=16,
@@ -238,18 +238,18 @@ class Maker:
     def others_of_photos(self) -> None:
         lamps = self.lamps
         if self.wants("fine_tune"):
-            spec = specs.DEFAULT_FINE_TUNE._replace(
+            spec = specs.FineTuneSpec(
                 blocks=(0, 2, specs.ALL_BLOCKS), epochs=3, batch_size=16, head_learning_rate=0.03,
                 body_learning_rate=0.002, validation_percentage=22, testing_percentage=31, seed=1,
             )  # fmt: skip
             told = prediction.expect_depths(self.home, sys.executable, spec, lamps)
             self.finish("fine_tune", spec, lamps, told)
         if self.wants("batch_size"):
-            spec = specs.DEFAULT_BATCH_SIZE._replace(blocks=3, largest=64, memory_limit=900)
+            spec = specs.BatchSizeSpec(blocks=3, largest=64, memory_limit=900)
             told = prediction.expect_sizes(self.home, sys.executable, spec)
             self.finish("batch_size", spec, None, told)
         if self.wants("learning_curve"):
-            spec = specs.DEFAULT_LEARNING_CURVE._replace(
+            spec = specs.LearningCurveSpec(
                 learning_rate=0.2, steps=160, train_batch_size=21, sizes=(2, 4, 9, 17, 70), seeds=3,
                 validation_percentage=22, testing_percentage=31, seed=4,
             )  # fmt: skip
@@ -273,7 +273,7 @@ class Maker:
             catalog.network("small")._replace(validation_images=260, batch_size=50, learning_rate=0.004),
             own,
         )
-        spec = specs.DEFAULT_MNIST._replace(data="bars", networks=networks, epochs=6, seed=7)
+        spec = specs.MnistSpec(data="bars", networks=networks, epochs=6, seed=7)
         self.finish("mnist", spec)
 
     def imported(self) -> None:

@@ -41,23 +41,23 @@ LANES = ("retrain_logs", "second")  # of the imported run
 
 # By kind a spec with other values than the usual ones wherever a form has a place for them.
 ASKED: dict[str, specs.Spec] = {
-    specs.RETRAIN: specs.DEFAULT_RETRAIN._replace(
+    specs.RETRAIN: specs.RetrainSpec(
         learning_rates=(0.007, 0.5), steps=300, train_batch_size=-1, validation_batch_size=20, test_batch_size=7,
         eval_step_interval=20, validation_percentage=20, testing_percentage=20, seed=7, random_crop=10,
         flip_left_right=True,
     ),
-    specs.MNIST: specs.DEFAULT_MNIST._replace(
+    specs.MNIST: specs.MnistSpec(
         data="bars", networks=(catalog.network("beginner"), catalog.network("strong")), epochs=2, seed=3,
         training_images=1000,
     ),
     specs.IMPORTED: specs.ImportedSpec(title="Old curves", source="", lanes=LANES, device=""),
-    specs.CLASSIFY: specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2", top=3),
-    specs.FINE_TUNE: specs.DEFAULT_FINE_TUNE._replace(
+    specs.CLASSIFY: specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2", top=3),
+    specs.FINE_TUNE: specs.FineTuneSpec(
         blocks=(0, 3), epochs=3, batch_size=16, head_learning_rate=0.02, body_learning_rate=0.0005, seed=11,
         random_brightness=20, validation_percentage=15, testing_percentage=25, memory_limit=3000,
     ),
-    specs.BATCH_SIZE: specs.DEFAULT_BATCH_SIZE._replace(blocks=2, largest=32, memory_limit=2000),
-    specs.LEARNING_CURVE: specs.DEFAULT_LEARNING_CURVE._replace(
+    specs.BATCH_SIZE: specs.BatchSizeSpec(blocks=2, largest=32, memory_limit=2000),
+    specs.LEARNING_CURVE: specs.LearningCurveSpec(
         sizes=(2, 7), seeds=2, steps=200, learning_rate=0.2, train_batch_size=50, seed=5, validation_percentage=15,
         testing_percentage=25,
     ),

@@ -53,7 +53,7 @@ def dataset(real_home):
 @pytest.fixture(scope="module")
 def race(real_home, dataset) -> Run:
     """A finished race of three rates."""
-    asked = specs.DEFAULT_RETRAIN._replace(steps=200)
+    asked = specs.RetrainSpec(steps=200)
     return finished(real_home, Queue(real_home, sys.executable, FAKE).start(asked, dataset))
 
 

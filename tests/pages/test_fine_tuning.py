@@ -25,7 +25,7 @@ def test_what_the_form_says_is_what_the_run_is_asked_to_do(visit, home):
     app.slider(key="random_crop").set_value(30).run()
     app.number_input(key="tune_memory").set_value(2000).run()
     train(app, "Train 3 depths")
-    assert finished(home).spec == specs.DEFAULT_FINE_TUNE._replace(
+    assert finished(home).spec == specs.FineTuneSpec(
         blocks=(0, 1, specs.ALL_BLOCKS),
         body_learning_rate=0.0005,
         epochs=3,
@@ -100,7 +100,7 @@ def test_batch_sizes_are_tried_without_photos_and_one_is_recommended(visit, home
     app.number_input(key="batch_memory").set_value(2000).run()
     button(app, "Try batch sizes").click().run()
     run = finished(home)
-    assert run.spec == specs.DEFAULT_BATCH_SIZE._replace(largest=32, memory_limit=2000)
+    assert run.spec == specs.BatchSizeSpec(largest=32, memory_limit=2000)
     app = visit("retraining", run=run.id)
     words = texts(app)
     assert "Batch size · MobileNet v2 · all blocks" in words

@@ -62,7 +62,7 @@ def test_a_set_is_classified_judged_by_the_names_of_its_folders_and_told(page, h
     start(app)
     run = finished(home)
     assert app.query_params["run"] == run.id
-    assert run.spec == specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2")
+    assert run.spec == specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
     assert run.title == "Lamps · MobileNet v2 · 60 pictures"
     assert run.state == "done"
 

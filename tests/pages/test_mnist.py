@@ -12,7 +12,7 @@ from tests.waiting import wait_until
 from ui import lab
 
 # What the form starts with the beginner's network, the small and the strong one, and two epochs.
-COMPARISON = specs.DEFAULT_MNIST._replace(
+COMPARISON = specs.MnistSpec(
     data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "small", "strong")), epochs=2
 )
 
@@ -37,7 +37,7 @@ def open_tab(app, name):
 def test_the_form_begins_with_the_usual_comparison(visit, home):
     app = choose_bars(visit("mnist"))
     button(app, "Start comparison").click().run()
-    assert finished(home).spec == specs.DEFAULT_MNIST._replace(data="bars")
+    assert finished(home).spec == specs.MnistSpec(data="bars")
     assert app.query_params["run"] == list_runs(home)[0].id
 
 

@@ -6,7 +6,7 @@ from engine.questions.questions import Question
 from tests.pages.test_retraining import texts
 from tests.pages.test_runs import SINGLE, choose
 
-RACE = specs.DEFAULT_RETRAIN
+RACE = specs.RetrainSpec()
 
 
 def title(app) -> str:

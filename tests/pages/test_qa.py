@@ -14,7 +14,7 @@ from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
 from ui import lab
 
-RACE = specs.DEFAULT_RETRAIN
+RACE = specs.RetrainSpec()
 
 
 def labels(app):

@@ -10,7 +10,7 @@ from tests.photo_folders import draw_photos
 from tests.waiting import wait_until
 from ui import lab
 
-RACE = specs.DEFAULT_RETRAIN._replace(steps=500)
+RACE = specs.RetrainSpec(steps=500)
 SINGLE = RACE._replace(learning_rates=(0.01,))
 
 
@@ -46,7 +46,7 @@ def test_what_the_sliders_say_is_what_the_run_is_asked_to_do(visit, home):
     app.number_input(key="seed").set_value(3).run()
     button(app, "Start training").click().run()
     run = finished(home)
-    assert run.spec == specs.DEFAULT_RETRAIN._replace(learning_rates=(0.05,), steps=200, seed=3)
+    assert run.spec == specs.RetrainSpec(learning_rates=(0.05,), steps=200, seed=3)
     assert app.query_params["run"] == run.id
 
 

@@ -8,8 +8,8 @@ from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
 
-SINGLE = specs.DEFAULT_RETRAIN._replace(learning_rates=(0.01,), steps=100)
-DIGITS = specs.DEFAULT_MNIST._replace(data="bars", networks=specs.DEFAULT_MNIST.networks[:1], epochs=1)
+SINGLE = specs.RetrainSpec(learning_rates=(0.01,), steps=100)
+DIGITS = specs.MnistSpec(data="bars", networks=specs.MnistSpec().networks[:1], epochs=1)
 
 
 def choose(app, table, *places):
@@ -81,7 +81,7 @@ def test_runs_beside_each_other_have_a_verdict_an_address_and_marked_differences
 
 def test_a_form_filled_with_the_settings_of_a_run_asks_for_the_same(visit, start, home):
     odd = SINGLE._replace(learning_rates=(0.007, 0.5), steps=300, random_crop=10, train_batch_size=-1, seed=7)
-    networks = (*specs.DEFAULT_MNIST.networks[:1], specs.DEFAULT_MNIST.networks[2]._replace(label_smoothing=0.1))
+    networks = (*specs.MnistSpec().networks[:1], specs.MnistSpec().networks[2]._replace(label_smoothing=0.1))
     digits = DIGITS._replace(networks=networks, epochs=40, training_images=12_345, seed=3)
     start(odd, digits)
     app = choose(visit("runs"), 1, 1)

@@ -18,7 +18,7 @@ PAGES = ("", "runs", "playground", "mnist", "retraining", "qa", "device")
 
 
 def spec(**changes):
-    return json.dumps({"kind": "retrain", **specs.DEFAULT_RETRAIN._asdict(), **changes})
+    return json.dumps({"kind": "retrain", **specs.RetrainSpec()._asdict(), **changes})
 
 
 def events(**changes):

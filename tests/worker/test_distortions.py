@@ -12,7 +12,7 @@ from engine.worker import images
 from engine.worker.reporter import RunCancelled
 from engine.worker.retraining import bottlenecks, distortions, heads
 
-PLAIN = specs.DEFAULT_RETRAIN
+PLAIN = specs.RetrainSpec()
 SIZE = 32
 
 

@@ -59,7 +59,7 @@ def run(assets, mobilenet, tmp_path_factory):
             split = "validation" if number < 3 else "testing" if number < 6 else "training"
             used.append(Used(datasets.Photo(name, label, split), os.path.join(root, name)))
     datasets.write(folder.dataset, datasets.Dataset("Lamps", root, LABELS, [each.entry for each in used]))
-    specs.write(folder.spec, specs.DEFAULT_RETRAIN)
+    specs.write(folder.spec, specs.RetrainSpec())
     cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(mobilenet), 1280)
     runtime = bottlenecks.choose_runtime(mobilenet, home, specs.CPU, 1)
     paths = {each.sha256: each.path for each in used}
@@ -314,7 +314,7 @@ def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
     home, asked = elsewhere
     folder = home.run("digits")
     os.makedirs(folder.networks)
-    specs.write(folder.spec, specs.DEFAULT_MNIST)
+    specs.write(folder.spec, specs.MnistSpec())
     write_json(folder.contract, {"networks": [{"name": "half"}], "labels": ["left", "right"]})
     weights = np.zeros((28, 28, 2), np.float32)
     weights[:, :14, 0] = weights[:, 14:, 1] = 1e-3

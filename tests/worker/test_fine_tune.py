@@ -110,7 +110,7 @@ def test_a_run_whose_memory_ends_is_begun_anew_with_half_the_photos_at_once_and_
 
     # What TensorFlow itself takes differs between its versions by half a gigabyte.
     limit = 1200 if tf.__version__.startswith("2.6.") else 1650
-    spec = specs.DEFAULT_FINE_TUNE._replace(
+    spec = specs.FineTuneSpec(
         blocks=(specs.ALL_BLOCKS,), epochs=1, batch_size=24, memory_limit=limit, flip_left_right=True
     )
     worker = Worker(home)
@@ -147,7 +147,7 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
     shared = fine_tune.Shared(folder)
     for path in (folder.lanes, shared.path):
         os.makedirs(path)
-    spec = specs.DEFAULT_FINE_TUNE._replace(blocks=(1, 2))
+    spec = specs.FineTuneSpec(blocks=(1, 2))
     specs.write(folder.spec, spec)
     datasets.write(folder.dataset, photos)
     row, files = mobilenet.row, [photo.file for photo in photos.photos]
@@ -197,7 +197,7 @@ def test_depths_that_all_diverged_are_not_exported_and_the_run_says_so(home, pho
     figures = dict.fromkeys(events.FineTuned._fields, 1)
     figures.update(lane="all", validation_accuracy=0.3, validation_cross_entropy=None)
     events.append(folder.events, events.FineTuned(**figures))
-    fine_tune_export.export_depths(specs.DEFAULT_FINE_TUNE, folder, Reporter(folder))
+    fine_tune_export.export_depths(specs.FineTuneSpec(), folder, Reporter(folder))
     assert only(told(folder), events.Warning)[0].message == "No model is exported: every depth diverged."
     assert not only(told(folder), events.Stage)
 
@@ -216,7 +216,7 @@ def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_ever
     with open(shared.pixels, "wb") as file:
         for path in paths:
             file.write(bottlenecks.pixels_of(path, row).tobytes())
-    spec = specs.DEFAULT_FINE_TUNE._replace(random_brightness=50, flip_left_right=True, epochs=1)
+    spec = specs.FineTuneSpec(random_brightness=50, flip_left_right=True, epochs=1)
     lane = fine_tune_lane.Lane(spec, 1, 5, 0, folder, Reporter(folder))
     assert not lane.keep_features()
     numbers = np.array([3, 0, 7])
@@ -241,7 +241,7 @@ def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_ever
 def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
     worker = Worker(home)
     try:
-        folder, process = worker.launch(specs.DEFAULT_BATCH_SIZE._replace(blocks=0, largest=1), None)
+        folder, process = worker.launch(specs.BatchSizeSpec(blocks=0, largest=1), None)
         assert process.wait() == 0, read_text(folder.log)
     finally:
         worker.end()

@@ -11,7 +11,7 @@ from engine.contract import events, specs
 from tests.worker.test_classify import Pipe
 from tests.worker.test_run import Worker, only, read_text, told, wait_for
 
-SPEC = specs.DEFAULT_CLASSIFY._replace(model="mobilenet_v2", model_title="MobileNet v2", top=3)
+SPEC = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2", top=3)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from engine.worker import backbones
 from engine.worker.retraining import bottlenecks, learning_curve
 from tests.worker.test_run import Worker, only, read_text, told, wait_for
 
-SPEC = specs.DEFAULT_LEARNING_CURVE._replace(sizes=(2, 4, 100), seeds=2, steps=40, train_batch_size=10)
+SPEC = specs.LearningCurveSpec(sizes=(2, 4, 100), seeds=2, steps=40, train_batch_size=10)
 
 
 def known(home, photos, seed=0):

@@ -205,7 +205,7 @@ def test_running_out_of_memory_is_survived_with_a_smaller_batch(comparing):
 def test_a_story_that_dies_again_and_again_ends_in_words(home):
     folder = home.run("a-run")
     os.makedirs(folder.path)
-    report, spec = Reporter(folder), specs.DEFAULT_MNIST
+    report, spec = Reporter(folder), specs.MnistSpec()
     for deaths in range(1, batches.DEATH_LIMIT):
         batches.halve_hungriest(spec, folder, report, 11, deaths)
     with pytest.raises(RunFailed, match="was killed 5 times, the last time by signal 11"):

@@ -39,7 +39,7 @@ def lanes(home, mobilenet, kept):
     """A run that kept the lane 0.5, and two more."""
     folder = home.run("a-run")
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.DEFAULT_RETRAIN._replace(backbone="mobilenet_v2", learning_rates=(0.5, 0.01, 10.0)))
+    specs.write(folder.spec, specs.RetrainSpec(backbone="mobilenet_v2", learning_rates=(0.5, 0.01, 10.0)))
     for lane, (weights, bias) in last_layers().items():
         export.write_lane(folder, lane, weights, bias)
     shutil.copy(kept, folder.tflite)

@@ -17,7 +17,7 @@ from engine.contract.run_folder import is_locked, read_json
 from engine.worker import images
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-QUICK = specs.DEFAULT_RETRAIN._replace(steps=60, train_batch_size=20, validation_batch_size=-1)
+QUICK = specs.RetrainSpec(steps=60, train_batch_size=20, validation_batch_size=-1)
 
 
 class Worker:

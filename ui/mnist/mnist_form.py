@@ -33,7 +33,7 @@ def compare() -> Form:
     parts.say_copied()
     data = _choose_data()
     networks = _choose_networks()
-    usual = specs.DEFAULT_MNIST
+    usual = specs.MnistSpec()
     most = max(EPOCHS[1], *parts.copied("epochs"), 1)
     epochs = st.slider("Epochs", EPOCHS[0], most, usual.epochs, key="epochs", persist_state="session")
     known_images = IMAGES | {images_in_words(number): number for number in parts.copied("training_images")}
@@ -103,7 +103,7 @@ def show_chosen(form: Form) -> None:
 def _choose_networks() -> list[catalog.Network]:
     own = network_builder.own()
     known = {network.name: network for network in [*catalog.NETWORKS, *own]}
-    usual = [network.name for network in specs.DEFAULT_MNIST.networks]
+    usual = [network.name for network in specs.MnistSpec().networks]
     chosen = st.session_state.get("networks", usual)
     new = [network.name for network in own if network.name not in st.session_state.get("_own_networks_seen", [])]
     st.session_state["_own_networks_seen"] = [network.name for network in own]

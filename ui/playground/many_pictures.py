@@ -103,9 +103,7 @@ def form(settings: Settings, model_key: str = "") -> str | None:
 
 def start_run(model: models.Model, dataset: Dataset, device: str = specs.CPU) -> str:
     """The id of a run that has been queued. Raises EngineError."""
-    return lab.queue().start(
-        specs.DEFAULT_CLASSIFY._replace(model=model.key, model_title=model.title, device=device), dataset
-    )
+    return lab.queue().start(specs.ClassifySpec(model=model.key, model_title=model.title, device=device), dataset)
 
 
 def start_uploads(settings: Settings, model: models.Model, incoming: list[UploadedFile]) -> str:

@@ -31,7 +31,7 @@ class Choice:
     @property
     def name(self) -> str:
         """For a spec."""
-        return self.row.name if self.row else specs.DEFAULT_RETRAIN.backbone
+        return self.row.name if self.row else specs.RetrainSpec().backbone
 
 
 def choose() -> Choice:

@@ -22,7 +22,7 @@ class Form:
 
 def show() -> Form:
     """The form, in the place where it is called."""
-    usual = specs.DEFAULT_BATCH_SIZE
+    usual = specs.BatchSizeSpec()
     parts.say_copied()
     backbone = fine_tuning_form.choose_backbone()
     depths = fine_tuning_form.depths_offered("batch_blocks")

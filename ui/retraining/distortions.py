@@ -65,7 +65,7 @@ def preview(spec: specs.RetrainSpec | specs.FineTuneSpec, scan: photos.Scan | No
     # Only what can be seen is part of the key, so that another learning rate or seed computes nothing.
     seen = {name: getattr(spec, name) for name in ("backbone", *specs.DISTORTIONS)}
     try:
-        samples = _samples(path, os.stat(path).st_mtime_ns, specs.DEFAULT_RETRAIN._replace(**seen), number)
+        samples = _samples(path, os.stat(path).st_mtime_ns, specs.RetrainSpec(**seen), number)
     except (ClassifierError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         st.caption(f"`{row.folder}/{file}` cannot be shown: {why}")
@@ -95,7 +95,7 @@ def cost(known: list[RunRow], spec: specs.RetrainSpec, photo_count: int) -> str:
     why = f"every step runs {batch} through the backbone."
     if expected is None:
         return f"The first run measures how long it takes {where}: {why}"
-    off = specs.DEFAULT_RETRAIN._asdict()
+    off = specs.RetrainSpec()._asdict()
     without = forecast.of_retraining(
         known, spec._replace(**{name: off[name] for name in specs.DISTORTIONS}), photo_count
     )

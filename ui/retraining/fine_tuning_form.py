@@ -31,7 +31,7 @@ class Form:
 
 def show() -> Form:
     """The form, in the place where it is called."""
-    usual = specs.DEFAULT_FINE_TUNE
+    usual = specs.FineTuneSpec()
     chosen = retraining_form.choose_photos()
     backbone = choose_backbone()
     parts.say_copied()
@@ -115,5 +115,5 @@ def depths_offered(key: str) -> list[int]:
 
 
 def _number(label: str, name: str, low: int, high: int) -> int:
-    usual = getattr(specs.DEFAULT_FINE_TUNE, name)
+    usual = getattr(specs.FineTuneSpec(), name)
     return st.number_input(label, low, high, usual, key=f"tune_{name}", persist_state="session")

@@ -35,7 +35,7 @@ def show() -> Form:
     parts.say_copied()
     chosen = retraining_form.choose_photos()
     backbone = backbone_choice.choose()
-    usual = specs.DEFAULT_LEARNING_CURVE
+    usual = specs.LearningCurveSpec()
     offered = sorted({*SIZES, *parts.copied("sizes_sizes")})
     sizes = st.pills(
         "Photos per class", offered, selection_mode="multi", default=list(usual.sizes), key="sizes_sizes",
@@ -93,13 +93,13 @@ def _slider(label: str, options: list[Number], name: str, help_text: str = "") -
     key: str = f"sizes_{name}"
     offered = sorted([*options, *[value for value in parts.copied(key) if value not in options]])
     return st.select_slider(
-        label, offered, getattr(specs.DEFAULT_LEARNING_CURVE, name),
+        label, offered, getattr(specs.LearningCurveSpec(), name),
         lambda value: f"{value:,g}", key=key, help=help_text or None, persist_state="session",
     )  # fmt: skip
 
 
 def _number(label: str, name: str, low: int, high: int, help_text: str = "") -> int:
-    usual = getattr(specs.DEFAULT_LEARNING_CURVE, name)
+    usual = getattr(specs.LearningCurveSpec(), name)
     return st.number_input(
         label, low, high, usual, key=f"sizes_{name}", help=help_text or None, persist_state="session"
     )  # fmt: skip

@@ -45,7 +45,7 @@ FOLDER, ZIP = "a folder on this machine", "a zip"  # options beside the names of
 MANTISSAS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # about evenly spaced on a logarithmic scale
 RATES = [float(f"{m}e{exponent}") for exponent in range(-4, 1) for m in MANTISSAS] + [10.0]
 STEPS = [100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000]
-RACE_DEFAULTS = specs.DEFAULT_RETRAIN.learning_rates
+RACE_DEFAULTS = specs.RetrainSpec().learning_rates
 SINGLE_DEFAULT = 0.01  # retrain.py's own
 THUMBNAILS = 14  # in the strip
 THUMBNAIL_HEIGHT = 72  # pixels
@@ -90,13 +90,13 @@ def retrain(mode: str) -> Form:
     one_rate = mode == SINGLE
     rates = (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),) if one_rate else _race_rates()
     steps = st.select_slider(
-        "Steps", sorted({*STEPS, *parts.copied("steps")}), specs.DEFAULT_RETRAIN.steps, lambda n: f"{n:,}",
+        "Steps", sorted({*STEPS, *parts.copied("steps")}), specs.RetrainSpec().steps, lambda n: f"{n:,}",
         key="steps", persist_state="session",
     )  # fmt: skip
     # A comparison runs on every device there is.
     compared = parts.compared_devices() if mode == DEVICES else None
     run_on = specs.CPU if mode == DEVICES else parts.device_choice()
-    spec = specs.DEFAULT_RETRAIN._replace(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
+    spec = specs.RetrainSpec(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     with st.expander("Distortions", type="compact", key="distortions"):
         spec = distortions.choose(spec)
         distortions.preview(spec, chosen.scan)

@@ -72,7 +72,7 @@ def _fill_retraining(run: runs.Run) -> list[str]:
     state["_copied"] = state.get("_copied", {}) | {"rates": rates, "steps": (spec.steps,)}
     for name in WIDGETS:
         state[name] = getattr(spec, name)
-    usual = specs.DEFAULT_RETRAIN._asdict()
+    usual = specs.RetrainSpec()._asdict()
     left_out = [name for name, value in spec._asdict().items() if name not in PLACED and value != usual[name]]
     if left_out:
         missing.append(f"The form has no place for {join(left_out)}: left out.")

@@ -124,7 +124,7 @@ class Classifier:
             raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"])) from None
         # Pillow's decoder for every backbone: the difference cannot be seen, and TensorFlow need not be loaded.
         image = decoded(question["distort"], catalog.PILLOW)
-        spec = specs.DEFAULT_RETRAIN._replace(**question["settings"])
+        spec = specs.RetrainSpec(**question["settings"])
         samples = []
         for number in range(int(question["count"])):
             random = np.random.RandomState([int(question["seed"]), number])

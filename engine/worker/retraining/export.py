@@ -36,7 +36,7 @@ from engine.worker.formats import tflite
 LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
 
 # Output of the frozen graph where nobody asked for another name.
-FINAL_TENSOR = specs.DEFAULT_RETRAIN.final_tensor_name
+FINAL_TENSOR = specs.RetrainSpec().final_tensor_name
 
 # Largest difference of a probability that is still rounding: TFLite and TensorFlow add in another order.
 TOLERANCE = 1e-3

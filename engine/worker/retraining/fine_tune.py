@@ -161,7 +161,7 @@ def prepare(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, at_on
     except backbones.MissingWeights as error:
         raise RunFailed("missing_weights", str(error), f"Run `python -m engine assets {row.asset}`.") from error
     photos = photo_sets.scan(dataset, report, at_once)
-    as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device, seed=spec.seed)
+    as_retraining = specs.RetrainSpec(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
     photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report, at_once=at_once)[0]
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}

@@ -42,7 +42,7 @@ def learning_curve(spec: specs.LearningCurveSpec, folder: RunFolder, report: Rep
     dataset = datasets.read(folder.dataset)
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
         photos = photo_sets.scan(dataset, report, at_once)
-        as_retraining = specs.DEFAULT_RETRAIN._replace(backbone=spec.backbone, device=spec.device)
+        as_retraining = specs.RetrainSpec(backbone=spec.backbone, device=spec.device)
         decoded = distortions.Photos(network.row.preprocessing)
         photos, _, figures = photo_sets.extract(
             as_retraining, network, dataset, photos, decoded, folder, report, _WhenNeeded, at_once

@@ -56,7 +56,7 @@ def predict(question: Dict[str, Any]) -> Dict[str, Any]:
     from engine.worker.retraining import bottlenecks
 
     home, root = LabHome(question["home"]), question["root"]
-    spec = specs.DEFAULT_RETRAIN._replace(**question["spec"])
+    spec = specs.RetrainSpec(**question["spec"])
     try:
         row = catalog.backbone(spec.backbone, home)
         is_converted = _convert(home, row, spec.device)
@@ -238,7 +238,7 @@ def depths(question: Dict[str, Any]) -> Dict[str, Any]:
     from engine.worker.retraining import tuned
 
     home = LabHome(question["home"])
-    spec = specs.DEFAULT_FINE_TUNE._replace(**question["spec"])
+    spec = specs.FineTuneSpec(**question["spec"])
     row = catalog.backbone(spec.backbone, home)
     try:
         network = backbones.load(home, row)
