@@ -3,12 +3,10 @@ PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 TESTS ?= not thorough
 TESTS36 ?= not thorough and not once
-# of tests at once, beside those on Python 3.6: TensorFlow's threads already use both of two cores
-PROCESSES ?= 2
+# of tests at once: much of a page's test is waiting
+PROCESSES ?= 3
 PY := .venv/bin/python
-# Tests are as nice as the runs that they start, which would otherwise wait for them.
-NICE := nice -n 19
-PARALLEL := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(PROCESSES) --dist loadfile
 # "make run PYTHON=python3.13": the interpreter of .venv, which is made anew where it has another
 NAMED := $(if $(filter file,$(origin PYTHON)),,--python $(PYTHON))
 # no index address in the result, so that any mirror will do; hashes say what it must send
@@ -51,17 +49,17 @@ format: setup-dev  ## put the code into its usual form
 	$(PY) -m ruff format .
 
 test-python: chromium setup-dev  ## all tests on this Python
-	$(NICE) $(PY) -m pytest $(PARALLEL) -m "$(TESTS)"
+	$(PY) -m pytest $(PARALLEL) -m "$(TESTS)"
 
 test-worker36: worker36  ## the workers' tests on Python 3.6 with TensorFlow 2.6, where there is a Python 3.6
-	@if [ -e .venv36/lab-setup ]; then $(NICE) .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; \
+	@if [ -e .venv36/lab-setup ]; then .venv36/bin/python -m pytest -c tests/worker/pytest36.ini -m "$(TESTS36)" tests/worker; \
 	else echo "NOT TESTED: the workers on Python 3.6. There is no .venv36."; fi
 
 test-python313: python313  ## the engine's and the workers' tests on Python 3.13, where there is one
 test-python312: python312  ## the same on Python 3.12
 test-python313 test-python312: test-%:
 	@if [ -e .venv$(subst python,,$*)/lab-setup ]; then \
-	$(NICE) .venv$(subst python,,$*)/bin/python -m pytest $(PARALLEL) -m "$(TESTS) and not once" \
+	.venv$(subst python,,$*)/bin/python -m pytest $(PARALLEL) -m "$(TESTS) and not once" \
 	    tests/engine tests/worker tests/tools; \
 	else echo "NOT TESTED: the engine and the workers on $*."; fi
 

@@ -27,11 +27,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lab")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest files come first, so that none of them is left to run alone."""
-    items.sort(key=lambda item: item.path.parent.name not in ("browser", "worker"))
-
-
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """The Chromium of `make chromium`. Browser tests are no tests where they are skipped: its absence is a failure."""
