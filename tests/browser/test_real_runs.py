@@ -71,7 +71,7 @@ def events(lab: Lab, run_id: str, kind: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == kind]
 
 
-def tested_accuracy(lab: Lab, run_id: str, lane: str) -> tuple[float, int]:
+def accuracy_of(lab: Lab, run_id: str, lane: str) -> tuple[float, int]:
     """Counted from the single answers of a lane; and of how many."""
     with open(lab.home.run(run_id).predictions, encoding="utf-8") as file:
         said = json.load(file)
@@ -140,11 +140,11 @@ def test_two_depths_are_fine_tuned_and_their_rows_are_what_they_answered(visitor
     assert [each["blocks"] for each in tuned] == [0, 2]
     rows = table(page, 2)
     for row, each in zip(rows, tuned, strict=True):
-        accuracy, n = tested_accuracy(worker_lab, run_id, each["lane"])
+        accuracy, n = accuracy_of(worker_lab, run_id, each["lane"])
         assert (accuracy, n) == (pytest.approx(each["test_accuracy"]), each["test_n"])
         assert row[1].startswith(f"{percent(accuracy)} (")
         assert row[3] == percent(each["validation_accuracy"])
-    shares = [tested_accuracy(worker_lab, run_id, each["lane"])[0] for each in tuned]
+    shares = [accuracy_of(worker_lab, run_id, each["lane"])[0] for each in tuned]
     change = re.match(r"[+−]?[\d.]+", rows[1][2])[0].replace("−", "-")  # the first row is what it is held against
     assert float(change) == pytest.approx(100 * (shares[1] - shares[0]), abs=0.05)
 
@@ -190,7 +190,7 @@ def test_a_built_network_is_trained_and_its_row_is_what_it_answered(visitor, wor
     assert set(results) == {"beginner", "coarse"}
     rows = {row[0]: row for row in table(page, 2)}
     for lane, title in (("beginner", "Beginner"), ("coarse", "Coarse")):
-        accuracy, n = tested_accuracy(worker_lab, run_id, lane)
+        accuracy, n = accuracy_of(worker_lab, run_id, lane)
         assert (accuracy, n) == (pytest.approx(results[lane]["test_accuracy"]), 10_000)
         assert rows[title][1].startswith(f"{100 * accuracy:.2f}% (")
         assert rows[title][2] == f"{round(n * (1 - accuracy)):,}"
@@ -232,7 +232,7 @@ def test_runs_are_compared_and_curves_imported_and_deleted_again(visitor, worker
     at_rest(page)
     rows = table(page, 2)
     for row, run_id in zip(rows, two_runs, strict=True):
-        accuracy, n = tested_accuracy(worker_lab, run_id, "beginner")
+        accuracy, n = accuracy_of(worker_lab, run_id, "beginner")
         (result,) = events(worker_lab, run_id, "network_result")
         assert row[4] == f"{100 * result['validation_accuracy']:.2f}%"
         assert row[5].startswith(f"{100 * accuracy:.2f}% (")
@@ -278,7 +278,7 @@ def test_present_is_led_by_keys_and_escape_leads_back(visitor, worker_lab, two_r
     for key, run_id in (("", two_runs[0]), ("ArrowRight", two_runs[1]), ("ArrowLeft", two_runs[0])):
         if key:
             page.keyboard.press(key)
-        accuracy, _ = tested_accuracy(worker_lab, run_id, "beginner")
+        accuracy, _ = accuracy_of(worker_lab, run_id, "beginner")
         expect(page.get_by_test_id("stTable").first).to_contain_text(f"{100 * accuracy:.2f}% (")
     page.keyboard.press("Escape")
     page.wait_for_url(re.compile("/runs"))
@@ -299,7 +299,7 @@ def test_question_8_starts_its_race_and_has_the_figures_of_its_run(visitor, work
     rates = ("0.005", "0.5", "1.0")
     assert [each["lane"] for each in events(worker_lab, run_id, "lane_result")] == list(rates)
     rows = table(page, 3)
-    shares = {rate: tested_accuracy(worker_lab, run_id, rate)[0] for rate in rates}
+    shares = {rate: accuracy_of(worker_lab, run_id, rate)[0] for rate in rates}
     for rate in rates:
         (row,) = (row for row in rows if row[0].split()[1] == rate)
         assert row[1].startswith(f"{percent(shares[rate])} (")
