@@ -58,13 +58,13 @@ BATCH_LIMIT = 8192
 NETWORK_RATE_LIMITS = (0.00001, 1.0)
 IMAGES_LIMIT = 1000  # fewer training pictures than this teach a network nothing
 # Compared where nobody chooses others.
-NETWORKS = tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant", "small", "strong"))
+DEFAULT_NETWORKS = tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant", "small", "strong"))
 
 
 class MnistSpec(NamedTuple):
     data: str = "mnist"  # a name of catalog.DIGIT_SETS, or of a set that was uploaded
     # One lane each, trained side by side, 1 to 6 of different names
-    networks: Tuple[catalog.Network, ...] = NETWORKS
+    networks: Tuple[catalog.Network, ...] = DEFAULT_NETWORKS
     training_images: int = 0  # from the first on; 0: all. Held out pictures come from the end
     epochs: int = 5  # 1 to 100
     seed: int = 0  # of first weights, order, dropout and moved pictures

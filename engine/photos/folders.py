@@ -20,7 +20,6 @@ _READ_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".d
 PHOTO_SUFFIXES = _READ_SUFFIXES | {".tif", ".tiff", ".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".psd"}
 _JUNK = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))  # and whatever begins with a dot
 
-
 Progress = Callable[[int, int], None]  # done, total: photos, or bytes while unpacking
 
 

@@ -2,11 +2,10 @@
 
 from engine.runs.archives import size, zip_artifacts, zip_run
 from engine.runs.deleting import delete, uploaded_pictures
-from engine.runs.folders import BEING_MADE, UNREADABLE, list_runs, list_unreadable, open_run, sign, why_unreadable
+from engine.runs.folders import UNREADABLE, list_runs, list_unreadable, open_run, sign
 from engine.runs.record import Curve, Run, StageStory, Story
 
 __all__ = [
-    "BEING_MADE",
     "UNREADABLE",
     "Curve",
     "Run",
@@ -19,7 +18,6 @@ __all__ = [
     "sign",
     "size",
     "uploaded_pictures",
-    "why_unreadable",
     "zip_artifacts",
     "zip_run",
 ]

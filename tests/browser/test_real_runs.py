@@ -66,8 +66,9 @@ def two_runs(worker_lab) -> tuple[str, str]:
 
 def events(lab: Lab, run_id: str, kind: str) -> list[dict[str, Any]]:
     """The events of this kind as they stand in the run's folder."""
-    with open(lab.home.run(run_id).events, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.endswith("\n")]
+    log = Path(lab.home.run(run_id).events)
+    text = log.read_text(encoding="utf-8") if log.exists() else ""  # a run that starts just now has none yet
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     return [line for line in lines if line["kind"] == kind]
 
 
@@ -217,7 +218,8 @@ def pick(page: Page, *places: int) -> None:
 
 def newest_first(lab: Lab) -> list[str]:
     """The ids of all runs in the order of the list."""
-    queued = {each.name: events(lab, each.name, "state")[0]["ticket"] for each in Path(lab.home.runs).iterdir()}
+    states = {each.name: events(lab, each.name, "state") for each in Path(lab.home.runs).iterdir()}
+    queued = {run_id: said[0]["ticket"] for run_id, said in states.items() if said}
     return sorted(queued, key=lambda run_id: queued[run_id], reverse=True)
 
 
