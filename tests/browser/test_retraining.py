@@ -54,20 +54,25 @@ def test_a_race_is_watched_to_its_end_and_a_reload_shows_the_same_run(racing):
     expect(page.get_by_text(re.compile(r"Keep lr [\d.]+: [\d.]+% of the validation photos"))).to_be_visible()
 
 
-def test_the_chart_stays_the_same_node_while_it_grows(visitor, busy_lab):
-    # A race of a minute: however slow the browser is, it does not end in between.
+@pytest.fixture
+def slow_run(busy_lab):
+    """A race of a minute: however slow the browser is, it does not end in between."""
     dataset = photos.split(photos.scan(Path(busy_lab.home.datasets, "lamps"), "Lamps"), 10, 10)
     queue = Queue(busy_lab.home, sys.executable, "tests.fakes.fake_worker")
     run_id = queue.start(specs.RetrainSpec(seed=905), dataset)
+    yield run_id
+    queue.cancel(run_id)
+    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 180)
+
+
+def test_the_chart_stays_the_same_node_while_it_grows(visitor, busy_lab, slow_run):
     page = visitor().page
-    page.goto(f"{busy_lab.url}/retraining?run={run_id}")
+    page.goto(f"{busy_lab.url}/retraining?run={slow_run}")
     wait_until(lambda: len(points(page)) > 100, 180)
     page.locator(CURVES).evaluate("svg => svg.dataset.marked = 'yes'")
     before = points(page)
     wait_until(lambda: points(page) != before, 10)
     assert page.locator(CURVES).get_attribute("data-marked") == "yes"
-    queue.cancel(run_id)
-    wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 180)
 
 
 def test_the_chart_stays_in_its_place_when_a_control_changes(visitor, request):
@@ -92,10 +97,10 @@ def test_the_keyboard_reaches_the_start_button(visitor, busy_lab):
     raise AssertionError("40 times Tab did not reach the start button")
 
 
-def test_cancelling_stops_the_run_and_keeps_its_curve(visitor, busy_lab):
+def test_cancelling_stops_the_run_and_keeps_its_curve(visitor, busy_lab, slow_run):
     page = visitor().page
-    run_id = start_race(page, busy_lab)
-    wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 180)
+    page.goto(f"{busy_lab.url}/retraining?run={slow_run}")
+    expect(page.locator(CURVES)).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("you stopped it after")).to_be_visible()
     expect(page.locator(CURVES)).to_be_visible()
