@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.measure import finish, record, table
 from engine import assets, photos
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -35,7 +36,7 @@ def run(folder: Path) -> None:
 def _figures(home: LabHome, dataset, backbone: str) -> list[str]:
     kept, accuracies, images, testing = [], [], 0, 0
     for seed in SEEDS:
-        run = finish(home, dataset, specs.RetrainSpec(backbone=backbone, seed=seed))
+        run = finish(home, dataset, RaceSpec(backbone=backbone, seed=seed))
         result = run.story.result
         assert result
         kept.append(result.kept)

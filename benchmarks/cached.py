@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.measure import finish, record, table
 from engine import photos
-from engine.contract import events, specs
+from engine.contract import events
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -23,7 +24,7 @@ def run(folder: Path) -> None:
         root = Path(scratch, "flowers")
         _multiply(folder, root)
         dataset = photos.split(photos.scan(root, "Flowers"), 10, 10)
-        first, second = [finish(home, dataset, specs.RetrainSpec()) for _ in range(2)]
+        first, second = [finish(home, dataset, RaceSpec()) for _ in range(2)]
     rows = []
     for name, run in (("first", first), ("second", second)):
         story = run.story

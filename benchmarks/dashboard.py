@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.measure import record, table
 from engine import photos, runs, settings
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.runs.queue import Queue
 from tests.assets_home import ROOT, with_assets
@@ -47,7 +47,7 @@ def run() -> None:
             )
             queue = Queue(home, settings.load().worker_python)
             # As many evaluations as a usual run has, but long enough to be clicked through.
-            spec = specs.RetrainSpec(steps=200000, eval_step_interval=500)
+            spec = RaceSpec(steps=200000, eval_step_interval=500)
             started = queue.start(spec, dataset)
             own = runs.open_run(home, started)
             while not own.refresh().story.curves:

@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import finish, record, table
-from engine.contract import catalog, events, specs
+from engine.contract import catalog
+from engine.contract.kinds.mnist import MnistSpec, NetworkResult
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -27,12 +28,12 @@ def run() -> None:
 def measure(section: str, names: tuple[str, ...], epochs: int, seeds: tuple[int, ...]) -> None:
     source = with_assets("mnist")
     networks = tuple(catalog.network(name) for name in names)
-    found: dict[str, list[events.NetworkResult]] = {name: [] for name in names}
+    found: dict[str, list[NetworkResult]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as scratch:
         home = LabHome(scratch)
         Path(home.assets).symlink_to(source.assets)
         for seed in seeds:
-            asked = specs.MnistSpec(networks=networks, epochs=epochs, seed=seed)
+            asked = MnistSpec(networks=networks, epochs=epochs, seed=seed)
             for name, result in finish(home, None, asked).story.network_results.items():
                 found[name].append(result)
                 print(name, seed, f"{result.test_accuracy:.4f} {result.train_seconds:.0f} s", flush=True)
@@ -45,7 +46,7 @@ def measure(section: str, names: tuple[str, ...], epochs: int, seeds: tuple[int,
     )
 
 
-def _row(network: catalog.Network, epochs: int, results: list[events.NetworkResult]) -> list[str]:
+def _row(network: catalog.Network, epochs: int, results: list[NetworkResult]) -> list[str]:
     accuracies = [result.test_accuracy for result in results]
     checked = [result.validation_accuracy for result in results if result.validation_accuracy is not None]
     return [

@@ -13,8 +13,9 @@ from benchmarks.measure import finish, record, table
 from benchmarks.original.bottlenecks import read
 from benchmarks.original.training import OriginalTraining
 from engine import assets, photos
-from engine.contract import catalog, specs
+from engine.contract import catalog
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, Dataset
+from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.contract.run_folder import LabHome
 
 SEEDS, STEPS, BATCH, RATES = range(5), 2000, 100, (0.005, 0.01, 0.5)
@@ -26,7 +27,7 @@ def run(folder: Path) -> None:
         home = LabHome(scratch)
         assets.fetch_backbone(home, catalog.backbone(ARCHITECTURE), _archives())
         dataset = photos.split(photos.scan(folder, folder.name), 10, 10)
-        asked = specs.RetrainSpec(
+        asked = RaceSpec(
             backbone=ARCHITECTURE, learning_rates=RATES, steps=STEPS, train_batch_size=BATCH,
             bottleneck_dir=os.path.join(scratch, "bottlenecks"),
         )  # fmt: skip
@@ -34,7 +35,7 @@ def run(folder: Path) -> None:
         files = _files(dataset, asked.bottleneck_dir)
         rows = []
         for rate in RATES:
-            lane = specs.lane_name(rate)
+            lane = lane_name(rate)
             theirs = [_original(files, len(dataset.labels), rate, seed) for seed in SEEDS]
             rows.append([lane, *_words([each[lane].test_accuracy for each in ours]), *_words(theirs)])
         tested = sum(map(len, files[TESTING]))

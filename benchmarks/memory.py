@@ -12,7 +12,10 @@ from playwright.sync_api import sync_playwright
 from benchmarks.dashboard import server as served
 from benchmarks.measure import record, table
 from engine import photos, runs, settings
-from engine.contract import specs
+from engine.contract import kinds, specs
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.machine import devices, sampler
 from engine.playground.classifier import Classifier
@@ -86,14 +89,14 @@ def _dashboard(home: LabHome) -> list[list[str]]:
 def _worker(home: LabHome, python: str) -> list[list[str]]:
     lights = Path(with_assets("traffic_lights").assets, "traffic_lights", "photos")
     asked: list[tuple[str, specs.Spec]] = [
-        ("retraining", specs.RetrainSpec(steps=1000, use_cache=False)),
-        ("MNIST comparison", specs.MnistSpec(epochs=1, training_images=5000)),
-        ("fine-tuning", specs.FineTuneSpec(epochs=1, blocks=(2,))),
+        ("retraining", RaceSpec(steps=1000, use_cache=False)),
+        ("MNIST comparison", MnistSpec(epochs=1, training_images=5000)),
+        ("fine-tuning", FineTuningSpec(epochs=1, blocks=(2,))),
     ]
     rows = []
     for what, spec in asked:
         dataset = None
-        if not isinstance(spec, specs.MnistSpec):
+        if not isinstance(spec, MnistSpec):
             dataset = photos.split(photos.scan(lights, "Traffic lights"), 10, 10)
         most = _watch(home, Queue(home, python).start(spec, dataset))
         rows += [[f"worker, {what}, {stage}", size(held)] for stage, held in most.items()]
@@ -125,7 +128,7 @@ def _command(process: psutil.Process) -> list[str]:
 def _classifier(home: LabHome, python: str) -> list[list[str]]:
     """With one model as TFLite, and with a run's frozen graph, for which TensorFlow is loaded."""
     photo = next(Path(with_assets("traffic_lights").assets, "traffic_lights", "photos").rglob("*.*")).read_bytes()
-    rows, lights = [], [run for run in runs.list_runs(home) if run.kind == specs.RETRAIN]
+    rows, lights = [], [run for run in runs.list_runs(home) if run.kind == kinds.RETRAIN]
     classifier = Classifier(home, python)
 
     def held() -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.measure import ROUNDS, finish, record, table
 from engine import photos, prediction, settings
-from engine.contract import events, specs
+from engine.contract import events
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -24,7 +25,7 @@ def run(folder: Path) -> None:
         dataset = photos.split(photos.scan(folder, "Flowers"), 10, 10)
         asked = [(name, threads, ROUNDS) for name in BACKBONES for threads in (0, 1)]
         for name, threads, rounds in asked + [(name, 0, 1) for name in MEMORY]:
-            spec = specs.RetrainSpec(backbone=name, threads=threads, use_cache=False, steps=100, learning_rates=(0.01,))
+            spec = RaceSpec(backbone=name, threads=threads, use_cache=False, steps=100, learning_rates=(0.01,))
             times, memory, took = [], [], []
             for _ in range(rounds):
                 told = prediction.predict(home, settings.load().worker_python, spec, dataset)

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.measure import ROUNDS, record, table
 from engine import photos, report, settings
 from engine.charts import vega
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
 from engine.runs.queue import Queue
@@ -54,7 +54,7 @@ def _fill(home: LabHome, folder: Path) -> list[str]:
     pretend(home, "mobilenet_v2")
     os.environ["FAKE_SECONDS"] = "0"
     dataset = photos.split(photos.scan(folder, folder.name), 10, 10)
-    first = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
+    first = Queue(home, sys.executable, "tests.fakes.fake_worker").start(RaceSpec(), dataset)
     while open_run(home, first).is_active:
         time.sleep(0.1)
     copies = [f"{first}-{number}" for number in range(1, RUNS)]

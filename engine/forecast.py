@@ -9,23 +9,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine import prediction
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events, kinds
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.run_views.run_rows import RunRow, distorted_photos, of_here
 
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
 
-def of_retraining(known: Iterable[RunRow], spec: specs.RetrainSpec, photos: int) -> float | None:
+def of_retraining(known: Iterable[RunRow], spec: RaceSpec, photos: int) -> float | None:
     """How long such a run takes here, from the newest finished run of the same backbone and device; None without one.
 
     The photos are counted as if none of their bottlenecks were kept from earlier.
     """
-    alike = [row for row in of_here(known) if row.kind == specs.RETRAIN and _is_like(row, spec) and row.seconds]
+    alike = [row for row in of_here(known) if row.kind == kinds.RETRAIN and _is_like(row, spec) and row.seconds]
     alike = [row for row in alike if row.threads == spec.threads]
     usual = [row for row in alike if not row.distorted]
     counted = next((row for row in usual if row.computed >= 20), None)
     a_photo = counted.bottleneck_seconds / counted.computed if counted else None  # seconds
-    if specs.is_distorted(spec):
+    if choices.is_distorted(spec):
         measured = next((row for row in alike if row.distorted >= 20), None)
         a_photo = measured.race_seconds / measured.distorted if measured else a_photo
         held_out = photos * (spec.validation_percentage + spec.testing_percentage) // 100
@@ -37,9 +42,9 @@ def of_retraining(known: Iterable[RunRow], spec: specs.RetrainSpec, photos: int)
     return photos * a_photo + spec.steps * newest.race_seconds / newest.steps + _around(newest)
 
 
-def of_depths(known: Iterable[RunRow], spec: specs.FineTuneSpec, photos: int) -> events.Expected | None:
+def of_depths(known: Iterable[RunRow], spec: FineTuningSpec, photos: int) -> events.Expected | None:
     """How long such a fine-tuning run takes here, from the newest finished runs of its depths; None without them."""
-    rows = [row for row in of_here(known) if row.kind == specs.FINE_TUNE and _is_like(row, spec) and row.photos]
+    rows = [row for row in of_here(known) if row.kind == kinds.FINE_TUNE and _is_like(row, spec) and row.photos]
     if not rows:
         return None
     seconds = rows[0].before_seconds * photos / rows[0].photos
@@ -55,10 +60,10 @@ def of_depths(known: Iterable[RunRow], spec: specs.FineTuneSpec, photos: int) ->
     )
 
 
-def of_sizes(known: Iterable[RunRow], spec: specs.BatchSizeSpec) -> events.Expected | None:
+def of_sizes(known: Iterable[RunRow], spec: BatchSizeSpec) -> events.Expected | None:
     """How long trying batch sizes takes here, from the newest finished run of that kind; None without one."""
     for row in of_here(known):
-        if row.kind != specs.BATCH_SIZE or not _is_like(row, spec) or not row.seconds:
+        if row.kind != kinds.BATCH_SIZE or not _is_like(row, spec) or not row.seconds:
             continue
         if row.tried and row.depths[0].blocks == spec.blocks:
             seconds = row.seconds / row.tried * len(prediction.sizes(spec.largest))
@@ -66,17 +71,15 @@ def of_sizes(known: Iterable[RunRow], spec: specs.BatchSizeSpec) -> events.Expec
     return None
 
 
-def of_trainings(known: Iterable[RunRow], spec: specs.LearningCurveSpec, trainings: int) -> float | None:
+def of_trainings(known: Iterable[RunRow], spec: LearningCurveSpec, trainings: int) -> float | None:
     """How many seconds so many trainings of a learning curve take here, bottlenecks apart; None before the first."""
     for row in of_here(known):
-        if row.kind == specs.LEARNING_CURVE and _is_like(row, spec) and row.steps:
+        if row.kind == kinds.LEARNING_CURVE and _is_like(row, spec) and row.steps:
             return trainings * spec.steps * row.race_seconds / row.steps
     return None
 
 
-def _is_like(
-    row: RunRow, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.BatchSizeSpec | specs.LearningCurveSpec
-) -> bool:
+def _is_like(row: RunRow, spec: RaceSpec | FineTuningSpec | BatchSizeSpec | LearningCurveSpec) -> bool:
     return (row.state, row.backbone, row.device.lower()) == (events.DONE, spec.backbone, spec.device)
 
 
@@ -91,7 +94,7 @@ class OfComparison:
     unknown: tuple[str, ...]  # titles of those that were not
 
 
-def of_comparison(known: Iterable[RunRow], spec: specs.MnistSpec) -> OfComparison:
+def of_comparison(known: Iterable[RunRow], spec: MnistSpec) -> OfComparison:
     """How long a comparison takes here, from the newest finished training of each of its networks on that device.
 
     How fast a network learns depends on its layers, its batch and whether pictures are moved; nothing else counts.

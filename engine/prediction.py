@@ -4,8 +4,11 @@ import time
 from typing import Any
 
 from engine import worker_programs
-from engine.contract import events, specs
+from engine.contract import choices, events
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
 from engine.words import count, duration, size
@@ -16,7 +19,7 @@ MODULE = "engine.worker.retraining.predict"
 TIMED_SECONDS = 2.0  # of a batch size that is tried, as engine/worker/retraining/batch_size.py has it
 
 
-def predict(home: LabHome, worker_python: str, spec: specs.RetrainSpec, dataset: Dataset) -> events.Predicted:
+def predict(home: LabHome, worker_python: str, spec: RaceSpec, dataset: Dataset) -> events.Predicted:
     """Seconds of Bottlenecks, and of Training where photos are distorted, disk and memory of such a run.
 
     Takes seconds, and the backbone must be on this machine. Photos whose bottlenecks are kept from earlier count as
@@ -79,7 +82,7 @@ def error(told: events.Predicted, seconds: float, computed: int) -> float | None
 # --- blocks that learn -----------------------------------------------------------------------------------------------
 
 
-def expect_depths(home: LabHome, worker_python: str, spec: specs.FineTuneSpec, dataset: Dataset) -> events.Expected:
+def expect_depths(home: LabHome, worker_python: str, spec: FineTuningSpec, dataset: Dataset) -> events.Expected:
     """What a fine-tuning run takes in all, from a batch of each depth measured now. Raises EngineError."""
     began = time.monotonic()
     said = _asked(worker_python, {"home": home.path, "spec": spec._asdict(), "depths": True})
@@ -92,12 +95,12 @@ def expect_depths(home: LabHome, worker_python: str, spec: specs.FineTuneSpec, d
     return events.Expected(time.time(), seconds, f"a batch of {'the depth' if len(spec.blocks) == 1 else 'each depth'}")
 
 
-def of_depth(each: dict[str, float], spec: specs.FineTuneSpec, photos: dict[str, int]) -> float:
+def of_depth(each: dict[str, float], spec: FineTuningSpec, photos: dict[str, int]) -> float:
     """Seconds of one depth; `each`: as engine/worker/retraining/predict.py measures it, `photos`: by split."""
     met = photos[TRAINING] + photos[VALIDATION]
     learned = spec.epochs * photos[TRAINING]
     answered = (spec.epochs + 1) * photos[VALIDATION] + photos[TESTING]
-    is_kept = each["blocks"] not in (specs.ALL_BLOCKS, each["of_blocks"]) and not specs.is_never_the_same(spec)
+    is_kept = each["blocks"] not in (choices.ALL_BLOCKS, each["of_blocks"]) and not spec.is_never_the_same()
     if not is_kept:
         looked = learned + answered
     else:  # what the frozen blocks make of a photo is computed once for all epochs
@@ -105,12 +108,10 @@ def of_depth(each: dict[str, float], spec: specs.FineTuneSpec, photos: dict[str,
     return each["once"] + looked * each["look"] + learned * each["learn"] + answered * each["answer"]
 
 
-def expect_sizes(home: LabHome, worker_python: str, spec: specs.BatchSizeSpec) -> events.Expected:
+def expect_sizes(home: LabHome, worker_python: str, spec: BatchSizeSpec) -> events.Expected:
     """The same of trying batch sizes, where all of them fit. Raises EngineError."""
     began = time.monotonic()
-    depth = specs.FineTuneSpec(
-        backbone=spec.backbone, device=spec.device, blocks=(spec.blocks,), batch_size=spec.largest
-    )
+    depth = FineTuningSpec(backbone=spec.backbone, device=spec.device, blocks=(spec.blocks,), batch_size=spec.largest)
     said = _asked(worker_python, {"home": home.path, "spec": depth._asdict(), "depths": True})
     starting, each = max(0.0, time.monotonic() - began - said["seconds"]), said["depths"][0]
     seconds = 0.0

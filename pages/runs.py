@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from engine import runs
-from engine.contract import events, signatures, specs
+from engine.contract import events, kinds, signatures
 from engine.errors import EngineError
 from engine.run_views.run_rows import RunRow, of_here
 from engine.run_views.runs_compared import FEWEST, MOST
@@ -82,7 +82,7 @@ def delete(chosen: list[RunRow]) -> None:
 
 def actions_of_one(row: RunRow) -> None:
     st.page_link(lab.page_of(row.kind), label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-    has_form = row.kind not in (specs.CLASSIFY, specs.IMPORTED)
+    has_form = row.kind not in (kinds.CLASSIFY, kinds.IMPORTED)
     if has_form and st.button("Copy settings", icon=":material/content_copy:"):
         try:
             page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import time
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,20 @@ import numpy as np
 import pytest
 
 from engine import photos
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, kinds, specs
 from engine.contract import dataset as datasets
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult, FineTuningSpec
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult, LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json
 from engine.runs import open_run
 from engine.runs.queue import Queue
@@ -28,41 +39,41 @@ from tests.photo_folders import draw_photos
 
 REAL, FAKE = "engine.worker", "tests.fakes.fake_worker"
 
-RETRAIN = specs.RetrainSpec(train_batch_size=20, learning_rates=(0.02,), steps=25)
+RETRAIN = RaceSpec(train_batch_size=20, learning_rates=(0.02,), steps=25)
 ASKED: dict[str, specs.Spec] = {
     "several rates": RETRAIN._replace(learning_rates=(0.02, 0.05), intermediate_store_frequency=10),
     "one rate": RETRAIN._replace(test_batch_size=7),
-    specs.FINE_TUNE: specs.FineTuneSpec(blocks=(0, 1), epochs=2),
-    specs.BATCH_SIZE: specs.BatchSizeSpec(blocks=0, largest=1, memory_limit=4000),
-    specs.LEARNING_CURVE: specs.LearningCurveSpec(sizes=(2, 50), seeds=2, steps=40),
-    specs.MNIST: specs.MnistSpec(
+    kinds.FINE_TUNE: FineTuningSpec(blocks=(0, 1), epochs=2),
+    kinds.BATCH_SIZE: BatchSizeSpec(blocks=0, largest=1, memory_limit=4000),
+    kinds.LEARNING_CURVE: LearningCurveSpec(sizes=(2, 50), seeds=2, steps=40),
+    kinds.MNIST: MnistSpec(
         data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant")), epochs=2
     ),
-    specs.CLASSIFY: specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2"),
+    kinds.CLASSIFY: BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2"),
 }
 # A minute of a core each, for whole runs that differ from "several rates" by what comes before the export alone.
-HEAVY = ("one rate", specs.FINE_TUNE)
+HEAVY = ("one rate", kinds.FINE_TUNE)
 EACH = [pytest.param(name, id=name, marks=pytest.mark.thorough if name in HEAVY else ()) for name in ASKED]
 
 # Of each kind of event what spec and photos alone decide.
 SETTLED: dict[type, tuple[str, ...]] = {
     events.State: ("state",),
     events.Stage: ("name", "total"),
-    events.LaneResult: ("lane", "test_n", "diverged"),
+    LaneResult: ("lane", "test_n", "diverged"),
     events.Exported: ("file", "photos"),
-    events.Result: ("images", "training", "validation", "testing", "export_photos"),
+    RaceResult: ("images", "training", "validation", "testing", "export_photos"),
     events.LaneStarted: events.LaneStarted._fields[1:],
     events.LaneEnded: ("lane", "stopped"),
-    events.NetworkResult: ("lane", "parameters", "multiply_adds", "epochs", "test_n", "stopped"),
-    events.NetworkExported: ("lane", "images"),
-    events.ModelLoaded: ("input_height", "input_width"),
-    events.ClassifyResult: ("photos",),
-    events.FineTuned: ("lane", "blocks", "of_blocks", "epochs", "batch_size", "at_once", "validation_n", "test_n"),
-    events.FineTuneResult: ("training", "validation", "testing"),
-    events.BatchTried: ("batch_size", "fits", "why"),
-    events.BatchSizeResult: ("largest", "bounded", "memory_limit_bytes"),
-    events.LearningCurvePoint: ("size", "seed", "photos", "test_n"),
-    events.LearningCurveResult: ("training", "validation", "testing"),
+    NetworkResult: ("lane", "parameters", "multiply_adds", "epochs", "test_n", "stopped"),
+    NetworkExported: ("lane", "images"),
+    ModelLoaded: ("input_height", "input_width"),
+    BatchClassificationResult: ("photos",),
+    FineTuned: ("lane", "blocks", "of_blocks", "epochs", "batch_size", "at_once", "validation_n", "test_n"),
+    FineTuningResult: ("training", "validation", "testing"),
+    BatchTried: ("batch_size", "fits", "why"),
+    BatchSizeResult: ("largest", "bounded", "memory_limit_bytes"),
+    LearningCurvePoint: ("size", "seed", "photos", "test_n"),
+    LearningCurveResult: ("training", "validation", "testing"),
 }
 # Written by others, or by whoever started the run.
 LEFT_OUT = ("lock", "spec.json", "dataset.json", "log.txt", "device.jsonl", "signature.json")
@@ -111,7 +122,7 @@ def pairs(homes, tmp_path_factory):
 
 
 def _finished(home: LabHome, worker: str, spec: specs.Spec, dataset: datasets.Dataset) -> RunFolder:
-    own = isinstance(spec, specs.MnistSpec | specs.BatchSizeSpec)
+    own = isinstance(spec, MnistSpec | BatchSizeSpec)
     folder = home.run(Queue(home, sys.executable, worker).start(spec, None if own else dataset))
     deadline = time.monotonic() + 280
     while is_locked(folder.lock):
@@ -136,7 +147,7 @@ def test_the_fake_worker_tells_and_leaves_what_the_real_one_does(pairs, name):
         if kind == ".json":
             both = [keys(read_json(os.path.join(folder.path, file))) for folder in (pair.fake, pair.real)]
             assert both[0] == both[1], file
-        elif kind == ".npz" and name not in (specs.FINE_TUNE, specs.MNIST):  # whose weights are too many to invent
+        elif kind == ".npz" and name not in (kinds.FINE_TUNE, kinds.MNIST):  # whose weights are too many to invent
             both = [arrays(os.path.join(folder.path, file)) for folder in (pair.fake, pair.real)]
             assert both[0] == both[1], file
     assert Path(pair.fake.labels).is_file() == Path(pair.real.labels).is_file()
@@ -144,7 +155,9 @@ def test_the_fake_worker_tells_and_leaves_what_the_real_one_does(pairs, name):
 
 def test_every_kind_of_run_is_compared():
     """An imported run has no worker."""
-    assert {type(spec) for spec in ASKED.values()} == set(typing.get_args(specs.Spec)) - {specs.ImportedSpec}
+    assert {type(spec) for spec in ASKED.values()} == {kinds.contract(kind).SPEC for kind in kinds.KINDS} - {
+        ImportedSpec
+    }
 
 
 def order(told: list) -> list[tuple]:
@@ -174,7 +187,7 @@ def evaluated(told: list) -> dict[Any, list[int]]:
     for event in told:
         if isinstance(event, events.Metric):
             found.setdefault((event.lane, event.split), []).extend(event.step)
-        elif isinstance(event, events.Classified):
+        elif isinstance(event, Classified):
             found.setdefault("photos", []).extend(event.photo)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract import events, specs
+from engine.contract import events, kinds
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
 from tests import golden
@@ -37,9 +37,8 @@ def shown(share: float) -> str:
 def test_every_kind_of_run_has_a_folder_that_is_done(tmp_path):
     home = LabHome(str(tmp_path))
     done = [run for run in (open_run(home, each) for each in golden.copy(home)) if run.state == events.DONE]
-    kinds = {run.kind for run in done}
-    assert kinds == {specs.kind(spec) for spec in specs._DEFAULTS.values()}
-    retrained = [len(run.lanes) for run in done if run.kind == specs.RETRAIN]
+    assert {run.kind for run in done} == set(kinds.KINDS)
+    retrained = [len(run.lanes) for run in done if run.kind == kinds.RETRAIN]
     assert {1, 2, 3} <= set(retrained)
 
 
@@ -64,7 +63,7 @@ def test_every_event_of_a_folder_is_one_that_the_lab_reads():
 
 def test_the_rarer_events_are_told_somewhere():
     told = {event["kind"] for run_id in golden.names() for event in golden.raw_events(run_id)}
-    assert set(events._KINDS) - told <= {"batch_halved"}
+    assert set(events.records()) - told <= {"batch_halved"}
 
 
 def test_nothing_names_the_machine_that_it_was_made_on():

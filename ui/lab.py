@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import runs, settings
-from engine.contract import events, specs
+from engine.contract import events, kinds
 from engine.contract.run_folder import LabHome
 from engine.machine import sampler
 from engine.machine.device import HISTORY, Machine, Reading
@@ -113,7 +113,7 @@ def open_run(run_id: str) -> runs.Run:
 
 def page_of(kind: str) -> str:
     """The page that shows runs of this kind of engine/contract/specs.py."""
-    return {specs.CLASSIFY: "pages/playground.py", specs.MNIST: "pages/mnist.py"}.get(kind, "pages/retraining.py")
+    return {kinds.CLASSIFY: "pages/playground.py", kinds.MNIST: "pages/mnist.py"}.get(kind, "pages/retraining.py")
 
 
 def rows() -> list[RunRow]:

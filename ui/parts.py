@@ -11,8 +11,9 @@ from PIL import Image
 
 from engine import assets, photos, runs
 from engine.charts import answer_charts, base, curve_charts, time_charts
-from engine.contract import events, specs
+from engine.contract import choices, events, specs
 from engine.contract.dataset import Dataset
+from engine.contract.kinds.race import RaceResult
 from engine.errors import AssetError, EngineError, PhotosError
 from engine.machine import device, devices
 from engine.machine.devices import Devices
@@ -56,13 +57,13 @@ def smoothing_choice(lanes: int, key: str) -> float:
 def device_choice() -> str:
     """ "cpu" or "gpu"; asks only where there are both."""
     if not device.has_gpu():
-        return specs.CPU
+        return choices.CPU
     found = lab.devices()
     if found is not None and not found.gpus:  # there is a driver, but nothing that TensorFlow can use
         st.caption(f"Runs on the CPU. {found.why_no_gpu}")
-        return specs.CPU
+        return choices.CPU
     return st.segmented_control(
-        "Device", [specs.CPU, specs.GPU], format_func=str.upper, default=specs.GPU, required=True, key="device",
+        "Device", [choices.CPU, choices.GPU], format_func=str.upper, default=choices.GPU, required=True, key="device",
         persist_state="session",
     )  # fmt: skip
 
@@ -136,7 +137,7 @@ def start_run(spec: specs.Spec, dataset: Dataset | None = None, expected: events
 
 def check_device(spec: specs.Spec) -> None:
     """Raises SpecError for a GPU where it is known that there is none."""
-    if spec.device == specs.GPU and (found := lab.devices()):
+    if spec.device == choices.GPU and (found := lab.devices()):
         devices.check(spec, found)
 
 
@@ -239,7 +240,7 @@ def time_spent(run: runs.Run) -> None:
         st.caption(_warmth(result))
 
 
-def _warmth(result: events.Result) -> str:
+def _warmth(result: RaceResult) -> str:
     """How much was known from earlier, and what loading TensorFlow took."""
     if not result.cached:
         said = f"Cold: none of the bottlenecks was known, {result.computed:,} were computed."

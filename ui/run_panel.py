@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine import runs
-from engine.contract import events, memory, specs
+from engine.contract import events, kinds, memory
 from engine.errors import EngineError, RunNotFound
 from engine.run_views import run_settings
 from engine.words import age, duration
@@ -86,13 +86,13 @@ class Kind(Protocol):
 
 
 KINDS: dict[str, Kind] = {
-    specs.RETRAIN: retraining_results,
-    specs.MNIST: mnist_results,
-    specs.IMPORTED: imported_results,
-    specs.CLASSIFY: many_pictures,
-    specs.FINE_TUNE: fine_tuning_results,
-    specs.BATCH_SIZE: batch_size_results,
-    specs.LEARNING_CURVE: learning_curve_results,
+    kinds.RETRAIN: retraining_results,
+    kinds.MNIST: mnist_results,
+    kinds.IMPORTED: imported_results,
+    kinds.CLASSIFY: many_pictures,
+    kinds.FINE_TUNE: fine_tuning_results,
+    kinds.BATCH_SIZE: batch_size_results,
+    kinds.LEARNING_CURVE: learning_curve_results,
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.charts.base import Spec, palette
-from engine.contract import events
+from engine.contract.kinds.batch_size import BatchTried
 from engine.retraining.batch_sizes import speed
 from engine.retraining.fine_tuning import DepthRow
 from engine.words import size
@@ -52,7 +52,7 @@ def changes(rows: Sequence[DepthRow], dark: bool) -> Spec:
     return _chart(layers, 34 * len(values) + 44)
 
 
-def against_batch(tried: Sequence[events.BatchTried], what: str, limit: int, taken: int, dark: bool) -> Spec:
+def against_batch(tried: Sequence[BatchTried], what: str, limit: int, taken: int, dark: bool) -> Spec:
     """Memory or speed against the batch size, `what` "memory" or "speed"; a size that did not fit is a red cross.
 
     `limit`: bytes, drawn as a dashed line where it is not 0; `taken`: the recommended size, marked.

@@ -9,7 +9,8 @@ from engine.cli.answers import add_json
 from engine.cli.fine_tune import add_backbone, depth
 from engine.cli.following import carry_out
 from engine.cli.inputs import fetch_backbone
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.BatchSizeSpec(), parser.add_argument
+    default, add = BatchSizeSpec(), parser.add_argument
     add_backbone(parser, default.backbone)
     add("--blocks", type=depth, default=default.blocks, help="how many of the last blocks learn; all by default")
     add("--largest", type=int, default=default.largest, help="batch size that is tried at most")
-    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--device", choices=choices.DEVICES, default=default.device)
     add(
         "--memory_limit",
         type=int,
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _batch_size(options: argparse.Namespace, lab: settings.Settings) -> int:
-    spec = specs.BatchSizeSpec(**{name: getattr(options, name) for name in specs.BatchSizeSpec._fields})
-    if faults := specs.faults(spec):
+    spec = BatchSizeSpec(**{name: getattr(options, name) for name in BatchSizeSpec._fields})
+    if faults := spec.faults():
         raise SpecError(" ".join(faults))
     fetch_backbone(lab, catalog.backbone(spec.backbone))
     return carry_out(options, lab, spec, None, report=_report, last_lines=_last, new_lines=_Lines())

@@ -8,7 +8,8 @@ from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import dataset, fetch_backbone
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.FineTuneSpec(), parser.add_argument
+    default, add = FineTuningSpec(), parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
     add_backbone(parser, default.backbone)
     add(
@@ -36,21 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation_percentage", type=int, default=default.validation_percentage)
     add("--testing_percentage", type=int, default=default.testing_percentage)
     add("--seed", type=int, default=default.seed)
-    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--device", choices=choices.DEVICES, default=default.device)
     add("--memory_limit", type=int, default=default.memory_limit, help="MB for the process of a depth; 0: no limit")
     add_json(parser)
     parser.set_defaults(command=_fine_tune)
 
 
 def add_backbone(parser: argparse.ArgumentParser, default: str) -> None:
-    names = ", ".join(row.name for row in specs.tunable())
+    names = ", ".join(row.name for row in choices.tunable())
     parser.add_argument("--backbone", default=default, help=f"one whose blocks can learn: {names}")
 
 
 def depth(text: str) -> int:
     """ "all" or a number, as --blocks takes them."""
     try:
-        return specs.ALL_BLOCKS if text.strip() == "all" else int(text)
+        return choices.ALL_BLOCKS if text.strip() == "all" else int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of blocks; write a number or all") from None
 
@@ -60,8 +61,8 @@ def _depths(text: str) -> tuple[int, ...]:
 
 
 def _fine_tune(options: argparse.Namespace, lab: settings.Settings) -> int:
-    spec = specs.FineTuneSpec(**{name: getattr(options, name) for name in specs.FineTuneSpec._fields})
-    if faults := specs.faults(spec):
+    spec = FineTuningSpec(**{name: getattr(options, name) for name in FineTuningSpec._fields})
+    if faults := spec.faults():
         raise SpecError(" ".join(faults))
     photos = dataset(options.image_dir, lab, spec)
     fetch_backbone(lab, catalog.backbone(spec.backbone))

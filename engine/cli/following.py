@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine import settings
 from engine.cli.answers import EXIT_CODES, FAILED, print_json
 from engine.cli.progress import Bar, progress_bar
-from engine.contract import events, specs
+from engine.contract import choices, events, specs
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def carry_out(
     from engine.runs import open_run
     from engine.runs.queue import Queue
 
-    if spec.device == specs.GPU:
+    if spec.device == choices.GPU:
         devices.check(spec, devices.probe(lab.worker_python))
     sampler.look(lab.home, lab.tegrastats)  # it stays as long as the run goes
     queue = Queue(lab.home, lab.worker_python, options.worker_module)

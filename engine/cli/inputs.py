@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from engine import assets, settings
 from engine.cli.progress import progress_bar
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import PhotosError
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ def fetch_backbone(lab: settings.Settings, row: catalog.Backbone, model_dir: str
 def dataset(
     image_dir: str,
     lab: settings.Settings,
-    spec: specs.RetrainSpec | specs.FineTuneSpec | specs.LearningCurveSpec,
+    spec: RaceSpec | FineTuningSpec | LearningCurveSpec,
     split_key: str = "",
 ) -> "Dataset":
     """The photos to learn from, split as `spec` says; what is odd about them goes to stderr.

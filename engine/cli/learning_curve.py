@@ -8,7 +8,8 @@ from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import dataset, fetch_backbone
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.LearningCurveSpec(), parser.add_argument
+    default, add = LearningCurveSpec(), parser.add_argument
     add("image_dir", help="a folder with one folder per class, or the name of a set: traffic_lights")
     add("--backbone", default=default.backbone)
     add(
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation_percentage", type=int, default=default.validation_percentage)
     add("--testing_percentage", type=int, default=default.testing_percentage)
     add("--seed", type=int, default=default.seed, help="the first one")
-    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--device", choices=choices.DEVICES, default=default.device)
     add_json(parser)
     parser.set_defaults(command=_learning_curve)
 
@@ -45,8 +46,8 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _learning_curve(options: argparse.Namespace, lab: settings.Settings) -> int:
-    spec = specs.LearningCurveSpec(**{name: getattr(options, name) for name in specs.LearningCurveSpec._fields})
-    if faults := specs.faults(spec):
+    spec = LearningCurveSpec(**{name: getattr(options, name) for name in LearningCurveSpec._fields})
+    if faults := spec.faults():
         raise SpecError(" ".join(faults))
     try:
         row = catalog.backbone(spec.backbone, lab.home)

@@ -8,7 +8,8 @@ from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import need
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.mnist import MnistSpec
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = specs.MnistSpec()
+    default = MnistSpec()
     names = ", ".join(row.name for row in catalog.NETWORKS)
     add = parser.add_argument
-    add("--networks", default=",".join(specs.lanes(default)), help=f"with commas, of: {names}")
+    add("--networks", default=",".join(default.lane_names()), help=f"with commas, of: {names}")
     add(
         "--layers",
         action="append",
@@ -32,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--training_images", type=int, default=default.training_images, help="how many, from the first on; 0: all")
     add("--batch_size", type=int, help="of every network; each has its own where none is given")
     add("--learning_rate", type=float, help="of every network, likewise")
-    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--device", choices=choices.DEVICES, default=default.device)
     add("--seed", type=int, default=default.seed)
     add_json(parser)
     parser.set_defaults(command=_mnist)
 
 
 def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
-    spec = specs.MnistSpec(
+    spec = MnistSpec(
         data=options.data,
         networks=tuple(_networks(options)),
         training_images=options.training_images,
@@ -47,7 +48,7 @@ def _mnist(options: argparse.Namespace, lab: settings.Settings) -> int:
         seed=options.seed,
         device=options.device,
     )
-    if faults := specs.faults(spec):
+    if faults := spec.faults():
         raise SpecError(" ".join(faults))
     if spec.data in [row.name for row in catalog.DIGIT_SETS]:
         need(lab, spec.data)

@@ -15,18 +15,19 @@ from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import dataset, fetch_backbone
 from engine.cli.progress import progress_bar
-from engine.contract import catalog, events, memory, specs
+from engine.contract import catalog, choices, events, memory
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import AssetError, SpecError
 
 if TYPE_CHECKING:
     from engine.contract.dataset import Dataset
 
-ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is specs.RetrainSpec()'s
+ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is RaceSpec()'s
 LEARNING_RATES = (0.01,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default, add = specs.RetrainSpec(), parser.add_argument
+    default, add = RaceSpec(), parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
     add("--output_graph", help="a file: the trained graph is copied there")
     add("--intermediate_output_graphs_dir", help="a folder: the intermediate graphs are copied there")
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add("--module_size", type=int, help="pixels: of a TensorFlow Hub module that takes pictures of any size")
-    add("--device", choices=specs.DEVICES, default=default.device)
+    add("--device", choices=choices.DEVICES, default=default.device)
     add("--threads", type=int, default=default.threads, help="cores that the run may use; 0, the default: every one")
     add("--no_cache", action="store_true", help="neither read nor keep bottlenecks, so that their time is measured")
     add("--predict", action="store_true", help="measure a few photos first, and say what the run is going to take")
@@ -95,7 +96,7 @@ def _learning_rates(text: str) -> tuple[float, ...]:
 def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     known = _known_backbone(options, lab)
     spec = _spec(options, known.name if known else "hub_module")  # a module gets its name when it is added
-    if faults := specs.faults(spec) + retrain_files.faults(options):
+    if faults := spec.faults() + retrain_files.faults(options):
         raise SpecError(" ".join(faults))
     photos = dataset(options.image_dir, lab, spec, options.split_key)
     row = _fetch(options, lab, known) if known else _add_module(options, lab)
@@ -114,7 +115,7 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
     )
 
 
-def _predict(lab: settings.Settings, spec: specs.RetrainSpec, dataset: "Dataset") -> events.Predicted:
+def _predict(lab: settings.Settings, spec: RaceSpec, dataset: "Dataset") -> events.Predicted:
     from engine import prediction
 
     told = prediction.predict(lab.home, lab.worker_python, spec, dataset)
@@ -124,8 +125,8 @@ def _predict(lab: settings.Settings, spec: specs.RetrainSpec, dataset: "Dataset"
     return told
 
 
-def _spec(options: argparse.Namespace, backbone: str) -> specs.RetrainSpec:
-    return specs.RetrainSpec(
+def _spec(options: argparse.Namespace, backbone: str) -> RaceSpec:
+    return RaceSpec(
         backbone=backbone,
         learning_rates=options.learning_rate,
         steps=options.how_many_training_steps,
@@ -166,7 +167,7 @@ def _known_backbone(options: argparse.Namespace, lab: settings.Settings) -> cata
         if name.startswith("hub_"):
             added = ", ".join(row.name for row in catalog.added_backbones(lab.home)) or "none so far"
             raise SpecError(f"There is no module {name}; added are: {added}. Give its handle to add it.") from None
-        raise SpecError(" ".join(specs.faults(_spec(options, name)))) from None
+        raise SpecError(" ".join(_spec(options, name).faults())) from None
 
 
 def _fetch(options: argparse.Namespace, lab: settings.Settings, row: catalog.Backbone) -> catalog.Backbone:

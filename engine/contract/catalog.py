@@ -201,20 +201,20 @@ ADAM, SGD = "adam", "sgd"
 
 
 class Network(NamedTuple):
-    """For 28 x 28 pictures: its layers, and how it is trained."""
+    """For 28 x 28 pictures: its layers, and how it is trained, usually as the tutorial for beginners does."""
 
     name: str  # the word of specs, lanes and command lines: a-z, 0-9 and _
-    title: str  # for people
-    layers: str  # see engine/contract/layers.py
-    optimizer: str  # "adam" (0.9, 0.999, 1e-7) or "sgd" (momentum 0.9)
-    learning_rate: float  # the highest of the schedule
-    schedule: str  # "constant", or "one_cycle": up to it and down to nearly 0
-    batch_size: int  # pictures
-    label_smoothing: float  # share of the target given to all classes alike, 0..0.5
-    augmentation: bool  # every picture is turned, shifted and stretched a little each time it is learned from
-    validation_images: int  # held out from the end of the training pictures; 0: none, as in the tutorial
-    epochs: int  # suggested
-    source: str  # where it comes from, for people
+    title: str = ""  # for people
+    layers: str = ""  # see engine/contract/layers.py
+    optimizer: str = ADAM  # "adam" (0.9, 0.999, 1e-7) or "sgd" (momentum 0.9)
+    learning_rate: float = 0.001  # the highest of the schedule
+    schedule: str = CONSTANT  # "constant", or "one_cycle": up to it and down to nearly 0
+    batch_size: int = 32  # pictures
+    label_smoothing: float = 0.0  # share of the target given to all classes alike, 0..0.5
+    augmentation: bool = False  # every picture is turned, shifted and stretched a little each time it is learned from
+    validation_images: int = 0  # held out from the end of the training pictures; 0: none, as in the tutorial
+    epochs: int = 5  # suggested
+    source: str = ""  # where it comes from, for people
 
 
 COURSEWORK: Dict[str, Any] = {

@@ -17,6 +17,29 @@ def misfit(record: Any, values: Dict[str, Any]) -> str:
     return ""
 
 
+def from_json(record: Any, values: Dict[str, Any]) -> Dict[str, Any]:
+    """The fields of a NamedTuple class among what was read from JSON, with the tuples and records that they are.
+
+    What fits no annotation is left as it is. Raises KeyError where a list is missing, and TypeError where a record
+    in it lacks a field.
+    """
+    kinds = record.__annotations__
+    named = [name for name in kinds if name in values or _is_tuple(kinds[name])]
+    return {name: _of_kind(values[name], kinds[name]) for name in named}
+
+
+def _of_kind(value: Any, kind: Any) -> Any:
+    if hasattr(kind, "_fields") and isinstance(value, dict):
+        return kind(**from_json(kind, value))
+    if _is_tuple(kind) and isinstance(value, list):
+        return tuple(_of_kind(each, kind.__args__[0]) for each in value)
+    return value
+
+
+def _is_tuple(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) in (tuple, Tuple)
+
+
 def fits(value: Any, kind: Any) -> bool:
     """Of the annotations that the contract uses: bool, int, float, str, List, Tuple[X, ...], Optional, NamedTuples."""
     if kind is Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from engine import worker_programs
-from engine.contract import specs
+from engine.contract import choices, specs
 from engine.errors import EngineError, SpecError, WorkerStartError
 
 MODULE = "engine.worker.environment"
@@ -160,5 +160,5 @@ def _key(worker_python: str) -> tuple[str, int]:
 
 def check(spec: specs.Spec, found: Devices) -> None:
     """Raises SpecError for a GPU where there is none, before anything is started."""
-    if spec.device == specs.GPU and not found.gpus:
+    if spec.device == choices.GPU and not found.gpus:
         raise SpecError(f"There is no GPU for this run. {found.why_no_gpu} Start it on the CPU.")

@@ -11,6 +11,7 @@ the run's folder too, so that a copied folder still shows what the machine did. 
 """
 
 import engine.interpreter  # noqa: F401  # first: see there
+from engine.contract import choices
 
 # isort: split
 import argparse
@@ -27,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.contract import specs, tickets
+from engine.contract import tickets
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
 from engine.machine.device import Machine, Reading, decode, encode
 from engine.machine.tegrastats import Line, parse
@@ -347,7 +348,7 @@ class Sampler:
 
     def _working_runs(self) -> list[str]:
         """The ids of the runs whose turn it is, one for each device at most."""
-        lines = [tickets.line(self.home, each) for each in (specs.CPU, specs.GPU)]
+        lines = [tickets.line(self.home, each) for each in (choices.CPU, choices.GPU)]
         return [line[0][1] for line in lines if line]
 
     def _is_watched(self) -> bool:

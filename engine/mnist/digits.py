@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from engine import assets, photos
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.mnist import IMAGES_LIMIT
 from engine.contract.layers import CLASSES, SIZE
 from engine.errors import DigitsError, PhotosError
 from engine.settings import Settings
@@ -144,10 +145,10 @@ def keep_upload(
         kept = len(train.labels) - len(train.labels) // 7
         test = _Part(train.pictures[kept:], train.labels[kept:], train.whole)
         train = _Part(train.pictures[:kept], train.labels[:kept], train.whole)
-    if len(train.labels) < specs.IMAGES_LIMIT:
+    if len(train.labels) < IMAGES_LIMIT:
         held_out = "" if "x_test" in found else " after the last seventh was held out for testing"
         raise DigitsError(
-            f"There are {len(train.labels):,} training pictures{held_out}; at least {specs.IMAGES_LIMIT:,} are needed. "
+            f"There are {len(train.labels):,} training pictures{held_out}; at least {IMAGES_LIMIT:,} are needed. "
             "Add pictures."
         )
     classes = np.unique(train.labels)

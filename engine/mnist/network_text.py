@@ -8,7 +8,8 @@ one_cycle, smoothing and moved are off without their word.
 
 import re
 
-from engine.contract import catalog, layers, specs
+from engine.contract import catalog, layers
+from engine.contract.kinds.mnist import network_faults
 
 TITLE_LIMIT = 40  # characters
 TEXT_LIMIT = 4000
@@ -42,7 +43,7 @@ def read(text: str) -> catalog.Network:
         found = found._replace(**_setting(word, value.strip()))
     found = found._replace(name=name_of(found.title))
     # Of the layers the shapes alone may be wrong here: a builder draws them, and says what is.
-    wrong = specs.network_faults(found._replace(layers="flatten, dense 10"))
+    wrong = network_faults(found._replace(layers="flatten, dense 10"))
     if wrong:
         raise ValueError(wrong[0])
     return found

@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 
 from engine import photos
-from engine.contract import layers, specs, tickets
+from engine.contract import choices, layers, tickets
 from engine.contract import models as keys
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError, WorkerStartError
 from engine.machine import device as machine
@@ -192,9 +193,9 @@ class Classifier:
         more += [] if room is None else ["--room", str(room)]
         command = [worker_python, "-m", "engine.worker.playground.classify", home.path, *more]
         self._turn = threading.Lock()
-        self._processes = {device: _Process([*command, "--device", device]) for device in specs.DEVICES}
+        self._processes = {device: _Process([*command, "--device", device]) for device in choices.DEVICES}
 
-    def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = specs.CPU) -> Answer:
+    def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = choices.CPU) -> Answer:
         """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
 
         `model` is a key of engine/playground/models.py: a run or one of its lanes, a backbone with ImageNet's labels,
@@ -210,7 +211,7 @@ class Classifier:
             raise SpecError(" ".join(faults))
         # Absolute, because the process has another current folder.
         paths = {name: os.path.abspath(path) for name in ("graph", "labels") if (path := getattr(graph, name))}
-        return self._classify(asdict(graph) | paths, image, top, repeats, specs.CPU)
+        return self._classify(asdict(graph) | paths, image, top, repeats, choices.CPU)
 
     def _classify(self, model: dict[str, Any], image: bytes, top: int, repeats: int, device: str) -> Answer:
         asked = model | {"image": base64.b64encode(image).decode(), "top": top, "repeats": repeats}
@@ -218,7 +219,7 @@ class Classifier:
         answer = told.answer
         seen = base64.b64decode(answer.pop("seen"))
         note = told.note
-        if device == specs.GPU and not note and answer["device"] != "GPU":
+        if device == choices.GPU and not note and answer["device"] != "GPU":
             note = "On the CPU: TensorFlow finds no GPU, or the model is a TFLite file, which runs on the CPU alone."
         return Answer(
             top=_pairs(answer.pop("top")), seen_png=seen, note=note, was_restarted=told.was_restarted, **answer
@@ -253,7 +254,7 @@ class Classifier:
     def memory(self) -> Resident:
         """What is in memory now; no process is started for it."""
         with self._turn:
-            process = self._processes[specs.CPU]
+            process = self._processes[choices.CPU]
             said = process.ask(json.dumps({"memory": True})) if process.lives else ""
         if not said:
             return Resident(0, 0, [])
@@ -271,13 +272,13 @@ class Classifier:
         where = {"runtime": answer["runtime"], "device": answer["device"]}
         return [DigitAnswer(**each, **where) for each in answer["networks"]]
 
-    def distorted(self, photo: bytes, spec: specs.RetrainSpec, seed: int, count: int = 8) -> list[bytes]:
+    def distorted(self, photo: bytes, spec: RaceSpec, seed: int, count: int = 8) -> list[bytes]:
         """JPEGs of an encoded photo, each distorted anew, as the spec's backbone would learn from it.
 
         The same seed gives the same ones. Raises ClassifierError with a sentence: no photo, no such backbone, or a
         process that cannot run.
         """
-        settings = {name: getattr(spec, name) for name in specs.DISTORTIONS}
+        settings = {name: getattr(spec, name) for name in choices.DISTORTIONS}
         encoded = base64.b64encode(photo).decode()
         question = {"distort": encoded, "backbone": spec.backbone, "settings": settings, "seed": seed, "count": count}
         return [base64.b64decode(sample) for sample in self._answer(question)["samples"]]
@@ -322,7 +323,7 @@ class Classifier:
         return self._answer({"explain": question, "model": model, "image": encoded} | more)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        return self._tell(question, specs.CPU).answer
+        return self._tell(question, choices.CPU).answer
 
     def _tell(self, question: dict[str, Any], device: str) -> "_Told":
         """Raises ClassifierError."""
@@ -330,8 +331,8 @@ class Classifier:
         said, tries, deaths, was_restarted = "", 0, 0, False
         with self._turn:
             while not said and deaths < DEATHS and tries < TRIES:
-                why_not = self._why_no_gpu() if device == specs.GPU else ""
-                process = self._processes[specs.CPU if why_not else device]
+                why_not = self._why_no_gpu() if device == choices.GPU else ""
+                process = self._processes[choices.CPU if why_not else device]
                 was_restarted = was_restarted or process.has_died
                 said, tries = process.ask(line), tries + 1
                 deaths += not said and process.has_died  # otherwise it has made way for a run
@@ -348,8 +349,8 @@ class Classifier:
         """A sentence; "" where the GPU may be used. A process that is still on it then ends by itself."""
         if not (machine.has_gpu() if self._has_gpu is None else self._has_gpu):
             return "On the CPU, because this machine has no GPU."
-        is_held = is_locked(tickets.device_lock(self.home, specs.GPU)) and not self._processes[specs.GPU].lives
-        if is_held or tickets.line(self.home, specs.GPU):
+        is_held = is_locked(tickets.device_lock(self.home, choices.GPU)) and not self._processes[choices.GPU].lives
+        if is_held or tickets.line(self.home, choices.GPU):
             return "On the CPU, because a run works or waits on the GPU."
         return ""
 

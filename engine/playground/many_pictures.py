@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.contract.events import Classified
+from engine.contract.kinds.batch_classification import Classified
 from engine.photos import label as as_retrain_writes_it
 from engine.runs import Run
 from engine.stats import wilson

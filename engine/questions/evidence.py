@@ -19,7 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import assets
-from engine.contract import catalog, events, hardware, specs
+from engine.contract import catalog, choices, events, hardware, kinds, specs
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.errors import RunNotFound
 from engine.questions import measured
@@ -83,7 +88,7 @@ def query(values: Mapping[str, Any]) -> Query:
     for name in ("backbone", "learning_rates", "networks", "blocks"):
         known[name] = tuple(known.get(name, ()))
     found = Query(**known)
-    if faults := specs.faults(spec(found)):
+    if faults := spec(found).faults():
         raise ValueError(" ".join(faults))
     return found
 
@@ -95,7 +100,7 @@ def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
     if field not in measured.FIGURES[asked.kind]:
         raise ValueError(f"runs of kind {asked.kind} have no figure {field}")
     for name, value in options.items():
-        lanes = specs.lanes(spec(asked))
+        lanes = spec(asked).lane_names()
         if name != "lane" or value not in lanes:
             raise ValueError(f"{field} {name}={value}: choose lane= one of {', '.join(lanes)}")
 
@@ -115,17 +120,17 @@ def fits(asked: Query, given: Any) -> bool:
         return False
     if asked.backbone and given.backbone not in asked.backbone:
         return False
-    if isinstance(given, specs.RetrainSpec):
+    if isinstance(given, RaceSpec):
         is_half = bool(given.group)
         lanes = set(asked.learning_rates) <= set(given.learning_rates)
-        return lanes and is_half == (asked.kind == DEVICES) and not specs.is_distorted(given)
-    if isinstance(given, specs.MnistSpec):
+        return lanes and is_half == (asked.kind == DEVICES) and not choices.is_distorted(given)
+    if isinstance(given, MnistSpec):
         whole = given.data == usual.data and not given.training_images
         named = {network.name: network.layers for network in given.networks}
         return whole and all(named.get(name) == catalog.network(name).layers for name in asked.networks)
-    if isinstance(given, specs.FineTuneSpec):
+    if isinstance(given, FineTuningSpec):
         return not given.memory_limit and set(asked.blocks) <= set(given.blocks)
-    if isinstance(given, specs.BatchSizeSpec):
+    if isinstance(given, BatchSizeSpec):
         return given.blocks == usual.blocks
     return True
 
@@ -180,7 +185,7 @@ def _newest_group(fitting: Sequence[Known], opened: Callable[[str], Run]) -> tup
         newest: dict[str, Known] = {}
         for each in fitting:
             if each.spec.group == group and each.state == events.DONE:
-                newest.setdefault(specs.machine_title(each.spec), each)
+                newest.setdefault(each.spec.machine_title(), each)
         runs = _open(opened, [each.id for each in newest.values()]) if len(newest) > 1 else []
         if len(runs) > 1:
             return tuple(half.run for half in halves(runs))
@@ -219,17 +224,17 @@ def spec(asked: Query, home: LabHome | None = None) -> Any:
         changes["networks"] = tuple(catalog.network(name) for name in asked.networks)
         changes["epochs"] = max(network.epochs for network in changes["networks"])
     if asked.blocks:
-        changes["blocks"] = asked.blocks[0] if asked.kind == specs.BATCH_SIZE else asked.blocks
+        changes["blocks"] = asked.blocks[0] if asked.kind == kinds.BATCH_SIZE else asked.blocks
     return usual._replace(**changes)
 
 
 _USUAL: dict[str, Any] = {
-    specs.RETRAIN: specs.RetrainSpec(),
-    DEVICES: specs.RetrainSpec(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
-    specs.MNIST: specs.MnistSpec(),
-    specs.FINE_TUNE: specs.FineTuneSpec(),
-    specs.BATCH_SIZE: specs.BatchSizeSpec(),
-    specs.LEARNING_CURVE: specs.LearningCurveSpec(),
+    kinds.RETRAIN: RaceSpec(),
+    DEVICES: RaceSpec(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
+    kinds.MNIST: MnistSpec(),
+    kinds.FINE_TUNE: FineTuningSpec(),
+    kinds.BATCH_SIZE: BatchSizeSpec(),
+    kinds.LEARNING_CURVE: LearningCurveSpec(),
 }
 
 
@@ -262,15 +267,18 @@ def described(found: Evidence) -> str:
     There are runs.
     """
     run = found.runs[0]
-    of_device = specs.machine_title if found.query.kind == DEVICES else lambda spec: spec.device.upper()
     what = [
         run.backbone_title if hasattr(run.spec, "backbone") else "",
         f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
-        " and ".join(dict.fromkeys(of_device(each.spec) for each in found.runs)),
+        " and ".join(dict.fromkeys(_machine(each.spec) for each in found.runs)),
         hardware.describe(run.story.hardware) if run.story.hardware else "",  # earlier versions did not write it down
         time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
     ]
     return ", ".join(filter(None, what))
+
+
+def _machine(spec: Any) -> str:
+    return spec.machine_title() if isinstance(spec, RaceSpec) and spec.group else spec.device.upper()
 
 
 def where(found: Evidence) -> str:

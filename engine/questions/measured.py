@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from engine.charts import time_charts
-from engine.contract import specs
+from engine.contract import kinds
 from engine.contract.events import TRAINING
 from engine.mnist import comparison
 from engine.retraining import batch_sizes, fine_tuning, learning_curve
@@ -182,12 +182,12 @@ MNIST: dict[str, Words] = {
 
 
 FIGURES: dict[str, dict[str, Words]] = {
-    specs.RETRAIN: RETRAIN,
+    kinds.RETRAIN: RETRAIN,
     DEVICES: COMPARED,
-    specs.MNIST: MNIST,
-    specs.FINE_TUNE: FINE_TUNE,
-    specs.BATCH_SIZE: BATCH_SIZE,
-    specs.LEARNING_CURVE: LEARNING_CURVE,
+    kinds.MNIST: MNIST,
+    kinds.FINE_TUNE: FINE_TUNE,
+    kinds.BATCH_SIZE: BATCH_SIZE,
+    kinds.LEARNING_CURVE: LEARNING_CURVE,
 }
 
 
@@ -218,19 +218,19 @@ def _halves(runs: Runs, settings: Settings, height: int) -> Iterator[Block]:
 
 
 BLOCKS: dict[str, dict[str, Blocks]] = {
-    specs.RETRAIN: {"curves": _block(Chart, "Validation accuracy"), "results": _block(Table, "Results")},
+    kinds.RETRAIN: {"curves": _block(Chart, "Validation accuracy"), "results": _block(Table, "Results")},
     DEVICES: {"stages": _stages, "results": _halves},
-    specs.MNIST: {
+    kinds.MNIST: {
         "curves": _block(Chart, "Accuracy over the epochs"),
         "results": _block(Table, "Results"),
         "cost": _block(Chart, "Accuracy against training time"),
     },
-    specs.FINE_TUNE: {"change": _block(Chart, "Change of accuracy"), "results": _block(Table, "Results")},
-    specs.LEARNING_CURVE: {
+    kinds.FINE_TUNE: {"change": _block(Chart, "Change of accuracy"), "results": _block(Table, "Results")},
+    kinds.LEARNING_CURVE: {
         "curve": _block(Chart, "Accuracy against photos per class"),
         "results": _block(Table, "Results"),
     },
-    specs.BATCH_SIZE: {
+    kinds.BATCH_SIZE: {
         "memory": _block(Chart, "Memory"),
         "speed": _block(Chart, "Speed"),
         "sizes": _block(Table, "Sizes"),

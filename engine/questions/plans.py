@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import assets, forecast, photos
-from engine.contract import catalog, layers, specs
+from engine.contract import catalog, choices, kinds, layers, specs
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.errors import EngineError, PhotosError
 from engine.machine import devices
 from engine.photos import Source
@@ -18,7 +23,7 @@ from engine.settings import Settings
 from engine.words import count, plain
 
 FLOWERS, TRAFFIC_LIGHTS = "flower_photos", "traffic_lights"
-OF_PHOTOS = (specs.RETRAIN, DEVICES, specs.FINE_TUNE, specs.LEARNING_CURVE)
+OF_PHOTOS = (kinds.RETRAIN, DEVICES, kinds.FINE_TUNE, kinds.LEARNING_CURVE)
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,13 @@ class Planner:
         home = self._settings.home
         spec = evidence.spec(asked, home)
         if not asked.device and self._has_gpu:
-            spec = spec._replace(device=specs.GPU)
+            spec = spec._replace(device=choices.GPU)
         source, fetch = None, ""
         if asked.kind in OF_PHOTOS:
             source = self._source(asked.own)
             if source is None and not asked.own:
                 fetch = TRAFFIC_LIGHTS
-        if asked.kind == specs.MNIST and assets.find(home, spec.data) is None:
+        if asked.kind == kinds.MNIST and assets.find(home, spec.data) is None:
             fetch = spec.data
         if asked.backbone and assets.find_backbone(home, row := catalog.backbone(spec.backbone)) is None:
             fetch = row.asset
@@ -110,7 +115,7 @@ def runs(found: Plan, ask: Callable[[], devices.Devices]) -> list[Any]:
         if len(halves) < 2:
             raise EngineError("This machine has one core and no GPU: there is nothing to compare.")
         return list(halves)
-    if found.spec.device == specs.GPU:
+    if found.spec.device == choices.GPU:
         devices.check(found.spec, ask())
     return [found.spec]
 
@@ -121,12 +126,12 @@ def runs(found: Plan, ask: Callable[[], devices.Devices]) -> list[Any]:
 def words(found: Plan) -> str:
     """ "a run of Retraining with MobileNet v2 at lr 0.005, 0.5 and 1.0 on Flowers, 3,670 photos", as Markdown"""
     asked, spec, said = found.query, found.spec, ""
-    if isinstance(spec, specs.MnistSpec):
+    if isinstance(spec, MnistSpec):
         said = " with " + ", ".join(network.title for network in spec.networks)
     elif asked.backbone:
         said = f" with {catalog.backbone(spec.backbone).title}"
-    if isinstance(spec, specs.RetrainSpec):
-        said += " at lr " + ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
+    if isinstance(spec, RaceSpec):
+        said += " at lr " + ", ".join(lane_name(rate) for rate in spec.learning_rates)
     if found.source:
         said += f" on {plain(found.source.title)}, {count(found.photos, 'photo')}"
     what = "two runs of Retraining, one on each device," if asked.kind == DEVICES else f"a run of {KINDS[asked.kind]}"
@@ -147,19 +152,19 @@ def price(found: Sequence[Plan]) -> str:
 
 def _known_seconds(rows: Sequence[RunRow], asked: Query, spec: specs.Spec, number: int) -> float | None:
     """From earlier runs on this machine; None where nothing like it has run."""
-    if isinstance(spec, specs.RetrainSpec):
+    if isinstance(spec, RaceSpec):
         once = forecast.of_retraining(rows, spec, number)
         return once if once is None or asked.kind != DEVICES else 2 * once
-    if isinstance(spec, specs.MnistSpec):
+    if isinstance(spec, MnistSpec):
         found = forecast.of_comparison(rows, spec)
         return None if found.unknown else found.seconds
-    if isinstance(spec, specs.FineTuneSpec):
+    if isinstance(spec, FineTuningSpec):
         depths = forecast.of_depths(rows, spec, number)
         return depths.seconds if depths else None
-    if isinstance(spec, specs.BatchSizeSpec):
+    if isinstance(spec, BatchSizeSpec):
         sizes = forecast.of_sizes(rows, spec)
         return sizes.seconds if sizes else None
-    if isinstance(spec, specs.LearningCurveSpec):  # bottlenecks that are not kept yet come on top
+    if isinstance(spec, LearningCurveSpec):  # bottlenecks that are not kept yet come on top
         return forecast.of_trainings(rows, spec, (len(spec.sizes) + 1) * spec.seeds)
     return None
 
@@ -171,16 +176,16 @@ _PHOTOS = {299: 12.0, 224: 110.0}  # a second, through a backbone of that input
 
 
 def _guess(asked: Query, spec: specs.Spec, number: int) -> float:
-    if isinstance(spec, specs.MnistSpec):
+    if isinstance(spec, MnistSpec):
         images = spec.epochs * forecast.BUILT_IN_IMAGES
         costs = [sum(cost.multiply_adds for cost in layers.costs(layers.read(row.layers))) for row in spec.networks]
         return _STARTING + sum(images * (cost / _MULTIPLY_ADDS + 1.5e-5) for cost in costs)
-    if isinstance(spec, specs.BatchSizeSpec):
+    if isinstance(spec, BatchSizeSpec):
         return 8 * _STARTING
     speed = _PHOTOS.get(catalog.backbone(getattr(spec, "backbone", "mobilenet_v2")).size, 60.0)
     once = _STARTING + number / speed
     if asked.kind == DEVICES:
         return 3 * once  # one of them is slower
-    if isinstance(spec, specs.FineTuneSpec):
+    if isinstance(spec, FineTuningSpec):
         return len(spec.blocks) * (_STARTING + spec.epochs * number * 0.01) + once
     return once

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.contract import events
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
 from engine.runs import Run, Story
 from engine.words import count, size
 
@@ -11,7 +11,7 @@ ENOUGH = 0.95  # of the highest speed: what more memory buys beyond is little
 ROOMY = 0.8  # of the memory limit: other programs, photos and caches want some too
 
 
-def tried(story: Story) -> list[events.BatchTried]:
+def tried(story: Story) -> list[BatchTried]:
     """By size; each was tried once."""
     return sorted(story.batches_tried, key=lambda each: each.batch_size)
 
@@ -40,7 +40,7 @@ def recommend(run: Run) -> Recommendation | None:
     )
 
 
-def _reasons(taken: events.BatchTried, fitting: Sequence[events.BatchTried], result: events.BatchSizeResult) -> list:
+def _reasons(taken: BatchTried, fitting: Sequence[BatchTried], result: BatchSizeResult) -> list:
     largest = fitting[-1]
     within = f" within {size(result.memory_limit_bytes)}" if result.memory_limit_bytes else ""
     if result.bounded:
@@ -57,7 +57,7 @@ def _reasons(taken: events.BatchTried, fitting: Sequence[events.BatchTried], res
     return reasons
 
 
-def a_picture(fitting: Sequence[events.BatchTried]) -> float | None:
+def a_picture(fitting: Sequence[BatchTried]) -> float | None:
     """Bytes that one picture more takes, between the smallest and the largest size; None where that says nothing."""
     if len(fitting) < 2:
         return None
@@ -70,7 +70,7 @@ def speed(images_per_second: float) -> str:
     return f"{images_per_second:,.1f} images/s" if images_per_second < 100 else f"{images_per_second:,.0f} images/s"
 
 
-def in_words(each: events.BatchTried) -> str:
+def in_words(each: BatchTried) -> str:
     """One try as the progress of a run says it."""
     if each.fits:
         return f"{each.batch_size:,} fits: {size(each.peak_memory_bytes)}, {speed(each.images_per_second)}"

@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.contract import events, specs
+from engine.contract import choices, events
+from engine.contract.kinds.race import RaceSpec
 from engine.machine import sampler
 from engine.machine.device import Reading
 from engine.machine.devices import Devices
@@ -19,16 +20,16 @@ from engine.words import duration, join
 LEVEL = 1.05  # ratios below this are no difference
 
 
-def halves_to_start(spec: specs.RetrainSpec, found: Devices) -> list[specs.RetrainSpec]:
+def halves_to_start(spec: RaceSpec, found: Devices) -> list[RaceSpec]:
     """The runs that a comparison consists of: each device, or one thread and all; one alone where there is no second.
 
     None of them reads or keeps bottlenecks, so that each computes all of them.
     """
     alike = spec._replace(use_cache=False, bottleneck_dir="", group=secrets.token_hex(4))
     if found.gpus:
-        return [alike._replace(device=device, threads=0) for device in (specs.CPU, specs.GPU)]
+        return [alike._replace(device=device, threads=0) for device in (choices.CPU, choices.GPU)]
     counts = sorted({1, found.cores})
-    return [alike._replace(device=specs.CPU, threads=count) for count in counts]
+    return [alike._replace(device=choices.CPU, threads=count) for count in counts]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def halves(group: Iterable[Run]) -> list[Half]:
     """The newest run of each machine, the slower kind first: CPU before GPU, one thread before all."""
     newest: dict[str, Run] = {}
     for run in sorted(group, key=lambda run: run.story.ticket):
-        newest[specs.machine_title(run.spec)] = run
-    ordered = sorted(newest.values(), key=lambda run: (run.spec.device == specs.GPU, run.spec.threads or 10**6))
+        newest[run.spec.machine_title()] = run
+    ordered = sorted(newest.values(), key=lambda run: (run.spec.device == choices.GPU, run.spec.threads or 10**6))
     if not ordered:
         return []
     finished = [run for run in ordered if run.story.kept]
@@ -77,7 +78,7 @@ def _half(run: Run, lane: str) -> Half:
     curve = story.curves.get((lane, "validation"), Curve())
     return Half(
         run=run,
-        name=specs.machine_title(run.spec),
+        name=run.spec.machine_title(),
         lane=lane,
         seconds=run.seconds if run.state == events.DONE else None,
         bottleneck_seconds=ended.get(events.BOTTLENECKS),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.contract import specs
+from engine.contract import choices
 from engine.runs import Run
 from engine.stats import Z_95, Numbers, interval
 from engine.words import count, duration, short_duration
@@ -118,7 +118,7 @@ def rows(run: Run) -> list[DepthRow]:
 
 def base_lane(run: Run) -> str:
     """The lane that the others are held against: the frozen one, or the first."""
-    frozen = specs.depth_name(0)
+    frozen = choices.depth_name(0)
     return frozen if frozen in run.lanes else run.lanes[0]
 
 

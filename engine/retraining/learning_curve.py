@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.contract import events, specs
+from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint
 from engine.retraining.curves import PLATEAU_BAND
 from engine.retraining.fine_tuning import signed
 from engine.runs import Run
@@ -51,7 +51,7 @@ class Gain:
 class SizeRow:
     """One number of photos per class."""
 
-    size: int  # as it was asked for; specs.ALL_PHOTOS: all
+    size: int  # as it was asked for; ALL_PHOTOS: all
     photos: int  # of all classes, that were learned from
     per_class: float  # of those, the mean: less than `size` where a class has no more
     accuracies: tuple[float, ...]  # 0..1, on the testing split, one for each seed
@@ -75,12 +75,12 @@ class SizeRow:
     @property
     def title(self) -> str:
         """ "20", "all" """
-        return "all" if self.size == specs.ALL_PHOTOS else f"{self.size:,}"
+        return "all" if self.size == ALL_PHOTOS else f"{self.size:,}"
 
     @property
     def in_words(self) -> str:
         """ "20 photos a class", "all photos (78.8 a class)" """
-        if self.size == specs.ALL_PHOTOS:
+        if self.size == ALL_PHOTOS:
             return f"all photos ({each(self.per_class)} a class)"
         return f"{count(self.size, 'photo')} a class"
 
@@ -93,7 +93,7 @@ def each(per_class: float) -> str:
 def rows(run: Run) -> list[SizeRow]:
     """The sizes of which every seed was measured, from the fewest photos to all."""
     found: list[SizeRow] = []
-    by_size: dict[int, list[events.LearningCurvePoint]] = {}
+    by_size: dict[int, list[LearningCurvePoint]] = {}
     for point in run.story.learning_curve:
         by_size.setdefault(point.size, []).append(point)
     classes = max(1, len(run.dataset.labels))
@@ -182,9 +182,9 @@ def _begin(row: SizeRow) -> str:
     return row.in_words[:1].upper() + row.in_words[1:]
 
 
-def point_in_words(point: events.LearningCurvePoint) -> str:
+def point_in_words(point: LearningCurvePoint) -> str:
     """One training as the progress of a run says it."""
-    size = "all photos" if point.size == specs.ALL_PHOTOS else f"{count(point.size, 'photo')} a class"
+    size = "all photos" if point.size == ALL_PHOTOS else f"{count(point.size, 'photo')} a class"
     right = f"{point.correct:,} of {count(point.test_n, 'testing photo')} right"
     return f"{size}, seed {point.seed}: {right}" + (", diverged" if point.diverged else "")
 

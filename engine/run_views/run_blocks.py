@@ -20,7 +20,7 @@ from engine.charts import (
     mnist_charts,
     time_charts,
 )
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, kinds
 from engine.errors import PhotosError
 from engine.mnist import comparison, explanations
 from engine.playground import many_pictures
@@ -452,11 +452,11 @@ def _settings(run: Run, settings: Settings) -> Iterator[Block]:
 
 
 KINDS: dict[str, Callable[[Run, Settings, int], Iterator[Block]]] = {
-    specs.RETRAIN: _retraining,
-    specs.MNIST: _mnist,
-    specs.IMPORTED: _imported,
-    specs.CLASSIFY: _many_pictures,
-    specs.FINE_TUNE: _fine_tuning,
-    specs.BATCH_SIZE: _batch_size,
-    specs.LEARNING_CURVE: _learning_curve,
+    kinds.RETRAIN: _retraining,
+    kinds.MNIST: _mnist,
+    kinds.IMPORTED: _imported,
+    kinds.CLASSIFY: _many_pictures,
+    kinds.FINE_TUNE: _fine_tuning,
+    kinds.BATCH_SIZE: _batch_size,
+    kinds.LEARNING_CURVE: _learning_curve,
 }

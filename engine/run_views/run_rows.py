@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from engine.contract import catalog, events, hardware, specs
+from engine.contract import catalog, choices, events, hardware, kinds
+from engine.contract.kinds.learning_curve import ALL_PHOTOS
+from engine.contract.kinds.race import RaceSpec
 from engine.playground import many_pictures
 from engine.retraining import learning_curve
 from engine.runs import Curve, Run
@@ -14,13 +16,13 @@ from engine.words import count
 CURVE_POINTS = 60  # of a row's small curve
 
 KINDS = {  # of runs, for people
-    specs.RETRAIN: "Retraining",
-    specs.MNIST: "MNIST comparison",
-    specs.CLASSIFY: "Many pictures",
-    specs.IMPORTED: "Imported",
-    specs.FINE_TUNE: "Fine-tuning",
-    specs.BATCH_SIZE: "Batch size",
-    specs.LEARNING_CURVE: "How many photos",
+    kinds.RETRAIN: "Retraining",
+    kinds.MNIST: "MNIST comparison",
+    kinds.CLASSIFY: "Many pictures",
+    kinds.IMPORTED: "Imported",
+    kinds.FINE_TUNE: "Fine-tuning",
+    kinds.BATCH_SIZE: "Batch size",
+    kinds.LEARNING_CURVE: "How many photos",
 }
 
 
@@ -175,7 +177,7 @@ def _of_retraining(row: RunRow, run: Run, lane: str, spent: dict[str, float]) ->
     rates = run.spec.learning_rates
     varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} rates"
     if run.spec.group:
-        varied += f" · {specs.machine_title(run.spec)}"
+        varied += f" · {run.spec.machine_title()}"
     return replace(
         row,
         short=f"{run.dataset.title} · {varied}",
@@ -247,7 +249,7 @@ def _of_fine_tuning(row: RunRow, run: Run, lane: str) -> RunRow:
 
 def _of_learning_curve(row: RunRow, run: Run, spent: dict[str, float]) -> RunRow:
     found, trainings = learning_curve.rows(run), len(run.story.learning_curve)
-    whole = found and found[-1].size == specs.ALL_PHOTOS
+    whole = found and found[-1].size == ALL_PHOTOS
     return replace(
         row,
         short=f"{run.dataset.title} · photos per class",
@@ -295,8 +297,8 @@ def _of_pictures(row: RunRow, run: Run) -> RunRow:
     )
 
 
-def distorted_photos(spec: specs.RetrainSpec, training: int) -> int:
+def distorted_photos(spec: RaceSpec, training: int) -> int:
     """How many photos go through the backbone while it races, of so many training photos; 0 without distortions."""
-    if not specs.is_distorted(spec):
+    if not choices.is_distorted(spec):
         return 0
     return spec.steps * (training if spec.train_batch_size == -1 else spec.train_batch_size)

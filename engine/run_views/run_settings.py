@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from engine.contract import catalog, hardware, layers, specs
+from engine.contract import catalog, choices, hardware, kinds, layers
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.runs import Run
 from engine.words import count
 
@@ -39,7 +41,7 @@ def to_hand_on(run: Run) -> dict[str, str]:
 
 def _retraining(run: Run) -> dict[str, str]:
     spec = run.spec
-    rates = ", ".join(specs.lane_name(rate) for rate in spec.learning_rates)
+    rates = ", ".join(lane_name(rate) for rate in spec.learning_rates)
     return {
         "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
         "Backbone": run.backbone_title,
@@ -56,7 +58,7 @@ def _batch(size: int) -> str:
     return "all photos" if size == -1 else f"{size:,}"
 
 
-def _distortions(spec: specs.RetrainSpec | specs.FineTuneSpec) -> str:
+def _distortions(spec: RaceSpec | FineTuningSpec) -> str:
     """ "flip, crop 10%, brightness ±20%", or "none" """
     words = [
         "flip" if spec.flip_left_right else "",
@@ -166,7 +168,7 @@ def _batch_size(run: Run) -> dict[str, str]:
     spec = run.spec
     return {
         "Backbone": run.backbone_title,
-        "Blocks that learn": specs.depth_title(spec.blocks),
+        "Blocks that learn": choices.depth_title(spec.blocks),
         "Tried up to": f"{spec.largest:,}",
         "Memory limit": f"{spec.memory_limit:,} MB" if spec.memory_limit else "what is free",
         "Device": spec.device.upper(),
@@ -184,7 +186,7 @@ def _learning_curve(run: Run) -> dict[str, str]:
         "Backbone": run.backbone_title,
         "Photos per class": ", ".join([*(f"{size:,}" for size in sorted(spec.sizes)), "all"]),
         "Trainings of each": count(spec.seeds, "seed"),
-        "Learning rate": specs.lane_name(spec.learning_rate),
+        "Learning rate": lane_name(spec.learning_rate),
         "Steps": f"{spec.steps:,}",
         "Batch": _batch(spec.train_batch_size),
         "Device": spec.device.upper(),
@@ -201,19 +203,19 @@ def _more_of_learning_curve(run: Run) -> dict[str, str]:
 
 
 KINDS: dict[str, Callable[[Run], dict[str, str]]] = {
-    specs.RETRAIN: _retraining,
-    specs.MNIST: _mnist,
-    specs.IMPORTED: _imported,
-    specs.CLASSIFY: _many_pictures,
-    specs.FINE_TUNE: _fine_tuning,
-    specs.BATCH_SIZE: _batch_size,
-    specs.LEARNING_CURVE: _learning_curve,
+    kinds.RETRAIN: _retraining,
+    kinds.MNIST: _mnist,
+    kinds.IMPORTED: _imported,
+    kinds.CLASSIFY: _many_pictures,
+    kinds.FINE_TUNE: _fine_tuning,
+    kinds.BATCH_SIZE: _batch_size,
+    kinds.LEARNING_CURVE: _learning_curve,
 }
 MORE: dict[str, Callable[[Run], dict[str, str]]] = {
-    specs.RETRAIN: _more_of_retraining,
-    specs.MNIST: _more_of_mnist,
-    specs.CLASSIFY: _more_of_many_pictures,
-    specs.FINE_TUNE: _more_of_fine_tuning,
-    specs.BATCH_SIZE: _more_of_batch_size,
-    specs.LEARNING_CURVE: _more_of_learning_curve,
+    kinds.RETRAIN: _more_of_retraining,
+    kinds.MNIST: _more_of_mnist,
+    kinds.CLASSIFY: _more_of_many_pictures,
+    kinds.FINE_TUNE: _more_of_fine_tuning,
+    kinds.BATCH_SIZE: _more_of_batch_size,
+    kinds.LEARNING_CURVE: _more_of_learning_curve,
 }

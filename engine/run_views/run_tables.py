@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.contract import events
+from engine.contract.kinds.batch_size import BatchTried
 from engine.mnist.comparison import NetworkRow
 from engine.retraining import batch_sizes, fine_tuning, learning_curve
 from engine.retraining.curves import LaneRow
@@ -77,7 +77,7 @@ def depths(rows: Sequence[DepthRow]) -> list[Row]:
     ]
 
 
-def sizes(tried: Sequence[events.BatchTried]) -> list[Row]:
+def sizes(tried: Sequence[BatchTried]) -> list[Row]:
     """The batch sizes that were tried."""
     return [
         {

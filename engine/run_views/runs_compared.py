@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from engine.contract import specs
+from engine.contract.kinds.learning_curve import ALL_PHOTOS
 from engine.playground import many_pictures
 from engine.retraining import learning_curve
 from engine.runs import Run
@@ -87,7 +87,7 @@ def _with_all_photos(run: Run) -> Tested | None:
         found = learning_curve.rows(run)
     except (OSError, ValueError, LookupError, TypeError):  # a damaged dataset.json
         return None
-    last = found[-1] if found and found[-1].size == specs.ALL_PHOTOS else None
+    last = found[-1] if found and found[-1].size == ALL_PHOTOS else None
     return Tested(last.mean, *last.tested, last.test_n) if last else None
 
 

@@ -58,7 +58,7 @@ class Queue:
         Raises SpecError (all faults in one text), and nothing is left behind. Raises WorkerStartError, and the run
         stays in the list as failed, with the reason. Raises EngineError where the disk is full or not writable.
         """
-        if faults := specs.faults(spec):
+        if faults := spec.faults():
             raise SpecError(" ".join(faults))
         with contextlib.ExitStack() as undo:
             try:
@@ -103,7 +103,7 @@ class Queue:
     def stop_lane(self, run_id: str, lane: str) -> None:
         """Ask one network of a comparison to learn no more; it is tested as it is, and the others go on."""
         folder = self.folder(run_id)
-        if lane in specs.lanes(specs.read(folder.spec)):
+        if lane in specs.read(folder.spec).lane_names():
             Path(folder.stop(lane)).touch()
 
     def ahead(self, run_id: str) -> list[str]:

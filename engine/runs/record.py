@@ -4,22 +4,23 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events, kinds, specs
 from engine.contract import dataset as datasets
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult, FineTuningSpec
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult, LearningCurveSpec
+from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult
+from engine.contract.kinds.race import LaneResult, RaceResult
 from engine.contract.run_folder import RunFolder, is_locked, read_json
 from engine.runs.queue import judge
 from engine.words import count
-
-# The stages of each kind of run, in order.
-STAGES: dict[str, tuple[str, ...]] = {
-    specs.RETRAIN: events.RETRAIN_STAGES,
-    specs.MNIST: events.MNIST_STAGES,
-    specs.IMPORTED: (),
-    specs.CLASSIFY: events.CLASSIFY_STAGES,
-    specs.FINE_TUNE: events.FINE_TUNE_STAGES,
-    specs.BATCH_SIZE: events.BATCH_SIZE_STAGES,
-    specs.LEARNING_CURVE: events.LEARNING_CURVE_STAGES,
-}
 
 
 @dataclass
@@ -50,30 +51,30 @@ class Story:
     hardware: events.Hardware | None = None  # None before its turn, and in runs of earlier versions
     stages: list[StageStory] = field(default_factory=list)
     curves: dict[tuple[str, str], Curve] = field(default_factory=dict)  # by (lane, split)
-    lane_results: dict[str, events.LaneResult] = field(default_factory=dict)
+    lane_results: dict[str, LaneResult] = field(default_factory=dict)
     diverged: dict[str, events.Diverged] = field(default_factory=dict)
     skipped: list[events.Skipped] = field(default_factory=list)
     warnings: list[events.Warning] = field(default_factory=list)
     kept: str = ""  # the lane that was chosen, "" before that
     exported: dict[str, events.Exported] = field(default_factory=dict)  # by file, of a retraining run
-    result: events.Result | None = None  # of a retraining run
+    result: RaceResult | None = None  # of a retraining run
     predicted: events.Predicted | None = None  # before it was started
     expected: events.Expected | None = None  # likewise
     lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
     lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
-    network_results: dict[str, events.NetworkResult] = field(default_factory=dict)
-    networks_exported: dict[str, events.NetworkExported] = field(default_factory=dict)
-    mnist_result: events.MnistResult | None = None
-    model_loaded: events.ModelLoaded | None = None  # of many pictures
-    classified: list[events.Classified] = field(default_factory=list)
-    classify_result: events.ClassifyResult | None = None
-    fine_tuned: dict[str, events.FineTuned] = field(default_factory=dict)  # by lane
-    fine_tune_result: events.FineTuneResult | None = None
+    network_results: dict[str, NetworkResult] = field(default_factory=dict)
+    networks_exported: dict[str, NetworkExported] = field(default_factory=dict)
+    mnist_result: MnistResult | None = None
+    model_loaded: ModelLoaded | None = None  # of many pictures
+    classified: list[Classified] = field(default_factory=list)
+    classify_result: BatchClassificationResult | None = None
+    fine_tuned: dict[str, FineTuned] = field(default_factory=dict)  # by lane
+    fine_tune_result: FineTuningResult | None = None
     batches_halved: list[events.BatchHalved] = field(default_factory=list)
-    batches_tried: list[events.BatchTried] = field(default_factory=list)
-    batch_size_result: events.BatchSizeResult | None = None
-    learning_curve: list[events.LearningCurvePoint] = field(default_factory=list)
-    learning_curve_result: events.LearningCurveResult | None = None
+    batches_tried: list[BatchTried] = field(default_factory=list)
+    batch_size_result: BatchSizeResult | None = None
+    learning_curve: list[LearningCurvePoint] = field(default_factory=list)
+    learning_curve_result: LearningCurveResult | None = None
     error: events.Error | None = None
     last_t: float = 0.0  # Unix seconds of the newest event
 
@@ -111,7 +112,7 @@ class Story:
                 curve.cross_entropy += event.cross_entropy
                 # A block is told where it ends.
                 curve.told += [event.t - (event.seconds[-1] - second) for second in event.seconds]
-            case events.LaneResult():
+            case LaneResult():
                 self.lane_results[event.lane] = event
             case events.Diverged():
                 self.diverged[event.lane] = event
@@ -123,7 +124,7 @@ class Story:
                 self.kept = event.lane
             case events.Exported():
                 self.exported[event.file] = event
-            case events.Result():
+            case RaceResult():
                 self.kept, self.result = event.kept, event
             case events.Predicted():
                 self.predicted = event
@@ -137,21 +138,21 @@ class Story:
                 self.lanes_started[event.lane] = event
             case events.LaneEnded():
                 self.lanes_ended[event.lane] = event
-            case events.NetworkResult():
+            case NetworkResult():
                 self.network_results[event.lane] = event
-            case events.NetworkExported():
+            case NetworkExported():
                 self.networks_exported[event.lane] = event
-            case events.MnistResult():
+            case MnistResult():
                 self.mnist_result = event
-            case events.ModelLoaded():
+            case ModelLoaded():
                 self.model_loaded = event
-            case events.Classified():
+            case Classified():
                 self.classified.append(event)
-            case events.ClassifyResult():
+            case BatchClassificationResult():
                 self.classify_result = event
-            case events.FineTuned():
+            case FineTuned():
                 self.fine_tuned[event.lane] = event
-            case events.FineTuneResult():
+            case FineTuningResult():
                 self.fine_tune_result = event
             case events.BatchHalved():
                 self.batches_halved.append(event)
@@ -162,13 +163,13 @@ class Story:
                     self.classified.clear()
                     self.learning_curve.clear()
                     self.kept = ""
-            case events.BatchTried():
+            case BatchTried():
                 self.batches_tried.append(event)
-            case events.BatchSizeResult():
+            case BatchSizeResult():
                 self.batch_size_result = event
-            case events.LearningCurvePoint():
+            case LearningCurvePoint():
                 self.learning_curve.append(event)
-            case events.LearningCurveResult():
+            case LearningCurveResult():
                 self.learning_curve_result = event
             case events.Error():
                 self.error = event
@@ -209,37 +210,37 @@ class Run:
     @property
     def kind(self) -> str:
         """As engine/contract/specs.py names the kinds; the next ones ask for one of them."""
-        return specs.kind(self.spec)
+        return kinds.of(self.spec)
 
     @property
     def is_mnist(self) -> bool:
         """Whether it compares networks for digits; otherwise it retrains on photos, or was imported."""
-        return isinstance(self.spec, specs.MnistSpec)
+        return isinstance(self.spec, MnistSpec)
 
     @property
     def is_imported(self) -> bool:
         """Whether it is curves alone, read from TensorBoard's files."""
-        return isinstance(self.spec, specs.ImportedSpec)
+        return isinstance(self.spec, ImportedSpec)
 
     @property
     def is_classify(self) -> bool:
         """Whether a model says what many pictures show."""
-        return isinstance(self.spec, specs.ClassifySpec)
+        return isinstance(self.spec, BatchClassificationSpec)
 
     @property
     def is_fine_tune(self) -> bool:
         """Whether blocks of a backbone learn along, one lane for each depth."""
-        return isinstance(self.spec, specs.FineTuneSpec)
+        return isinstance(self.spec, FineTuningSpec)
 
     @property
     def is_batch_size(self) -> bool:
         """Whether batch sizes are tried against the memory; it has no photos and no lanes."""
-        return isinstance(self.spec, specs.BatchSizeSpec)
+        return isinstance(self.spec, BatchSizeSpec)
 
     @property
     def is_learning_curve(self) -> bool:
         """Whether it measures accuracy against the photos that were learned from; it has no lanes."""
-        return isinstance(self.spec, specs.LearningCurveSpec)
+        return isinstance(self.spec, LearningCurveSpec)
 
     @property
     def has_dataset(self) -> bool:
@@ -254,17 +255,17 @@ class Run:
     @property
     def lanes(self) -> list[str]:
         """In the order of creation, which is the order of their colours."""
-        return specs.lanes(self.spec)
+        return self.spec.lane_names()
 
     @property
     def titles(self) -> dict[str, str]:
         """The lanes as people read them, by lane, in the same order."""
-        return dict(zip(self.lanes, specs.lane_titles(self.spec), strict=True))
+        return dict(zip(self.lanes, self.spec.lane_titles(), strict=True))
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that this kind of run has, in order."""
-        return STAGES[self.kind]
+        return tuple(kinds.contract(self.kind).STAGES)
 
     @property
     def title(self) -> str:
@@ -276,7 +277,7 @@ class Run:
             what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
             return f"{catalog.digit_set(self.spec.data).title} · {what} · {count(self.spec.epochs, 'epoch')}"
         if self.is_batch_size:
-            return f"Batch size · {self.backbone_title} · {specs.depth_title(self.spec.blocks).lower()}"
+            return f"Batch size · {self.backbone_title} · {choices.depth_title(self.spec.blocks).lower()}"
         try:
             photos, number = self.dataset.title, count(len(self.dataset.photos), "picture")
         except (OSError, ValueError, KeyError, TypeError):
@@ -290,7 +291,7 @@ class Run:
         rates = self.spec.learning_rates
         varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
         if self.spec.group:
-            varied += f" · {specs.machine_title(self.spec)}"
+            varied += f" · {self.spec.machine_title()}"
         return f"{photos} · {self.backbone_title} · {varied}"
 
     @property

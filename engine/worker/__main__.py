@@ -18,6 +18,12 @@ import traceback
 from typing import List
 
 from engine.contract import events, hardware, signatures, specs, tickets
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder, try_lock
 from engine.worker import children
 from engine.worker.comparison.batches import halve_hungriest
@@ -25,9 +31,9 @@ from engine.worker.machine import bind_to_cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
 
 STORIES = {
-    specs.RetrainSpec: "engine.worker.retraining.retrain",
-    specs.LearningCurveSpec: "engine.worker.retraining.learning_curve",
-    specs.ClassifySpec: "engine.worker.playground.label",
+    RaceSpec: "engine.worker.retraining.retrain",
+    LearningCurveSpec: "engine.worker.retraining.learning_curve",
+    BatchClassificationSpec: "engine.worker.playground.label",
 }
 
 
@@ -41,20 +47,20 @@ def main(folder: RunFolder, lock: int) -> int:
     os.nice(10)
     signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
     spec = specs.read(folder.spec)
-    if isinstance(spec, specs.RetrainSpec):
+    if isinstance(spec, RaceSpec):
         bind_to_cores(spec.threads)  # all that it starts, too, before numpy or TensorFlow have threads of their own
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
     try:
         turn = _wait_for_turn(folder, spec, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
         events.append(folder.events, hardware.here())
-        if isinstance(spec, specs.MnistSpec):
+        if isinstance(spec, MnistSpec):
             _compare(spec, folder, report)
-        elif isinstance(spec, specs.FineTuneSpec):
+        elif isinstance(spec, FineTuningSpec):
             from engine.worker.retraining.fine_tune import fine_tune  # numpy and more: not before it is this run's turn
 
             fine_tune(spec, folder, report)
-        elif isinstance(spec, specs.BatchSizeSpec):
+        elif isinstance(spec, BatchSizeSpec):
             from engine.worker.retraining.batch_size import batch_size
 
             batch_size(spec, folder, report)
@@ -88,7 +94,7 @@ def _sign_what_is_there(folder: RunFolder) -> None:
         traceback.print_exc()
 
 
-def _compare(spec: specs.MnistSpec, folder: RunFolder, report: Reporter) -> None:
+def _compare(spec: MnistSpec, folder: RunFolder, report: Reporter) -> None:
     """A process of its own tells the story, and where the memory ran out another one with a smaller batch."""
     deaths = 0
 

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable, List, Optional
 
-from engine.contract import events, memory, specs
+from engine.contract import choices, events, memory, specs
 from engine.contract.run_folder import RunFolder
 from engine.worker import machine
 from engine.worker.reporter import (
@@ -203,7 +203,7 @@ class Memory:
 
     def __init__(self, device: str, megabytes: int) -> None:
         """`megabytes`: the limit, 0 for none. On a GPU it is the limit of what TensorFlow may take of the GPU."""
-        self.on_gpu, self.limit = device == specs.GPU, megabytes * 1000 * 1000
+        self.on_gpu, self.limit = device == choices.GPU, megabytes * 1000 * 1000
         if self.on_gpu and megabytes:
             import tensorflow as tf
 

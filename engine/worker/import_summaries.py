@@ -18,7 +18,8 @@ import time
 from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from engine.contract import events, specs, tickets
+from engine.contract import choices, events, specs, tickets
+from engine.contract.kinds.imported import ImportedSpec
 from engine.contract.run_folder import LabHome, RunFolder
 
 SPLITS = {  # by the name of the folder that holds the files
@@ -80,10 +81,10 @@ def main(source: str, folder: RunFolder, title: str) -> Dict[str, Any]:
                 source, ", ".join(TAGS["accuracy"]), " ".join(warnings[:3])
             ).strip()
         )
-    if len(read) > specs.LANE_LIMIT:
+    if len(read) > choices.LANE_LIMIT:
         raise Refused(
-            f"{source} holds {len(read)} runs; import a folder with at most {specs.LANE_LIMIT}: {next(iter(read))} for "
-            "one."
+            f"{source} holds {len(read)} runs; import a folder with at most {choices.LANE_LIMIT}: "
+            f"{next(iter(read))} for one."
         )
     part = RunFolder(os.path.join(os.path.dirname(folder.path), ".importing-" + folder.id))
     try:
@@ -212,10 +213,10 @@ def _write(
 ) -> None:
     home = RunFolder(os.path.join(os.path.dirname(part.path), run_id)).home
     os.makedirs(part.artifacts)
-    specs.write(part.spec, specs.ImportedSpec(_printable(title), _printable(source), tuple(read), ""))
+    specs.write(part.spec, ImportedSpec(_printable(title), _printable(source), tuple(read), ""))
     # A ticket says when it came among the other runs; nobody waits behind it, because nobody holds it alive.
-    ticket = tickets.take(home, specs.CPU, run_id)
-    tickets.leave(home, specs.CPU, ticket)
+    ticket = tickets.take(home, choices.CPU, run_id)
+    tickets.leave(home, choices.CPU, ticket)
     events.append(part.events, events.State(time.time(), events.QUEUED, ticket))
     for lane, curves in read.items():
         began = min(points[0][1] for points in curves.values())

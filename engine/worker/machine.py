@@ -7,7 +7,7 @@ import time
 from importlib.machinery import PathFinder
 from typing import Any, Optional
 
-from engine.contract import specs
+from engine.contract import choices
 from engine.worker.reporter import RunFailed
 
 # Environment: cores that this process and those that it starts keep to where the system cannot bind them; 0: all.
@@ -141,11 +141,11 @@ def tensorflow_device() -> str:
 def choose_device(device: str) -> None:
     """What TensorFlow may see is settled before it is imported and cannot be changed afterwards."""
     # On a GPU its loader shall say in the log what it looked for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if device == specs.GPU else "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if device == choices.GPU else "2")
     # The race's matrices are small: a second BLAS thread saves little on an idle machine, and on a busy one the threads
     # wait for each other five times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if device == specs.CPU:
+    if device == choices.CPU:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         return
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a TX2 shares the memory between CPU and GPU

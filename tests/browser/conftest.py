@@ -16,7 +16,13 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from engine import photos
-from engine.contract import specs
+from engine.contract import choices
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.runs import open_run
 from engine.runs.queue import Queue
@@ -114,7 +120,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     root = draw_photos(Path(home.datasets) / "lamps")
     dataset = photos.split(photos.scan(root, "Lamps"), 10, 10)
     queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
-    usual = specs.RetrainSpec()
+    usual = RaceSpec()
     asked = {
         "race": usual,
         "single": usual._replace(learning_rates=(0.01,)),
@@ -129,13 +135,13 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     draw_digits(Path(home.datasets) / "bars.npz")
     pretend(home, "mobilenet_v2")
     # On the other device, so that a comparison goes on beside the race: the worker that stands in needs neither.
-    comparison = specs.MnistSpec(data="bars", device=specs.GPU)
+    comparison = MnistSpec(data="bars", device=choices.GPU)
     runs = {name: queue.start(spec, dataset) for name, spec in asked.items()}
     runs["compared"] = queue.start(comparison)
-    runs["tuned"] = queue.start(specs.FineTuneSpec(), photos.split(photos.scan(root, "Lamps"), 10, 20))
-    runs["sizes"] = queue.start(specs.BatchSizeSpec())
-    runs["learning curve"] = queue.start(specs.LearningCurveSpec(), dataset)
-    many = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
+    runs["tuned"] = queue.start(FineTuningSpec(), photos.split(photos.scan(root, "Lamps"), 10, 20))
+    runs["sizes"] = queue.start(BatchSizeSpec())
+    runs["learning curve"] = queue.start(LearningCurveSpec(), dataset)
+    many = BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2")
     runs["pictures"] = queue.start(many, photos.list_pictures(root, "Lamps").dataset)
     wait_until(lambda: open_run(home, runs["cancelled"]).story.curves, 180)
     queue.cancel(runs["cancelled"])

@@ -5,7 +5,7 @@ import sys
 
 from playwright.sync_api import expect
 
-from engine.contract import specs
+from engine.contract.kinds.mnist import MnistSpec
 from engine.runs import open_run
 from engine.runs.queue import Queue
 from tests.browser.conftest import wait_until
@@ -43,7 +43,7 @@ def test_networks_are_chosen_and_watched_to_their_end_and_a_reload_shows_the_sam
 
 def test_one_network_is_stopped_and_the_chart_stays_the_same_node_while_the_others_go_on(visitor, busy_lab):
     queue = Queue(busy_lab.home, sys.executable, "tests.fakes.fake_worker")
-    run_id = queue.start(specs.MnistSpec(data="bars", seed=905))  # takes a minute
+    run_id = queue.start(MnistSpec(data="bars", seed=905))  # takes a minute
     wait_until(lambda: open_run(busy_lab.home, run_id).story.curves, 180)
     page = visitor().page
     page.goto(f"{busy_lab.url}/mnist?run={run_id}")

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.learning_curve import ALL_PHOTOS
+from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import LabHome
 from engine.runs.queue import Queue
 from tests.assets_home import with_assets
@@ -55,7 +57,7 @@ def two_runs(worker_lab) -> tuple[str, str]:
     queue = Queue(worker_lab.home, sys.executable, "engine.worker")
     # Its own recipe but for few validation images, and rates so different that no figure is the same.
     beginner = catalog.network("beginner")._replace(validation_images=300)
-    usual = specs.MnistSpec(training_images=1000, epochs=1)
+    usual = MnistSpec(training_images=1000, epochs=1)
     asked = [usual._replace(networks=(beginner._replace(learning_rate=rate),)) for rate in (0.01, 0.001)]
     first, second = (queue.start(spec) for spec in asked)
     for run_id in (first, second):
@@ -161,7 +163,7 @@ def test_a_learning_curve_shows_the_mean_of_its_trainings(visitor, worker_lab):
     by_size: dict[int, list[dict[str, Any]]] = {}
     for point in events(worker_lab, run_id, "learning_curve_point"):
         by_size.setdefault(point["size"], []).append(point)
-    assert {size: len(points) for size, points in by_size.items()} == {5: 3, 10: 3, specs.ALL_PHOTOS: 3}
+    assert {size: len(points) for size, points in by_size.items()} == {5: 3, 10: 3, ALL_PHOTOS: 3}
     rows = table(page, 3)
     for row, points in zip(rows, by_size.values(), strict=True):
         shares = [each["correct"] / each["test_n"] for each in points]
@@ -182,7 +184,7 @@ def test_a_built_network_is_trained_and_its_row_is_what_it_answered(visitor, wor
     networks = page.locator(".st-key-networks")
     expect(networks.get_by_role("button", name="Coarse")).to_be_visible()
     slide(page, "Epochs")
-    for network in specs.MnistSpec().networks[1:]:
+    for network in MnistSpec().networks[1:]:
         networks.get_by_role("button", name=network.title, exact=True).click()
     page.get_by_role("radio", name="5k").click()
     run_id = start(worker_lab, page, epochs=1, training_images=5000)

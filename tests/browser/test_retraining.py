@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from engine import photos
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.runs import open_run
 from engine.runs.queue import Queue
 from tests.browser.conftest import wait_until
@@ -59,7 +59,7 @@ def slow_run(busy_lab):
     """A race of a minute: however slow the browser is, it does not end in between."""
     dataset = photos.split(photos.scan(Path(busy_lab.home.datasets, "lamps"), "Lamps"), 10, 10)
     queue = Queue(busy_lab.home, sys.executable, "tests.fakes.fake_worker")
-    run_id = queue.start(specs.RetrainSpec(seed=905), dataset)
+    run_id = queue.start(RaceSpec(seed=905), dataset)
     yield run_id
     queue.cancel(run_id)
     wait_until(lambda: not open_run(busy_lab.home, run_id).is_active, 180)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, expect
 
 from engine import imported, photos, settings, tensorboard
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.runs import open_run
 from engine.runs.queue import Queue
 from engine.worker.formats.summaries import Summaries
@@ -22,7 +22,7 @@ def run_id(busy_lab):
     """A race that has ended, with event files."""
     home = busy_lab.home
     dataset = photos.split(photos.scan(Path(home.datasets) / "lamps", "Lamps"), 10, 10)
-    made = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
+    made = Queue(home, sys.executable, "tests.fakes.fake_worker").start(RaceSpec(), dataset)
     wait_until(lambda: not open_run(home, made).is_active, 180)
     folder = home.run(made)
     summaries = Summaries(folder, ["0.005", "0.5", "1.0"], Reporter(folder))

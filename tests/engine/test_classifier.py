@@ -17,7 +17,9 @@ import pytest
 from PIL import Image
 
 from engine import prediction
-from engine.contract import signatures, specs, tickets
+from engine.contract import choices, signatures, tickets
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
 from engine.playground.classifier import Classifier
@@ -99,7 +101,7 @@ def test_where_memory_is_short_it_makes_way_for_a_run_and_comes_back_with_the_ne
     resident = Classifier(home, sys.executable, room=10**18)
     before = resident.classify("mobilenet_v2", picture())
     first = only_child(resident)
-    lock = in_line(home, specs.CPU)
+    lock = in_line(home, choices.CPU)
     wait_for_end(first)
     after = resident.classify("mobilenet_v2", picture())
     assert (after.top, after.was_restarted) == (before.top, False)
@@ -113,11 +115,11 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
     os.makedirs(home.queue)
     resident = Classifier(home, sys.executable, has_gpu=True)
-    held = try_lock(tickets.device_lock(home, specs.GPU))  # as a run that has its turn
-    answer = resident.classify("mobilenet_v2", picture(), device=specs.GPU)
+    held = try_lock(tickets.device_lock(home, choices.GPU))  # as a run that has its turn
+    answer = resident.classify("mobilenet_v2", picture(), device=choices.GPU)
     assert (answer.device, answer.note) == ("CPU", "On the CPU, because a run works or waits on the GPU.")
     with pytest.raises(EngineError, match="uses the GPU just now"):
-        prediction.expect_sizes(home, sys.executable, specs.BatchSizeSpec(device=specs.GPU))
+        prediction.expect_sizes(home, sys.executable, BatchSizeSpec(device=choices.GPU))
     os.close(held)
     command = [sys.executable, "-m", "engine.worker.playground.classify", home.path, "--device", "gpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -126,10 +128,10 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     process.stdin.write('{"memory": true}\n')
     process.stdin.flush()
     assert process.stdout.readline()
-    assert try_lock(tickets.device_lock(home, specs.GPU)) == -1  # so a run waits for it
-    lock = in_line(home, specs.GPU)
+    assert try_lock(tickets.device_lock(home, choices.GPU)) == -1  # so a run waits for it
+    lock = in_line(home, choices.GPU)
     assert process.wait(timeout=100) == tickets.MADE_WAY
-    os.close(try_lock(tickets.device_lock(home, specs.GPU)))
+    os.close(try_lock(tickets.device_lock(home, choices.GPU)))
     process.stdin.close()
     process.stdout.close()
     resident.close()
@@ -268,7 +270,7 @@ def red_left() -> bytes:
 def test_a_photo_is_shown_as_it_would_be_learned_from_without_weights_or_tensorflow(tmp_path, backbone, size):
     resident = Classifier(LabHome(str(tmp_path)), sys.executable)
     try:
-        spec = specs.RetrainSpec(backbone=backbone, flip_left_right=True, random_brightness=20)
+        spec = RaceSpec(backbone=backbone, flip_left_right=True, random_brightness=20)
         samples = resident.distorted(red_left(), spec, seed=3)
         assert len(samples) == 8
         assert resident.distorted(red_left(), spec, seed=3) == samples

@@ -16,7 +16,9 @@ import pandas
 import pytest
 
 from engine import assets, photos
-from engine.contract import VERSION, events, specs
+from engine.contract import VERSION, events
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import STAGES, RaceSpec, lane_name
 from engine.contract.run_folder import LabHome
 from engine.runs import Curve, list_runs, open_run
 from engine.runs.queue import Queue, holder_of
@@ -149,7 +151,7 @@ def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: P
     said = json.loads(ended.stdout)
     run = open_run(home, Path(said["run"]).name)
     assert said["state"] == "done"
-    assert list(said["seconds"]) == list(events.RETRAIN_STAGES)
+    assert list(said["seconds"]) == list(STAGES)
     assert all(seconds >= 0 for seconds in said["seconds"].values())
     assert said["images"] == sum(said["splits"].values()) == 36
     assert list(said["splits"]) == ["training", "validation", "testing"]
@@ -159,14 +161,13 @@ def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: P
     assert [lane["learning_rate"] for lane in said["lanes"]] == [0.005, 0.5, 1.0]
     assert [lane["diverged"] for lane in said["lanes"]] == [False, False, True]  # seed 903
     for lane in said["lanes"]:
-        lane_name = specs.lane_name(lane["learning_rate"])
-        result = run.story.lane_results[lane_name]
+        result = run.story.lane_results[lane_name(lane["learning_rate"])]
         assert lane["test_accuracy"] == result.test_accuracy
         assert lane["test_n"] == result.test_n == said["splits"]["testing"]
         assert lane["best_validation_accuracy"] == result.best_validation_accuracy
         assert lane["best_step"] == result.best_step
         if not lane["diverged"]:
-            curve = run.story.curves[lane_name, "validation"]
+            curve = run.story.curves[result.lane, "validation"]
             assert (lane["plateau_step"], lane["plateau_seconds"]) == plateau_by_pandas(curve)
     assert [lane["plateau_step"] is None for lane in said["lanes"]] == [False, False, True]
 
@@ -190,7 +191,7 @@ def test_every_flag_reaches_the_spec(home: LabHome, lights: Path, tmp_path: Path
     )
     assert engine("retrain", f"--image_dir={lights}", *flags.split()).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.RetrainSpec(
+    assert run.spec == RaceSpec(
         backbone="efficientnet_lite0",
         learning_rates=(0.5,),
         steps=30,
@@ -217,7 +218,7 @@ def test_without_flags_a_retraining_is_retrain_pys(home: LabHome, lights: Path, 
     with_original(home, "inception_v3", tmp_path / "inception")
     assert engine("retrain", "--image_dir", lights).returncode == 0
     (run,) = list_runs(home)
-    assert run.spec == specs.RetrainSpec(backbone="inception_v3", learning_rates=(0.01,))
+    assert run.spec == RaceSpec(backbone="inception_v3", learning_rates=(0.01,))
     assert run.dataset == photos.split(photos.scan(lights, "My Lights"), 10, 10)
 
 
@@ -402,7 +403,7 @@ def test_ctrl_c_cancels_the_run_and_ends_with_130(home: LabHome, lights: Path) -
 
 def test_a_run_waits_in_line_and_says_so(home: LabHome, lights: Path) -> None:
     dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
-    first = Queue(home, sys.executable, FAKE).start(specs.RetrainSpec(seed=905), dataset)
+    first = Queue(home, sys.executable, FAKE).start(RaceSpec(seed=905), dataset)
     command = subprocess.Popen(
         [*MAIN, "retrain", "--image_dir", str(lights), *MOBILENET],
         cwd=ROOT,
@@ -487,7 +488,7 @@ def test_every_flag_of_a_comparison_reaches_the_spec(home: LabHome) -> None:
 
 def test_without_flags_every_network_is_trained_as_the_catalogue_says(home: LabHome) -> None:
     assert engine("mnist").returncode == 0
-    assert list_runs(home)[0].spec == specs.MnistSpec()
+    assert list_runs(home)[0].spec == MnistSpec()
 
 
 @pytest.mark.parametrize(
@@ -516,7 +517,7 @@ def test_bad_arguments_of_a_comparison_end_with_2_and_start_nothing(
 def test_runs_are_listed_and_deleted(home: LabHome, lights: Path) -> None:
     assert engine("runs").stderr.startswith("No runs yet. Start one with: python -m engine retrain")
     dataset = photos.split(photos.scan(lights, "Lights"), 10, 10)
-    run = open_run(home, Queue(home, sys.executable, FAKE).start(specs.RetrainSpec(), dataset))
+    run = open_run(home, Queue(home, sys.executable, FAKE).start(RaceSpec(), dataset))
     deadline = time.monotonic() + 180
     while run.refresh().is_active and time.monotonic() < deadline:
         time.sleep(0.05)

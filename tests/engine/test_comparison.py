@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
 from engine.contract import catalog, events, layers, specs
+from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import LabHome, RunFolder, write_json
 from engine.mnist import comparison, explanations
 from engine.runs import Run, open_run
@@ -36,14 +37,14 @@ def network(row: str, **changes: object) -> catalog.Network:
 def queued(home: LabHome, run_id: str, networks: list[catalog.Network], **changes: object) -> RunFolder:
     folder = home.run(run_id)
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.MnistSpec(networks=tuple(networks), **changes))
+    specs.write(folder.spec, MnistSpec(networks=tuple(networks), **changes))
     events.append(folder.events, events.State(1000.0, events.QUEUED, 1))
     return folder
 
 
-def result(row: catalog.Network, wrong: int, **changes: object) -> events.NetworkResult:
+def result(row: catalog.Network, wrong: int, **changes: object) -> NetworkResult:
     costs = layers.costs(layers.read(row.layers))
-    return events.NetworkResult(
+    return NetworkResult(
         t=2000.0, lane=row.name, parameters=layers.parameters(costs), multiply_adds=layers.multiply_adds(costs),
         epochs=5.0, train_seconds=SECONDS.get(row.name, 10.0), images_per_second=5500.0,
         test_accuracy=1 - wrong / TESTED, test_n=TESTED, validation_accuracy=0.99, best_epoch=4, stopped=False,
@@ -79,7 +80,7 @@ def opened(folder: RunFolder) -> Run:
 
 def test_rows_are_the_tested_networks_the_best_first_and_keep_the_colour_of_their_creation(home: LabHome) -> None:
     folder = finished(home)
-    events.append(folder.events, events.NetworkExported(2001.0, "strong", 2e-7, 64, 0.0004))
+    events.append(folder.events, NetworkExported(2001.0, "strong", 2e-7, 64, 0.0004))
     rows = comparison.network_rows(opened(folder))
     assert [(row.lane, row.number, row.wrong) for row in rows] == [
         ("strong", 3, 6),

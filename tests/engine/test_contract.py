@@ -10,13 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import VERSION, catalog, events, memory, specs, tickets
+from engine.contract import VERSION, catalog, choices, events, memory, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult
+from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult
+from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult, network_faults
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
 
 ROOT = Path(__file__).parent.parent.parent
-GOOD = specs.RetrainSpec()
+GOOD = RaceSpec()
 
 
 # --- specs -----------------------------------------------------------------------------------------------------------
@@ -24,7 +35,7 @@ GOOD = specs.RetrainSpec()
 
 def test_a_spec_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = str(tmp_path / "spec.json")
-    spec = GOOD._replace(learning_rates=(0.0001, 10.0), seed=7, device=specs.GPU)
+    spec = GOOD._replace(learning_rates=(0.0001, 10.0), seed=7, device=choices.GPU)
     specs.write(path, spec)
     assert specs.read(path) == spec
     assert read_json(path)["kind"] == "retrain"
@@ -41,14 +52,14 @@ def test_a_spec_of_another_version_is_read_where_it_can_be(tmp_path: Path) -> No
 
 def test_a_spec_says_its_format_and_the_version_that_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
-    specs.write(str(path), specs.RetrainSpec())
+    specs.write(str(path), RaceSpec())
     written = json.loads(path.read_text())
     assert (written["format"], written["version"]) == (specs.FORMAT, VERSION)
     assert specs.version(str(path)) == VERSION
 
     del written["format"], written["version"]  # as before there were formats
     path.write_text(json.dumps(written))
-    assert specs.read(str(path)) == specs.RetrainSpec()
+    assert specs.read(str(path)) == RaceSpec()
     assert specs.version(str(path)) == ""
 
 
@@ -63,7 +74,7 @@ def test_a_spec_says_its_format_and_the_version_that_wrote_it(tmp_path: Path) ->
 )
 def test_a_format_that_this_version_cannot_read_is_a_sentence(tmp_path: Path, later: object, sentence: str) -> None:
     path = tmp_path / "spec.json"
-    path.write_text(json.dumps({"kind": "retrain", "format": later, **specs.RetrainSpec()._asdict()}))
+    path.write_text(json.dumps({"kind": "retrain", "format": later, **RaceSpec()._asdict()}))
     with pytest.raises(ValueError, match=sentence):
         specs.read(str(path))
 
@@ -75,7 +86,7 @@ def test_the_version_is_that_of_the_changelog() -> None:
 
 
 def test_the_defaults_have_no_faults() -> None:
-    assert specs.faults(GOOD) == []
+    assert GOOD.faults() == []
 
 
 @pytest.mark.parametrize(
@@ -115,10 +126,10 @@ def test_the_defaults_have_no_faults() -> None:
     ],
 )
 def test_each_fault_of_a_spec_is_one_sentence(change: dict, sentence: str) -> None:
-    assert specs.faults(GOOD._replace(**change)) == [sentence]
+    assert GOOD._replace(**change).faults() == [sentence]
 
 
-MNIST = specs.MnistSpec()
+MNIST = MnistSpec()
 
 
 def test_a_spec_of_a_comparison_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -129,28 +140,28 @@ def test_a_spec_of_a_comparison_comes_back_as_it_was_written(tmp_path: Path) -> 
     assert specs.read(path) == spec
     assert read_json(path)["kind"] == "mnist"
     assert read_json(path)["networks"][1]["layers"] == "flatten, dense 10"  # flat: no nameless lists within lists
-    assert (specs.lanes(spec), specs.lane_titles(spec)) == (["strong", "own_1"], ["Strong", "Mine"])
+    assert (spec.lane_names(), spec.lane_titles()) == (["strong", "own_1"], ["Strong", "Mine"])
 
 
 def test_the_defaults_of_a_comparison_have_no_faults_and_neither_has_any_network() -> None:
-    assert specs.faults(MNIST) == []
+    assert MNIST.faults() == []
     for network in catalog.NETWORKS:
-        assert specs.network_faults(network) == []
+        assert network_faults(network) == []
 
 
 def test_a_spec_of_many_pictures_comes_back_and_each_of_its_faults_is_one_sentence(tmp_path: Path) -> None:
     path = str(tmp_path / "spec.json")
-    spec = specs.ClassifySpec(model="20261125-101500-abc123:0.5", model_title="Lamps · lr 0.5")
+    spec = BatchClassificationSpec(model="20261125-101500-abc123:0.5", model_title="Lamps · lr 0.5")
     specs.write(path, spec)
     assert specs.read(path) == spec
-    assert (read_json(path)["kind"], specs.lanes(spec), specs.lane_titles(spec), specs.faults(spec)) == (
+    assert (read_json(path)["kind"], spec.lane_names(), spec.lane_titles(), spec.faults()) == (
         "classify", [], [], []
     )  # fmt: skip
     for model in ("", "../../etc", "a/b", "-rf", "a b", "x" * 201):
-        (fault,) = specs.faults(spec._replace(model=model))
+        (fault,) = spec._replace(model=model).faults()
         assert fault == f"Model is {model!r}; choose a run, a backbone or an uploaded model by its name."
-    assert specs.faults(spec._replace(top=0)) == ["Labels kept of each picture is 0; choose 1 to 20."]
-    assert specs.faults(spec._replace(device="tpu")) == ["Device is 'tpu'; choose one of cpu, gpu."]
+    assert spec._replace(top=0).faults() == ["Labels kept of each picture is 0; choose 1 to 20."]
+    assert spec._replace(device="tpu").faults() == ["Device is 'tpu'; choose one of cpu, gpu."]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +178,7 @@ def test_a_spec_of_many_pictures_comes_back_and_each_of_its_faults_is_one_senten
     ],
 )
 def test_each_fault_of_a_comparison_is_one_sentence(change: dict, sentence: str) -> None:
-    assert specs.faults(MNIST._replace(**change)) == [sentence]
+    assert MNIST._replace(**change).faults() == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -187,13 +198,13 @@ def test_each_fault_of_a_comparison_is_one_sentence(change: dict, sentence: str)
 )
 def test_each_fault_of_a_network_is_one_sentence_that_names_it(change: dict, sentence: str) -> None:
     network = catalog.network("beginner")._replace(**change)
-    (fault,) = specs.network_faults(network)
+    (fault,) = network_faults(network)
     assert fault.startswith(sentence)
-    assert specs.faults(MNIST._replace(networks=(network,))) == [f"Beginner: {fault}"]
+    assert MNIST._replace(networks=(network,)).faults() == [f"Beginner: {fault}"]
 
 
 def test_lanes_are_named_as_people_write_the_rate() -> None:
-    assert [specs.lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
+    assert [lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -207,35 +218,34 @@ EVERY_KIND = [
     events.Skipped(3.5, "röd/ä.jpg", "the file is empty"),
     events.Warning(3.6, "Line one\nline two"),
     events.Diverged(4.0, "10.0", 20, "It left the numbers."),
-    events.LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
+    LaneResult(5.0, "0.5", 0.9, 40, 0.91, None, 0.95, 20, False),
     events.Kept(5.1, "0.5"),
     events.Exported(5.2, "model.tflite", 9 * 10**6, 0.97, 64, 1e-7, 0.021),
-    events.Result(5.5, "0.5", 60, 40, 10, 10, 0, 60, 0.2, 0.8, 1.2, 1e-7, 10, "LiteRT", 10**9, 0.1, 4.5),
+    RaceResult(5.5, "0.5", 60, 40, 10, 10, 0, 60, 0.2, 0.8, 1.2, 1e-7, 10, "LiteRT", 10**9, 0.1, 4.5),
     events.Predicted(5.6, 12.5, 480, 24, 3_000_000, 900_000_000, 0.0),
     events.Expected(5.7, 110.0, "a batch of each depth"),
     events.Error(6.0, "disk_full", "No space.", "Make room."),
     events.LaneStarted(6.1, "beginner", 60000, 0, 32, 1875, 9375),
     events.LaneEnded(6.2, "beginner", True),
     events.BatchHalved(6.3, "strong", 64),
-    events.NetworkResult(6.4, "beginner", 101770, 101632, 2.5, 6.1, 49000.0, 0.978, 10000, None, 0, True),
-    events.NetworkExported(6.5, "beginner", 1e-7, 64, 7e-6),
-    events.MnistResult(6.6, "TensorFlow on the CPU", 10**9),
-    events.ModelLoaded(6.7, "LiteRT", "CPU", 224, 224, 0.3),
-    events.Classified(6.8, [0, 2], [1, 0, 0, 1], [0.9, 0.1, 0.6, 0.4], [True, False]),
-    events.ClassifyResult(6.9, 2, 0.1, 0.02, 0.009, 10**8),
-    events.FineTuned(7.1, "all", 18, 18, 2**21, 10**9, 8.5, 5, 32, 16, True, 0.88, None, 60, 0.86, 120),
-    events.FineTuneResult(7.2, 420, 60, 120, "TensorFlow 2.21"),
-    events.BatchTried(7.3, 64, False, "The memory ran out.", 0, 0.0),
-    events.BatchSizeResult(7.4, 32, True, 2 * 10**9, 7 * 10**8, 2**21, "TensorFlow 2.21"),
-    events.LearningCurvePoint(7.5, 20, 3, 100, 95, 120, False, 0.8),
-    events.LearningCurveResult(7.6, 420, 60, 120, 590, 10, "LiteRT", 8 * 10**8),
+    NetworkResult(6.4, "beginner", 101770, 101632, 2.5, 6.1, 49000.0, 0.978, 10000, None, 0, True),
+    NetworkExported(6.5, "beginner", 1e-7, 64, 7e-6),
+    MnistResult(6.6, "TensorFlow on the CPU", 10**9),
+    ModelLoaded(6.7, "LiteRT", "CPU", 224, 224, 0.3),
+    Classified(6.8, [0, 2], [1, 0, 0, 1], [0.9, 0.1, 0.6, 0.4], [True, False]),
+    BatchClassificationResult(6.9, 2, 0.1, 0.02, 0.009, 10**8),
+    FineTuned(7.1, "all", 18, 18, 2**21, 10**9, 8.5, 5, 32, 16, True, 0.88, None, 60, 0.86, 120),
+    FineTuningResult(7.2, 420, 60, 120, "TensorFlow 2.21"),
+    BatchTried(7.3, 64, False, "The memory ran out.", 0, 0.0),
+    BatchSizeResult(7.4, 32, True, 2 * 10**9, 7 * 10**8, 2**21, "TensorFlow 2.21"),
+    LearningCurvePoint(7.5, 20, 3, 100, 95, 120, False, 0.8),
+    LearningCurveResult(7.6, 420, 60, 120, 590, 10, "LiteRT", 8 * 10**8),
     events.State(8.0, events.DONE, 0),
 ]
 
 
 def test_no_kind_of_event_is_missing_here() -> None:
-    records = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, tuple)]
-    assert {type(event) for event in EVERY_KIND} == set(records)
+    assert {type(event) for event in EVERY_KIND} == set(events.records().values())
 
 
 def test_every_event_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -296,7 +306,7 @@ def test_a_field_of_a_later_version_is_ignored(tmp_path: Path) -> None:
 
 def test_a_result_of_before_imports_were_timed_is_still_read(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    now = next(event for event in EVERY_KIND if isinstance(event, events.Result))
+    now = next(event for event in EVERY_KIND if isinstance(event, RaceResult))
     events.append(str(path), now)
     told = json.loads(path.read_text())
     del told["cache_seconds"], told["import_seconds"]
@@ -351,7 +361,7 @@ def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_every_backbone_of_the_catalogue_can_be_named(backbone: catalog.Backbone) -> None:
     assert catalog.backbone(backbone.name) is backbone
     assert len(backbone.mean) == len(backbone.std) == 3
-    assert specs.faults(GOOD._replace(backbone=backbone.name)) == []
+    assert GOOD._replace(backbone=backbone.name).faults() == []
 
 
 # --- tickets and locks -----------------------------------------------------------------------------------------------

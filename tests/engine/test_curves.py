@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine.contract import events
+from engine.contract.kinds.race import LaneResult, RaceResult
 from engine.retraining.curves import LaneRow, Plateau, lane_rows, plateau, spread, verdict
 from engine.runs import Curve, Story
 from engine.stats import smooth, thin
@@ -67,9 +67,9 @@ def test_spread_is_the_standard_deviation_of_the_last_500_steps():
 
 def test_lanes_come_by_validation_and_the_test_figure_decides_nothing():
     told = Story()
-    told.tell(events.LaneResult(1.0, "0.005", 0.99, 100, 0.80, 0.4, 0.82, 100, False))
-    told.tell(events.LaneResult(1.0, "0.5", 0.70, 100, 0.90, 0.4, 0.92, 100, False))
-    told.tell(events.LaneResult(1.0, "10.0", 0.2, 100, 0.95, None, 0.95, 10, True))
+    told.tell(LaneResult(1.0, "0.005", 0.99, 100, 0.80, 0.4, 0.82, 100, False))
+    told.tell(LaneResult(1.0, "0.5", 0.70, 100, 0.90, 0.4, 0.92, 100, False))
+    told.tell(LaneResult(1.0, "10.0", 0.2, 100, 0.95, None, 0.95, 10, True))
     rows = lane_rows(told, ["0.005", "0.5", "10.0"])
     assert [row.lane for row in rows] == ["0.5", "0.005", "10.0"]
     assert [row.number for row in rows] == [1, 0, 2]  # colours stay those of creation
@@ -109,7 +109,7 @@ def test_the_verdict_says_whether_the_difference_is_larger_than_chance(first_wro
 def test_between_equal_lanes_the_validation_loss_decides_and_the_verdict_says_so():
     told = Story()
     for lane, entropy in (("0.005", 0.30), ("0.5", 0.20), ("1.0", None)):
-        told.tell(events.LaneResult(1.0, lane, 0.9, 100, 0.9, entropy, 0.92, 100, False))
+        told.tell(LaneResult(1.0, lane, 0.9, 100, 0.9, entropy, 0.92, 100, False))
     rows = lane_rows(told, ["0.005", "0.5", "1.0"])
     assert [row.lane for row in rows] == ["0.5", "0.005", "1.0"]
     assert verdict(rows, None).reasons == "lr 0.005 gets as many right, with a higher validation loss."
@@ -118,8 +118,8 @@ def test_between_equal_lanes_the_validation_loss_decides_and_the_verdict_says_so
 def test_a_kept_lane_that_is_less_accurate_by_chance_alone_says_why_it_was_kept():
     told = Story()
     for lane, accuracy, entropy in (("0.005", 0.87, 0.43), ("1.0", 0.90, 2.10)):
-        told.tell(events.LaneResult(1.0, lane, 0.9, 70, accuracy, entropy, 0.95, 100, False))
-    told.tell(events.Result(1.0, "0.005", *[0] * 11, "LiteRT", 0, None, None))
+        told.tell(LaneResult(1.0, lane, 0.9, 70, accuracy, entropy, 0.95, 100, False))
+    told.tell(RaceResult(1.0, "0.005", *[0] * 11, "LiteRT", 0, None, None))
     found = verdict(lane_rows(told, ["0.005", "1.0"]), None)
     assert found.conclusion.startswith("Keep lr 0.005: 87.0%")
     assert "lr 1.0 has 90.0%, no more than chance" in found.reasons

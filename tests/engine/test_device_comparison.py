@@ -10,6 +10,8 @@ import pytest
 from engine import prediction
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import SpecError
 from engine.machine import devices, sampler
@@ -33,20 +35,20 @@ def half(tmp_path):
         number += 1
         folder = home.run(f"run-{number}")
         os.makedirs(folder.artifacts)
-        specs.write(folder.spec, specs.RetrainSpec(learning_rates=(0.5,), group="pair", **asked))
+        specs.write(folder.spec, RaceSpec(learning_rates=(0.5,), group="pair", **asked))
         datasets.write(folder.dataset, PHOTOS)
         at = 100.0
         told = [events.State(at, events.QUEUED, number), events.State(at, events.RUNNING, 0)]
-        for name, seconds in zip(events.RETRAIN_STAGES, took, strict=False):
+        for name, seconds in zip(STAGES, took, strict=False):
             told += [events.Stage(at, name, 60), events.Progress(at + seconds, 60)]
             at += seconds
         if error:
             told.append(events.Error(at, "no_gpu", error, "Start it on the CPU."))
-        if len(took) == len(events.RETRAIN_STAGES):
+        if len(took) == len(STAGES):
             figures = (60, 40, 10, 10, 0, 60, 1.0, 2.0, took[2], 1e-7, 10, "LiteRT", 10**9, 0.0, 4.0)
             told += [
-                events.LaneResult(at, "0.5", 0.9, 10, 0.9, 0.3, 0.9, 20, False),
-                events.Result(at, "0.5", *figures),
+                LaneResult(at, "0.5", 0.9, 10, 0.9, 0.3, 0.9, 20, False),
+                RaceResult(at, "0.5", *figures),
             ]
         events.append(folder.events, *told, events.State(at, ended, 0))
         with open(folder.device, "w") as file:
@@ -125,21 +127,21 @@ def test_energy_is_the_power_over_time_and_nothing_where_it_is_not_measured(half
 
 
 def test_what_is_compared_depends_on_what_there_is():
-    asked = specs.RetrainSpec(bottleneck_dir="/kept", device="gpu")
+    asked = RaceSpec(bottleneck_dir="/kept", device="gpu")
     cpu, gpu = device_comparison.halves_to_start(asked, ONE_GPU)
     assert (cpu.device, gpu.device, cpu.group) == ("cpu", "gpu", gpu.group)
     one, every = device_comparison.halves_to_start(asked, NO_GPU)
     assert (one.threads, every.threads, one.device, every.device) == (1, 4, "cpu", "cpu")
     for spec in (cpu, gpu, one, every):
-        assert specs.faults(spec) == []
+        assert spec.faults() == []
         assert not spec.use_cache
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_reason_before_anything_starts():
-    devices.check(specs.RetrainSpec(), NO_GPU)
-    devices.check(specs.RetrainSpec(device="gpu"), ONE_GPU)
+    devices.check(RaceSpec(), NO_GPU)
+    devices.check(RaceSpec(device="gpu"), ONE_GPU)
     with pytest.raises(SpecError, match=r"There is no GPU for this run\. TensorFlow says: Could"):
-        devices.check(specs.MnistSpec(device="gpu"), NO_GPU)
+        devices.check(MnistSpec(device="gpu"), NO_GPU)
 
 
 @pytest.mark.parametrize(

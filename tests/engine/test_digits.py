@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import DigitsError
 from engine.mnist import digits
@@ -331,7 +332,7 @@ def test_sources_are_the_built_in_sets_and_then_the_uploaded_ones(tmp_path: Path
     assert found[1].labels[9] == "Ankle boot"
     assert found[1].attribution == "Fashion-MNIST, © 2017 Zalando SE, MIT licence"
     assert catalog.digit_set(name).file == "../datasets/old-kana.npz"
-    assert specs.faults(specs.MnistSpec(data=name)) == []
+    assert MnistSpec(data=name).faults() == []
 
 
 def test_one_picture_is_taken_from_the_test_part(tmp_path: Path) -> None:

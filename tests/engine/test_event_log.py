@@ -11,6 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from engine.contract import events
+from engine.contract.kinds.batch_classification import BatchClassificationResult, Classified, ModelLoaded
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult
+from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult
+from engine.contract.kinds.mnist import MnistResult, NetworkExported, NetworkResult
+from engine.contract.kinds.race import LaneResult, RaceResult
 
 # A line of every kind as it lies in the folders of runs that people keep. A line that stands here is never changed:
 # where a kind gets a field, it gets a further line below.
@@ -32,7 +38,7 @@ STORED = [
     (events.Warning, '{"kind":"warning","t":3.6,"message":"Line one\\nline two"}'),
     (events.Diverged, '{"kind":"diverged","t":4.0,"lane":"10.0","step":20,"why":"It left the numbers."}'),
     (
-        events.LaneResult,
+        LaneResult,
         '{"kind":"lane_result","t":5.0,"lane":"0.5","test_accuracy":0.9,"test_n":40,"final_validation_accuracy":0.91,'
         '"final_validation_cross_entropy":null,"best_validation_accuracy":0.95,"best_step":20,"diverged":false}',
     ),
@@ -43,7 +49,7 @@ STORED = [
         '"difference":1e-07,"seconds":0.021}',
     ),
     (
-        events.Result,
+        RaceResult,
         '{"kind":"result","t":5.5,"kept":"0.5","images":60,"training":40,"validation":11,"testing":9,"cached":7,'
         '"computed":53,"decode_seconds":0.2,"backbone_seconds":0.8,"race_seconds":1.2,"export_difference":2e-07,'
         '"export_photos":8,"runtime":"LiteRT","peak_memory_bytes":1000000000,"cache_seconds":0.1,"import_seconds":4.5}',
@@ -62,68 +68,68 @@ STORED = [
     (events.LaneEnded, '{"kind":"lane_ended","t":6.2,"lane":"beginner","stopped":true}'),
     (events.BatchHalved, '{"kind":"batch_halved","t":6.3,"lane":"strong","batch_size":64}'),
     (
-        events.NetworkResult,
+        NetworkResult,
         '{"kind":"network_result","t":6.4,"lane":"beginner","parameters":101770,"multiply_adds":101632,"epochs":2.5,'
         '"train_seconds":6.1,"images_per_second":49000.0,"test_accuracy":0.978,"test_n":10000,'
         '"validation_accuracy":null,"best_epoch":2,"stopped":true}',
     ),
     (
-        events.NetworkExported,
+        NetworkExported,
         '{"kind":"network_exported","t":6.5,"lane":"beginner","difference":3e-07,"images":64,"image_seconds":7e-06}',
     ),
     (
-        events.MnistResult,
+        MnistResult,
         '{"kind":"mnist_result","t":6.6,"runtime":"TensorFlow on the CPU","peak_memory_bytes":2000000000}',
     ),
     (
-        events.ModelLoaded,
+        ModelLoaded,
         '{"kind":"model_loaded","t":6.7,"runtime":"LiteRT","device":"CPU","input_height":224,"input_width":160,'
         '"load_seconds":0.3}',
     ),
     (
-        events.Classified,
+        Classified,
         '{"kind":"classified","t":6.8,"photo":[0,2],"label":[1,0,0,1],"score":[0.9,0.1,0.6,0.4],"learned":[true,false]}',
     ),
     (
-        events.ClassifyResult,
+        BatchClassificationResult,
         '{"kind":"classify_result","t":6.9,"photos":2,"decode_seconds":0.1,"network_seconds":0.02,'
         '"photo_seconds":0.009,"peak_memory_bytes":100000000}',
     ),
     (
-        events.FineTuned,
+        FineTuned,
         '{"kind":"fine_tuned","t":7.1,"lane":"last_2","blocks":2,"of_blocks":18,"parameters":731000,'
         '"peak_memory_bytes":1200000000,"epoch_seconds":8.5,"epochs":5,"batch_size":32,"at_once":16,'
         '"features_kept":true,"validation_accuracy":0.88,"validation_cross_entropy":0.41,"validation_n":60,'
         '"test_accuracy":0.86,"test_n":120}',
     ),
     (
-        events.FineTuneResult,
+        FineTuningResult,
         '{"kind":"fine_tune_result","t":7.2,"training":420,"validation":61,"testing":119,"runtime":"TensorFlow 2.21"}',
     ),
     (
-        events.BatchTried,
+        BatchTried,
         '{"kind":"batch_tried","t":7.3,"batch_size":64,"fits":false,"why":"The memory ran out.","peak_memory_bytes":5,'
         '"images_per_second":41.5}',
     ),
     (
-        events.BatchSizeResult,
+        BatchSizeResult,
         '{"kind":"batch_size_result","t":7.4,"largest":32,"bounded":true,"memory_limit_bytes":2000000000,'
         '"model_bytes":700000000,"parameters":2230000,"runtime":"TensorFlow 2.21"}',
     ),
     (
-        events.LearningCurvePoint,
+        LearningCurvePoint,
         '{"kind":"learning_curve_point","t":7.5,"size":20,"seed":3,"photos":100,"correct":95,"test_n":120,'
         '"diverged":false,"seconds":0.8}',
     ),
     (
-        events.LearningCurveResult,
+        LearningCurveResult,
         '{"kind":"learning_curve_result","t":7.6,"training":420,"validation":60,"testing":120,"cached":590,'
         '"computed":10,"runtime":"LiteRT","peak_memory_bytes":800000000}',
     ),
     (events.Error, '{"kind":"error","t":8.0,"code":"disk_full","message":"No space.","hint":"Make room."}'),
     # Before the cache and the import were timed, and before the training of distorted photos was foreseen.
     (
-        events.Result,
+        RaceResult,
         '{"kind":"result","t":5.5,"kept":"0.5","images":60,"training":40,"validation":11,"testing":9,"cached":7,'
         '"computed":53,"decode_seconds":0.2,"backbone_seconds":0.8,"race_seconds":1.2,"export_difference":2e-07,'
         '"export_photos":8,"runtime":"LiteRT","peak_memory_bytes":1000000000}',
@@ -134,11 +140,7 @@ STORED = [
         '"memory_bytes":900000000}',
     ),
 ]
-KINDS = [
-    each
-    for each in vars(events).values()
-    if isinstance(each, type) and issubclass(each, tuple) and each._fields[:1] == ("t",)
-]
+KINDS = list(events.records().values())
 
 
 def test_every_kind_of_event_has_its_stored_line() -> None:

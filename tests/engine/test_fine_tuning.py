@@ -9,6 +9,8 @@ import pytest
 
 from engine.cli import main
 from engine.contract import events, specs
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.run_folder import LabHome
 from engine.retraining import batch_sizes, fine_tuning
 from engine.runs import open_run
@@ -115,14 +117,14 @@ def tried(tmp_path):
     def tried(limit, bounded, *sizes):
         folder = LabHome(str(tmp_path)).run("a-run")
         tmp_path.joinpath("runs", "a-run").mkdir(parents=True)
-        specs.write(folder.spec, specs.BatchSizeSpec())
+        specs.write(folder.spec, BatchSizeSpec())
         for size, figures in sizes:
             said = (True, "", figures[0] * 10**6, figures[1]) if figures else (False, "It was killed", 0, 0.0)
-            events.append(folder.events, events.BatchTried(time.time(), size, *said))
+            events.append(folder.events, BatchTried(time.time(), size, *said))
         largest = max(size for size, figures in sizes if figures)
         events.append(
             folder.events,
-            events.BatchSizeResult(time.time(), largest, bounded, limit * 10**6, 7 * 10**8, 2_000_000, "a test"),
+            BatchSizeResult(time.time(), largest, bounded, limit * 10**6, 7 * 10**8, 2_000_000, "a test"),
         )
         return open_run(LabHome(str(tmp_path)), "a-run")
 
@@ -167,17 +169,17 @@ FAULTS = [
 
 @pytest.mark.parametrize("change, sentence", FAULTS)
 def test_what_cannot_be_asked_for_is_said(change, sentence):
-    assert any(sentence in fault for fault in specs.faults(specs.FineTuneSpec(**change)))
+    assert any(sentence in fault for fault in FineTuningSpec(**change).faults())
 
 
 def test_batch_sizes_that_cannot_be_asked_for_are_said():
-    spec = specs.BatchSizeSpec(backbone="x", blocks=17, largest=0, memory_limit=-4)
-    assert len(specs.faults(spec)) == 4
+    spec = BatchSizeSpec(backbone="x", blocks=17, largest=0, memory_limit=-4)
+    assert len(spec.faults()) == 4
 
 
-@pytest.mark.parametrize("spec", [specs.FineTuneSpec(), specs.BatchSizeSpec()], ids=["fine_tune", "batch_size"])
+@pytest.mark.parametrize("spec", [FineTuningSpec(), BatchSizeSpec()], ids=["fine_tune", "batch_size"])
 def test_the_usual_settings_are_without_fault_and_come_back_from_their_file(spec, tmp_path):
-    assert specs.faults(spec) == []
+    assert spec.faults() == []
     specs.write(str(tmp_path / "spec.json"), spec)
     assert specs.read(str(tmp_path / "spec.json")) == spec
 

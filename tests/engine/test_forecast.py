@@ -3,11 +3,14 @@
 import pytest
 
 from engine import forecast
-from engine.contract import events, hardware, specs
+from engine.contract import choices, events, hardware, kinds
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.run_views.run_rows import Depth, RunRow
 
 PHOTOS = 1000
-PLAIN = specs.RetrainSpec(backbone="mobilenet_v2", steps=4000)
+PLAIN = RaceSpec(backbone="mobilenet_v2", steps=4000)
 CROPPED = PLAIN._replace(random_crop=10)
 HERE = hardware.here()
 BOARD = HERE._replace(name="Jetson TX2", cores=HERE.cores + 4)
@@ -35,7 +38,7 @@ def row(**fields) -> RunRow:
         "computed": 1000,
         "bottleneck_seconds": 10.0,
         "race_seconds": 4.0,
-        "kind": specs.RETRAIN,
+        "kind": kinds.RETRAIN,
     }
     return RunRow(**(usual | fields))
 
@@ -75,11 +78,11 @@ def test_a_run_is_expected_to_take_what_its_parts_took_here(known, spec, seconds
 
 # 1,000 photos: 10 s before the depths, then for each 6 s of starting, 2 and 8 s an epoch, 4 and 5 s of the rest.
 TUNED = row(
-    kind=specs.FINE_TUNE,
+    kind=kinds.FINE_TUNE,
     before_seconds=10.0,
-    depths=(Depth(0, 6.0, 2.0, 4.0), Depth(specs.ALL_BLOCKS, 6.0, 8.0, 5.0)),
+    depths=(Depth(0, 6.0, 2.0, 4.0), Depth(choices.ALL_BLOCKS, 6.0, 8.0, 5.0)),
 )
-TRIED = row(kind=specs.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds=70.0)
+TRIED = row(kind=kinds.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds=70.0)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +95,13 @@ TRIED = row(kind=specs.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds
     ],
 )
 def test_how_long_fine_tuning_takes_is_known_from_the_same_depths(known, blocks, seconds):
-    spec = specs.FineTuneSpec(blocks=blocks, epochs=3)
+    spec = FineTuningSpec(blocks=blocks, epochs=3)
     found = forecast.of_depths(known, spec, 500)
     assert (found.seconds if found else None) == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_how_long_batch_sizes_take_is_known_from_a_run_of_the_same_depth():
-    spec = specs.BatchSizeSpec(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
+    spec = BatchSizeSpec(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
     assert forecast.of_sizes([TUNED, TRIED], spec).seconds == pytest.approx(70)
     assert forecast.of_sizes([TUNED, TRIED], spec._replace(blocks=4)) is None
     assert forecast.of_sizes([], spec) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import imported, report, settings
-from engine.contract import specs
+from engine.contract.kinds.imported import ImportedSpec
 from engine.contract.run_folder import RunFolder
 from engine.errors import EngineError, ImportRefused, SpecError
 from engine.runs import delete, list_runs, open_run
@@ -75,7 +75,7 @@ def test_a_worker_that_cannot_be_run_is_said(tmp_path, files):
 def test_a_title_is_kept_to_one_line_of_text(lab, files):
     found = imported.import_summaries(lab, files, "  **My**\n<b>run</b> · 2017  ")
     spec = open_run(lab.home, found.run_id).spec
-    assert isinstance(spec, specs.ImportedSpec)
+    assert isinstance(spec, ImportedSpec)
     assert spec.title == "My b run b 2017"
 
 

@@ -14,6 +14,7 @@ from engine.charts.learning_curve_charts import Curve
 from engine.cli import main
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
+from engine.contract.kinds.learning_curve import ALL_PHOTOS, SEEDS_LIMIT, LearningCurvePoint, LearningCurveSpec
 from engine.contract.run_folder import LabHome
 from engine.retraining import learning_curve
 from engine.runs import open_run
@@ -21,8 +22,8 @@ from tests.photo_folders import draw_photos
 from tests.weights import pretend
 
 LABELS = ["dandelion", "roses"]
-SPEC = specs.LearningCurveSpec(sizes=(5, 10), seeds=5)
-ALL = specs.ALL_PHOTOS
+SPEC = LearningCurveSpec(sizes=(5, 10), seeds=5)
+ALL = ALL_PHOTOS
 
 
 def measured(tmp_path, spec=SPEC, **correct):
@@ -37,7 +38,7 @@ def measured(tmp_path, spec=SPEC, **correct):
         size = ALL if name == "all" else int(name[1:])
         photos = 2 * size or 61
         told += [
-            events.LearningCurvePoint(time.time(), size, seed, photos, right, 100, False, 0.1)
+            LearningCurvePoint(time.time(), size, seed, photos, right, 100, False, 0.1)
             for seed, right in enumerate(rights)
         ]
     events.append(folder.events, *told)
@@ -65,7 +66,7 @@ def test_a_row_has_the_mean_its_spread_and_what_it_gained_seed_by_seed(tmp_path)
 
 
 def test_the_factors_of_the_intervals_are_students():
-    assert pytest.approx(stats.t.ppf(0.975, range(1, specs.SEEDS_LIMIT)), abs=0.001) == learning_curve.T_95
+    assert pytest.approx(stats.t.ppf(0.975, range(1, SEEDS_LIMIT)), abs=0.001) == learning_curve.T_95
 
 
 @pytest.mark.parametrize(
@@ -158,9 +159,9 @@ def test_the_chart_has_a_band_every_seed_and_a_log_axis_of_what_was_really_learn
 
 
 def test_what_is_wrong_with_the_settings_is_said():
-    assert specs.faults(specs.LearningCurveSpec()) == []
+    assert LearningCurveSpec().faults() == []
     spec = SPEC._replace(backbone="x", learning_rate=20.0, steps=0, sizes=(5, 5, 0), seeds=21, train_batch_size=0)
-    said = specs.faults(spec._replace(validation_percentage=50, testing_percentage=50))
+    said = spec._replace(validation_percentage=50, testing_percentage=50).faults()
     for words in (
         "Backbone is 'x'",
         "Learning rate is 20; choose 0.0001 to 10.",
@@ -172,7 +173,7 @@ def test_what_is_wrong_with_the_settings_is_said():
         "leave at least 10 % for training.",
     ):
         assert any(words in fault for fault in said), words
-    assert specs.faults(SPEC._replace(sizes=())) == ["0 sizes; choose 1 to 12."]
+    assert SPEC._replace(sizes=()).faults() == ["0 sizes; choose 1 to 12."]
 
 
 def test_the_curve_is_told_on_the_command_line(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from engine import photos, runs
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.batch_classification import BatchClassificationSpec, Classified
 from engine.contract.run_folder import LabHome
 from engine.playground import many_pictures
 from engine.playground.many_pictures import ELSE, Row
@@ -35,10 +36,10 @@ def said(*rows: tuple[str, str, float]) -> list[Row]:
     return [Row(f"{n}.jpg", known, ((answer, score),), False) for n, (known, answer, score) in enumerate(rows)]
 
 
-def written(home: LabHome, name: str, root: str, *blocks: events.Classified) -> runs.Run:
+def written(home: LabHome, name: str, root: str, *blocks: Classified) -> runs.Run:
     folder = home.run(name)
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2"))
+    specs.write(folder.spec, BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2"))
     photos = [Photo(f"{FOLDERS[n]}/{n}.jpg", n, "") for n in range(3)] + [Photo("3.jpg", -1, "")]
     datasets.write(folder.dataset, Dataset("Trip", root, FOLDERS, photos))
     Path(folder.labels).write_text("".join(f"{label}\n" for label in LABELS))
@@ -47,8 +48,8 @@ def written(home: LabHome, name: str, root: str, *blocks: events.Classified) -> 
 
 
 def test_answers_are_judged_by_name_and_a_folder_that_is_no_label_says_nothing(tmp_path: Path) -> None:
-    block = events.Classified(1.5, [0, 1], [3, 0, 4, 2], [0.6, 0.3, 0.5, 0.4], [False, True])
-    rest = events.Classified(1.6, [2, 3], [0, 1, 1, 0], [0.9, 0.1, 0.8, 0.1], [False, False])
+    block = Classified(1.5, [0, 1], [3, 0, 4, 2], [0.6, 0.3, 0.5, 0.4], [False, True])
+    rest = Classified(1.6, [2, 3], [0, 1, 1, 0], [0.9, 0.1, 0.8, 0.1], [False, False])
     run = written(LabHome(str(tmp_path)), "a-run", "/pictures", block, rest)
     rows = many_pictures.rows(run)
     assert [(row.file, row.known, row.top[0][0], row.is_right, row.is_learned) for row in rows] == [
@@ -73,7 +74,7 @@ def test_answers_are_judged_by_name_and_a_folder_that_is_no_label_says_nothing(t
 
 
 def test_a_run_of_damaged_files_still_has_rows(tmp_path: Path) -> None:
-    run = written(LabHome(str(tmp_path)), "a-run", "/p", events.Classified(1.5, [3], [4, 0], [0.6, 0.4], [False]))
+    run = written(LabHome(str(tmp_path)), "a-run", "/p", Classified(1.5, [3], [4, 0], [0.6, 0.4], [False]))
     Path(run.folder.labels).write_text("tench\nhalf a li")
     assert many_pictures.rows(run)[0].top == (("class 4", 0.6), ("tench", 0.4))
     os.remove(run.folder.labels)
@@ -135,7 +136,7 @@ def test_the_command_line_says_the_same_of_every_picture(tmp_path: Path) -> None
     os.makedirs(home.path)
     os.symlink(with_assets("mobilenet_v2", "imagenet_names").assets, home.assets)
     lamps = draw_photos(tmp_path / "lamps", each=4)
-    spec = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
+    spec = BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2")
     run = open_run(home, Queue(home, sys.executable).start(spec, photos.list_pictures(lamps, "Lamps").dataset))
     words = ["label_image", "--model", "mobilenet_v2", "--image", lamps, "--csv", tmp_path / "said.csv"]
     environment = os.environ | {"LAB_HOME": home.path}

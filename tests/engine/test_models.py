@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from engine import photos
+from engine.contract import choices, events, specs, tickets
 from engine.contract import dataset as datasets
-from engine.contract import events, specs, tickets
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, try_lock, write_json
 from engine.errors import ClassifierError, ModelNotFound, ModelRefused
 from engine.playground import models, recipes
@@ -83,9 +85,7 @@ def lamps_as_drawn(lamps: Path) -> dict[str, tuple[bytes, int]]:
 @pytest.fixture(scope="module")
 def run(lab: Settings, lamps: Path, lamps_as_drawn) -> Run:
     """A finished one of two lanes."""
-    spec = specs.RetrainSpec(
-        backbone="mobilenet_v2", learning_rates=tuple(map(float, LANES)), steps=30, train_batch_size=20
-    )
+    spec = RaceSpec(backbone="mobilenet_v2", learning_rates=tuple(map(float, LANES)), steps=30, train_batch_size=20)
     dataset = photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20)
     started = open_run(lab.home, Queue(lab.home, sys.executable).start(spec, dataset))
     wait_until(lambda: not started.refresh().is_active)
@@ -131,7 +131,7 @@ def test_a_run_answers_alike_on_the_page_in_a_shell_and_from_its_exported_files(
         told = command_line(lab, "label_image", "--model", f"{run.id}:{lane}", "--image", photo)
         assert scores(told) == pytest.approx(said[lane], abs=1e-4)
         # Through TensorFlow, as on a GPU; there is none here, and the answer says so.
-        answer = classifier.classify(f"{run.id}:{lane}", image, device=specs.GPU)
+        answer = classifier.classify(f"{run.id}:{lane}", image, device=choices.GPU)
         assert dict(answer.top) == pytest.approx(said[lane], abs=1e-4)
         assert answer.runtime.startswith("TensorFlow")
         assert answer.device == "GPU" or "no GPU" in answer.note
@@ -170,7 +170,7 @@ def test_every_depth_of_fine_tuning_is_a_model_but_those_that_diverged(tmp_path,
     home = LabHome(str(tmp_path / "home"))
     settings, folder = Settings(home, (), sys.executable), home.run("20261125-101010-abcdef")
     os.makedirs(folder.lanes)
-    specs.write(folder.spec, specs.FineTuneSpec(blocks=(0, 1, 2)))
+    specs.write(folder.spec, FineTuningSpec(blocks=(0, 1, 2)))
     datasets.write(folder.dataset, photos.split(photos.scan(lamps, "Lamps", roots=(lamps,)), 20, 20))
     contract = {
         "input": {"height": 224, "width": 224}, "mean": [0, 0, 0], "std": [1, 1, 1], "decoder": "", "resize": "",
@@ -227,28 +227,28 @@ def test_its_exported_files_answer_alike_when_they_are_uploaded(lab, run, classi
 def test_a_backbone_answers_alike_in_litert_tensorflow_and_a_shell(lab, classifier, photo):
     usual = classifier.classify("mobilenet_v2", photo.read_bytes(), top=20, repeats=4)
     assert usual.p50_seconds <= usual.p95_seconds
-    through_tensorflow = classifier.classify("mobilenet_v2", photo.read_bytes(), top=20, device=specs.GPU)
+    through_tensorflow = classifier.classify("mobilenet_v2", photo.read_bytes(), top=20, device=choices.GPU)
     assert dict(through_tensorflow.top) == pytest.approx(dict(usual.top), abs=1e-4)
     told = command_line(lab, "label_image", "--model", "mobilenet_v2", "--image", photo, "--top", "20")
     assert scores(told) == pytest.approx(dict(usual.top), abs=1e-4)
 
 
 def test_a_run_that_wants_the_gpu_gets_it(lab, classifier, photo):
-    classifier.classify("mobilenet_v2", photo.read_bytes(), device=specs.GPU)
+    classifier.classify("mobilenet_v2", photo.read_bytes(), device=choices.GPU)
     (on_gpu,) = [process for process, command in children() if "gpu" in command]
     folder = lab.home.run("waits")
     os.makedirs(folder.path)
     lock = try_lock(folder.lock)
-    ticket = tickets.take(lab.home, specs.GPU, folder.id)
+    ticket = tickets.take(lab.home, choices.GPU, folder.id)
     try:
         on_gpu.wait(10)  # it makes way by itself
-        answer = classifier.classify("mobilenet_v2", photo.read_bytes(), device=specs.GPU)
+        answer = classifier.classify("mobilenet_v2", photo.read_bytes(), device=choices.GPU)
         assert (answer.runtime, answer.device) == ("LiteRT", "CPU")
         assert answer.note == "On the CPU, because a run works or waits on the GPU."
         assert not answer.was_restarted
     finally:
         os.close(lock)
-        tickets.leave(lab.home, specs.GPU, ticket)
+        tickets.leave(lab.home, choices.GPU, ticket)
         os.remove(folder.lock)
         os.rmdir(folder.path)
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.mnist import network_faults
 from engine.mnist import network_text
 
 
@@ -46,14 +47,14 @@ def test_a_line_that_is_no_network_is_refused_with_a_sentence(text: str, sentenc
 def test_wrong_shapes_are_left_to_the_builder_which_shows_them_at_their_row() -> None:
     found = network_text.read("dense 10; title Mine")
     assert found.layers == "dense 10"
-    assert specs.network_faults(found) != []
+    assert network_faults(found) != []
 
 
 @given(st.text(max_size=60))
 def test_any_title_becomes_a_name_that_a_file_can_have_and_survives_the_line(title: str) -> None:
     plain = network_text.plain(title)
     named = catalog.network("beginner")._replace(title=plain or "x", name=network_text.name_of(plain))
-    assert specs.network_faults(named) == []
+    assert network_faults(named) == []
     if plain:
         assert network_text.read(network_text.write(named)).title == plain
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from engine import photos
 from engine.contract import events, specs
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.playground.classifier import Classifier
 from engine.runs import Run, open_run
@@ -57,7 +59,7 @@ def home(tmp_path: Path) -> LabHome:
 def learned_by(python: str, home: LabHome, spec: specs.Spec) -> Run:
     """A finished run of that interpreter, as the dashboard reads it."""
     dataset = None
-    if isinstance(spec, specs.RetrainSpec):
+    if isinstance(spec, RaceSpec):
         dataset = photos.split(photos.scan(Path(home.datasets) / "lamps", "Lamps"), 20, 20)
     run = open_run(home, Queue(home, python).start(spec, dataset))
     wait_until(lambda: not run.refresh().is_active, 500)
@@ -76,7 +78,7 @@ def classifiers(home: LabHome) -> Iterator[dict[str, Classifier]]:
 def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
     home: LabHome, classifiers: dict[str, Classifier], tmp_path: Path
 ) -> None:
-    spec = specs.RetrainSpec(learning_rates=(0.05, 0.01), steps=30, train_batch_size=10)
+    spec = RaceSpec(learning_rates=(0.05, 0.01), steps=30, train_batch_size=10)
     # A PNG: Pillow 8 comes with another JPEG decoder than Pillow 13, and the two differ by up to 30 of 255 at edges.
     path = tmp_path / "lamp.png"
     Image.open(Path(home.datasets) / "lamps" / "red" / "003.jpg").save(path)
@@ -98,7 +100,7 @@ def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
 def test_a_network_for_digits_answers_alike_on_both(home: LabHome, classifiers: dict[str, Classifier]) -> None:
     bars = Path(home.datasets) / "bars.npz"
     draw_digits(bars)
-    spec = specs.MnistSpec(data="bars", epochs=1)
+    spec = MnistSpec(data="bars", epochs=1)
     with np.load(bars) as file:
         digit = file["x_test"][0]
     for learner in (OLD, NEW):

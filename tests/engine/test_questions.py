@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from engine import cli, photos
-from engine.contract import catalog, events, hardware, specs
+from engine.contract import catalog, events, hardware, kinds
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.questions import evidence, questions, quoted, write_up
 from engine.run_views import run_settings
@@ -115,8 +119,8 @@ def test_two_questions_with_one_number_are_refused(tmp_path):
 
 # --- what fits -------------------------------------------------------------------------------------------------------
 
-RACE = specs.RetrainSpec()
-DIGITS = specs.MnistSpec()
+RACE = RaceSpec()
+DIGITS = MnistSpec()
 
 
 @pytest.mark.parametrize(
@@ -141,9 +145,9 @@ DIGITS = specs.MnistSpec()
             False,
             id="another network of that name",
         ),
-        pytest.param({"kind": "fine_tune", "blocks": [0, 2]}, specs.FineTuneSpec(), True, id="both depths"),
-        pytest.param({"kind": "fine_tune", "blocks": [4]}, specs.FineTuneSpec(), False, id="another depth"),
-        pytest.param({"kind": "batch_size"}, specs.BatchSizeSpec(blocks=2), False, id="fewer blocks"),
+        pytest.param({"kind": "fine_tune", "blocks": [0, 2]}, FineTuningSpec(), True, id="both depths"),
+        pytest.param({"kind": "fine_tune", "blocks": [4]}, FineTuningSpec(), False, id="another depth"),
+        pytest.param({"kind": "batch_size"}, BatchSizeSpec(blocks=2), False, id="fewer blocks"),
     ],
 )
 def test_whether_a_run_fits_a_query(asked, given, fitting):
@@ -154,7 +158,7 @@ def test_whether_a_run_fits_a_query(asked, given, fitting):
 def test_what_would_be_run_for_a_query_answers_it(number, name):
     asked = of(number).runs[name]
     spec = evidence.spec(asked)
-    assert specs.faults(spec) == []
+    assert spec.faults() == []
     assert evidence.fits(asked, spec)
 
 
@@ -176,7 +180,7 @@ def measured(tmp_path_factory) -> LabHome:
     try:
         for asked in dict.fromkeys(of(number).runs[name] for number, name in QUERIES):
             spec, dataset = evidence.spec(asked), None
-            if asked.kind not in (specs.MNIST, specs.BATCH_SIZE):
+            if asked.kind not in (kinds.MNIST, kinds.BATCH_SIZE):
                 dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage)
             if asked.kind == evidence.DEVICES:
                 group = "-".join(asked.backbone)
@@ -290,7 +294,7 @@ def test_the_command_line_does_the_runs_that_questions_miss(tmp_path, monkeypatc
     code, out, err = measure("8", "9")
     assert code == 0, err
     (run,) = list_runs(home)  # one race answers both
-    assert run.spec == specs.RetrainSpec()
+    assert run.spec == RaceSpec()
     assert "Measuring a run of Retraining with MobileNet v2 at lr 0.005, 0.5, 1.0 on Traffic lights, " in err
     assert [line.split()[-1] for line in out.splitlines() if line.startswith(("8. ", "9. "))] == [run.id, run.id]
     assert measure("8", "9")[0] == 0

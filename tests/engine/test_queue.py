@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import events, specs, tickets
+from engine.contract import choices, events, specs, tickets
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.race import STAGES, RaceSpec
 from engine.contract.run_folder import LabHome, is_locked
 from engine.errors import EngineError, RunNotFound, SpecError, WorkerStartError
 from engine.machine import devices
@@ -26,7 +27,7 @@ from engine.worker_programs import worker_environment
 
 FAKE = "tests.fakes.fake_worker"
 ROOT = Path(__file__).parent.parent.parent
-SPEC = specs.RetrainSpec(learning_rates=(0.01,), steps=100)
+SPEC = RaceSpec(learning_rates=(0.01,), steps=100)
 # The fake worker takes its behaviour from the seed.
 HANGS, SLOW, DIES = (SPEC._replace(seed=seed) for seed in (902, 905, 907))
 SPLITS = ("training", "validation", "testing")
@@ -82,7 +83,7 @@ def test_a_run_is_alive_when_start_returns_and_ends_done(queue: Queue) -> None:
     assert run.dataset == DATASET
     assert [event.state for event in run.story.reported] == [events.QUEUED, events.RUNNING, events.DONE]
     assert run.story.ticket == 1
-    assert [stage.name for stage in run.story.stages] == list(events.RETRAIN_STAGES)
+    assert [stage.name for stage in run.story.stages] == list(STAGES)
     wait_until(lambda: not is_locked(run.folder.lock))
     assert tickets.line(queue.home, "cpu") == []
 
@@ -191,7 +192,7 @@ def test_a_waiting_run_knows_who_is_before_it(queue: Queue) -> None:
 
 def test_another_device_has_a_line_of_its_own(queue: Queue) -> None:
     slow = queue.start(SLOW, DATASET)
-    assert ended(queue, queue.start(SPEC._replace(device=specs.GPU), DATASET)).state == events.DONE
+    assert ended(queue, queue.start(SPEC._replace(device=choices.GPU), DATASET)).state == events.DONE
     assert open_run(queue.home, slow).is_active
 
 
@@ -221,7 +222,7 @@ def test_two_visitors_who_start_at_once_both_get_their_run(queue: Queue) -> None
 # --- cancel ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", events.RETRAIN_STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_run_can_be_cancelled_at_every_stage(queue: Queue, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_SECONDS", "4")
     run = open_run(queue.home, queue.start(SPEC, DATASET))
@@ -304,7 +305,7 @@ def test_an_interpreter_that_cannot_do_a_run_is_named_when_one_is_started(
     assert failed.state == events.FAILED
     assert failed.story.error
     assert failed.story.error.message == said
-    assert tickets.line(home, specs.CPU) == []
+    assert tickets.line(home, choices.CPU) == []
 
 
 def test_an_interpreter_that_hangs_is_named(tmp_path: Path) -> None:
@@ -318,25 +319,26 @@ def test_an_interpreter_that_hangs_is_named(tmp_path: Path) -> None:
 
 NO_ROOM = """
 import resource, sys
-from engine.contract import specs, tickets
+from engine.contract import choices, tickets
+from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
 from engine.runs.queue import Queue
 home = LabHome(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
-    Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.MnistSpec())
+    Queue(home, sys.executable, "tests.fakes.fake_worker").start(MnistSpec())
 except EngineError as error:
     print(error)
 try:
-    tickets.take(home, specs.CPU, "without room")
+    tickets.take(home, choices.CPU, "without room")
 except OSError as error:
     print(error)
 """
 
 
 def test_where_the_disk_is_full_it_is_said_and_nothing_is_left_or_lost(home: LabHome) -> None:
-    first = tickets.take(home, specs.CPU, "before")
+    first = tickets.take(home, choices.CPU, "before")
     ran = subprocess.run(
         [sys.executable, "-c", NO_ROOM, home.path], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -344,7 +346,7 @@ def test_where_the_disk_is_full_it_is_said_and_nothing_is_left_or_lost(home: Lab
     assert said == (f"Cannot write the run to {home.runs}: File too large. Free some disk space and start it again.")
     assert of_the_line == "[Errno 27] File too large"
     assert os.listdir(home.runs) == []
-    assert tickets.take(home, specs.CPU, "after") == first + 1
+    assert tickets.take(home, choices.CPU, "after") == first + 1
 
 
 def test_a_clock_that_was_set_back_changes_no_order_and_makes_no_age_negative(home: LabHome) -> None:

@@ -15,9 +15,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from engine import cli, photos, report, settings
+from engine.contract import choices, events, kinds, specs
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome, write_json
 from engine.questions import answers
 from engine.run_views import run_blocks
@@ -32,7 +38,7 @@ from tests.weights import pretend
 
 NOW = 1_795_630_000.0
 LABELS = ["<script>alert(1)</script>", "=HYPERLINK(1)", "a|b *c*", "x" * 10_000]
-SINGLE = specs.RetrainSpec(learning_rates=(0.5,))
+SINGLE = RaceSpec(learning_rates=(0.5,))
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +61,14 @@ def told(lab, lamps) -> dict[str, Run]:
     """A run of every kind, told by the worker without TensorFlow."""
     queue = Queue(lab.home, sys.executable, "tests.fakes.fake_worker")
     pictures = photos.list_pictures(Path(lab.home.datasets, "lamps"), "Lamps").dataset
-    classify = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
+    classify = BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2")
     asked = [
-        (specs.RetrainSpec(), lamps),
-        (specs.MnistSpec(data="bars", device=specs.GPU), None),
-        (specs.FineTuneSpec(), lamps),
-        (specs.BatchSizeSpec(device=specs.GPU), None),
+        (RaceSpec(), lamps),
+        (MnistSpec(data="bars", device=choices.GPU), None),
+        (FineTuningSpec(), lamps),
+        (BatchSizeSpec(device=choices.GPU), None),
         (classify, pictures),
-        (specs.LearningCurveSpec(), lamps),
+        (LearningCurveSpec(), lamps),
     ]
     ids = [queue.start(spec, dataset) for spec, dataset in asked]
     found = [open_run(lab.home, each) for each in ids]
@@ -87,7 +93,7 @@ def make(lab, run_id: str, spec: specs.Spec = SINGLE, dataset: Dataset | None = 
         events.State(NOW, events.RUNNING, 0),
         events.Stage(NOW, events.TRAINING, 100),
         events.Metric(NOW, "0.5", "validation", [10, 20], [1.0, 2.0], [0.7, 0.81234567], [0.6, 0.5]),
-        events.LaneResult(NOW, "0.5", 0.8, 5, 0.81, 0.5, 0.81, 20, False),
+        LaneResult(NOW, "0.5", 0.8, 5, 0.81, 0.5, 0.81, 20, False),
         events.Kept(NOW, "0.5"),
         events.State(NOW + 60, events.DONE, 0),
     )
@@ -108,17 +114,17 @@ def files(made: report.Report) -> dict[str, bytes]:
 
 
 def test_there_is_a_teller_for_every_kind_of_run_and_each_tells_its_figures(lab, told):
-    assert set(told) | {specs.IMPORTED} == set(run_blocks.KINDS)
+    assert set(told) | {kinds.IMPORTED} == set(run_blocks.KINDS)
     page = html(lab, *(run.id for run in told.values()))
     assert "cannot be read" not in page
-    retrained, compared = told[specs.RETRAIN], told[specs.MNIST]
+    retrained, compared = told[kinds.RETRAIN], told[kinds.MNIST]
     kept = retrained.story.lane_results[retrained.story.kept]
     assert f"Keep lr {retrained.story.kept}: {percent(kept.final_validation_accuracy)}" in page
     for result in retrained.story.lane_results.values():
         assert f"{percent(result.test_accuracy)} (" in page
     for result in compared.story.network_results.values():
         assert f"{result.test_accuracy:.2%} (" in page
-    for tried in told[specs.BATCH_SIZE].story.batches_tried:
+    for tried in told[kinds.BATCH_SIZE].story.batches_tried:
         assert f"<td>{tried.batch_size:,}</td>" in page
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page)[1])
     assert len(charts) == page.count("data-chart=") > 10
@@ -143,7 +149,7 @@ def test_own_answers_and_links_to_runs_in_the_write_up(lab, told):
     assert "<strong>Mine</strong>" in page
     assert "<img src=x" not in page
     assert 'src="http' not in page
-    race = told[specs.RETRAIN]
+    race = told[kinds.RETRAIN]
     assert f'href="#{race.id}"' in page
     anchors = set(re.findall(r'href="#([^"]+)"', page))
     assert anchors <= set(re.findall(r'id="([^"]+)"', page))
@@ -174,7 +180,7 @@ def test_a_damaged_folder_says_so_and_the_others_stand(lab, harm, left):
 
 
 def test_twenty_runs_fit_into_five_megabytes(lab, told):
-    run = told[specs.RETRAIN]
+    run = told[kinds.RETRAIN]
     ids = [f"copy-{number}" for number in range(20)]
     for each in ids:
         shutil.copytree(run.folder.path, lab.home.run(each).path)
@@ -231,7 +237,7 @@ def test_the_command_writes_a_report_and_refuses_what_it_cannot_write(lab, tmp_p
 
 
 def test_a_browser_without_a_network_shows_it_and_prints_it(lab, told, browser, tmp_path):
-    run = told[specs.RETRAIN]
+    run = told[kinds.RETRAIN]
     hostile = make(lab, "hostile-in-a-browser")
     path = tmp_path / "report.html"
     path.write_text(html(lab, run.id, hostile.id))

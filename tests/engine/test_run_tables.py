@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from engine.contract import events
+from engine.contract.kinds.batch_size import BatchTried
 from engine.mnist.comparison import NetworkRow
 from engine.retraining.curves import LaneRow, Plateau
 from engine.retraining.device_comparison import Half
@@ -89,8 +89,8 @@ def test_a_row_of_fine_tuning() -> None:
 
 
 def test_a_row_of_batch_sizes() -> None:
-    fits = events.BatchTried(1.0, 1024, True, "", 812_000_000, 41.46)
-    does_not = events.BatchTried(2.0, 2048, False, "The memory ran out.", 0, 0.0)
+    fits = BatchTried(1.0, 1024, True, "", 812_000_000, 41.46)
+    does_not = BatchTried(2.0, 2048, False, "The memory ran out.", 0, 0.0)
     assert words(run_tables.sizes([fits, does_not])) == [
         ["1,024", "yes", "812.0 MB", "41.5 images/s", None],
         ["2,048", "no", None, None, "The memory ran out."],
@@ -161,7 +161,7 @@ def test_columns_are_called() -> None:
         (run_tables.networks([NETWORK]), "Network|Test accuracy|Wrong of 10,000|Training|Images/s|Per image|Parameters|"
                                          "Multiply-adds|Best epoch"),
         (run_tables.depths([DEPTH]), "Learns|Test accuracy|Change|Validation|Parameters|Peak memory|An epoch|At once"),
-        (run_tables.sizes([events.BatchTried(1.0, 8, True, "", 1, 1.0)]), "Batch size|Fits|Peak memory|Speed|Why not"),
+        (run_tables.sizes([BatchTried(1.0, 8, True, "", 1, 1.0)]), "Batch size|Fits|Peak memory|Speed|Why not"),
         (run_tables.photo_counts([SizeRow(5, 25, 5.0, (0.9,), 9, None)]), "Photos per class|Photos learned from|"
                                  "Test accuracy|Spread of seeds|Lowest and highest|Gain"),
         (run_tables.halves([HALF]), "Device|End to end|Bottlenecks|Photos/s|Last layer|Plateau at step|"

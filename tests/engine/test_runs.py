@@ -10,12 +10,17 @@ import pytest
 from engine.contract import VERSION, events, specs
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import STAGES, MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json, try_lock, write_json
 from engine.errors import EngineError, RunNotFound
 from engine.run_views import run_settings
 from engine.runs import delete, list_runs, open_run, size, zip_artifacts, zip_run
 
-SPEC = specs.RetrainSpec()
+SPEC = RaceSpec()
 DATASET = Dataset("Traffic lights", "/nowhere", ["green", "red"], [Photo("red/1.jpg", 1, "testing")])
 
 
@@ -72,13 +77,13 @@ def everything_in(folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     "spec, place",
     [
-        pytest.param(specs.RetrainSpec(), "photos", id="retraining"),
-        pytest.param(specs.RetrainSpec(), "home/datasets/photos", id="retraining on uploaded photos"),
-        pytest.param(specs.FineTuneSpec(), "photos", id="fine-tuning"),
-        pytest.param(specs.LearningCurveSpec(), "photos", id="learning curve"),
-        pytest.param(specs.ClassifySpec(), "photos", id="pictures"),
-        pytest.param(specs.ClassifySpec(), "home/pictures", id="a run that says that all pictures are its own"),
-        pytest.param(specs.ClassifySpec(), "home/pictures/../../photos", id="a run that says so by a way around"),
+        pytest.param(RaceSpec(), "photos", id="retraining"),
+        pytest.param(RaceSpec(), "home/datasets/photos", id="retraining on uploaded photos"),
+        pytest.param(FineTuningSpec(), "photos", id="fine-tuning"),
+        pytest.param(LearningCurveSpec(), "photos", id="learning curve"),
+        pytest.param(BatchClassificationSpec(), "photos", id="pictures"),
+        pytest.param(BatchClassificationSpec(), "home/pictures", id="a run that says that all pictures are its own"),
+        pytest.param(BatchClassificationSpec(), "home/pictures/../../photos", id="a run that says so by a way around"),
     ],
 )
 def test_deleting_a_run_leaves_the_photos_as_they_are_byte_for_byte(
@@ -174,7 +179,7 @@ def test_the_story_of_a_run_is_told_by_its_events(home: LabHome) -> None:
 def compare(home: LabHome, *told: object, **asked: object) -> RunFolder:
     folder = home.run("c")
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.MnistSpec(**asked))
+    specs.write(folder.spec, MnistSpec(**asked))
     events.append(folder.events, events.State(1000.0, events.QUEUED, 1), *told)
     return folder
 
@@ -186,7 +191,7 @@ def steps(lane: str, first: int, last: int, each: float) -> events.Metric:
 
 
 def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -> None:
-    networks = specs.MnistSpec().networks
+    networks = MnistSpec().networks
     compare(
         home,
         events.State(1001.0, events.RUNNING, 0),
@@ -199,7 +204,7 @@ def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -
     run = open_run(home, "c")
     assert (run.is_mnist, run.lanes, run.titles) == (True, ["beginner"], {"beginner": "Beginner"})
     assert run.title == "MNIST · Beginner · 5 epochs"
-    assert run.stages == events.MNIST_STAGES
+    assert run.stages == STAGES
     assert run.story.curves["beginner", "training"].step == list(range(1, 21))
     assert run.story.lanes_ended["beginner"].stopped is False
     assert open_run(home, "c").id in [each.id for each in list_runs(home)]

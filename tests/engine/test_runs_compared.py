@@ -8,13 +8,18 @@ import pytest
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
+from engine.contract.kinds.batch_classification import BatchClassificationSpec, Classified
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.run_views import runs_compared
 from engine.runs import Run, open_run
 
 FILES = [Photo(f"red/{number}.jpg", 1, "validation" if number % 2 else "testing") for number in range(40)]
 LAMPS = Dataset("Lamps", "/nowhere", ["green", "red"], FILES)
-SINGLE = specs.RetrainSpec(learning_rates=(0.5,))
+SINGLE = RaceSpec(learning_rates=(0.5,))
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def make(home: LabHome, spec: specs.Spec, *told: object, dataset: Dataset | None
 def learned(lane: str, validation: float, tested: float, n: int = 400) -> tuple[object, ...]:
     return (
         events.Metric(1020.0, lane, "validation", [10], [1.0], [validation - 0.01], [0.5]),
-        events.LaneResult(1090.0, lane, tested, n, validation, 0.5, validation, 10, False),
+        LaneResult(1090.0, lane, tested, n, validation, 0.5, validation, 10, False),
         events.Kept(1091.0, lane),
     )
 
@@ -48,7 +53,7 @@ def said(*found: Run) -> str:
 
 
 def test_a_race_speaks_by_the_lane_that_it_kept_and_the_better_is_so_by_validation_alone(home: LabHome) -> None:
-    race = make(home, specs.RetrainSpec(), *learned("0.005", 0.99, 0.99), *learned("1.0", 0.9, 0.91))
+    race = make(home, RaceSpec(), *learned("0.005", 0.99, 0.99), *learned("1.0", 0.9, 0.91))
     single = make(home, SINGLE, *learned("0.5", 0.92, 0.9))
     sides = runs_compared.sides([race, single])
     assert [(side.name, side.validation, str(side.tested)) for side in sides] == [
@@ -75,7 +80,7 @@ def test_the_test_is_reported_and_chooses_nothing(home: LabHome, first, second, 
 
 def test_what_cannot_be_compared_is_not_called_better(home: LabHome) -> None:
     run = make(home, SINGLE, *learned("0.5", 0.9, 0.9))
-    mixed = make(home, specs.MnistSpec(), dataset=None)
+    mixed = make(home, MnistSpec(), dataset=None)
     assert said(run, mixed) == "These runs are of different kinds, so none of them is called better."
     groups = runs_compared.by_kind(runs_compared.sides([run, mixed, run]))
     assert [[side.number for side in group] for group in groups] == [[0, 2], [1]]
@@ -83,9 +88,9 @@ def test_what_cannot_be_compared_is_not_called_better(home: LabHome) -> None:
     assert said(run, other) == "They were validated on different photos, so none of them is called better."
     failed = make(home, SINGLE)
     assert said(run, failed) == "There is nothing to choose by. 2 · lr 0.5 has no validation figure."
-    imported = specs.ImportedSpec("The coursework", "/nowhere", ("lr 0.005",), "")
+    imported = ImportedSpec("The coursework", "/nowhere", ("lr 0.005",), "")
     assert "nobody knows which photos" in said(*[make(home, imported, dataset=None) for _ in range(2)])
-    batches = [make(home, specs.BatchSizeSpec(), dataset=None) for _ in range(2)]
+    batches = [make(home, BatchSizeSpec(), dataset=None) for _ in range(2)]
     assert said(*batches) == "There is nothing to choose by. 1 and 2 have no validation figure."
 
 
@@ -93,7 +98,7 @@ def test_a_run_with_damaged_files_is_compared_as_far_as_it_can_be_read(home: Lab
     run, damaged = (make(home, SINGLE, *learned("0.5", share, 0.9)) for share in (0.9, 0.8))
     Path(damaged.folder.dataset).write_text("{")
     assert said(run, open_run(home, damaged.id)).startswith("They were validated on different photos")
-    classified = make(home, specs.ClassifySpec(), events.Classified(1020.0, [99], [0], [0.9], [False]))
+    classified = make(home, BatchClassificationSpec(), Classified(1020.0, [99], [0], [0.9], [False]))
     assert said(classified, classified).startswith("There is nothing to compare")
 
 
@@ -109,6 +114,6 @@ def test_settings_that_differ_come_first(home: LabHome) -> None:
 def test_the_seconds_of_the_stages_add_up_to_those_of_the_run(home: LabHome) -> None:
     stages = [events.Stage(1012.0, "Loading", 0), events.Stage(1015.0, "Training", 10)]
     again = [events.Stage(1020.0, "Loading", 0), events.Stage(1021.0, "Training", 10)]  # with a smaller batch
-    run = make(home, specs.MnistSpec(), *stages, *again, dataset=None)
+    run = make(home, MnistSpec(), *stages, *again, dataset=None)
     assert run.stage_seconds == [("Starting", 2.0), ("Loading", 4.0), ("Training", 84.0)]
     assert sum(seconds for _, seconds in run.stage_seconds) == run.seconds == 90.0

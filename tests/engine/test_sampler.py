@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine import photos
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.machine import sampler
 from engine.machine.device import Reading, encode
@@ -72,7 +72,7 @@ def test_one_process_reads_for_all_is_found_again_and_ends_when_nobody_looks(hom
 def test_a_run_keeps_what_the_machine_did_though_nobody_looks(home, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_SECONDS", "3")
     dataset = photos.split(photos.scan(draw_photos(tmp_path / "lamps"), "Lamps"), 10, 10)
-    run_id = Queue(home, sys.executable, "tests.fakes.fake_worker").start(specs.RetrainSpec(), dataset)
+    run_id = Queue(home, sys.executable, "tests.fakes.fake_worker").start(RaceSpec(), dataset)
     sampler.look(home)
     pid = wait_until(lambda: sampler.holder(home))
     leave(home)

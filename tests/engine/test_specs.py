@@ -7,20 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from engine.contract import catalog, specs
-from engine.contract.run_folder import read_json
+from engine.contract import catalog, kinds, specs
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
+from engine.contract.run_folder import read_json, write_json
 
 # As they lie in the folders of runs that people keep: the name of the kind, and one field of it that is not usual.
 STORED = [
-    (specs.RetrainSpec, {"kind": "retrain", "learning_rates": [0.25], "flip_left_right": True}),
-    (specs.MnistSpec, {"kind": "mnist", "networks": [{"name": "own", "layers": "flatten, dense 10"}], "epochs": 9}),
-    (specs.ImportedSpec, {"kind": "imported", "title": "Old", "source": "/a", "lanes": ["x"], "device": ""}),
-    (specs.ClassifySpec, {"kind": "classify", "model": "mobilenet_v2", "top": 3}),
-    (specs.FineTuneSpec, {"kind": "fine_tune", "blocks": [0, -1], "memory_limit": 900}),
-    (specs.BatchSizeSpec, {"kind": "batch_size", "blocks": 3, "largest": 8}),
-    (specs.LearningCurveSpec, {"kind": "learning_curve", "sizes": [4, 9], "seeds": 2}),
+    (RaceSpec, {"kind": "retrain", "learning_rates": [0.25], "flip_left_right": True}),
+    (MnistSpec, {"kind": "mnist", "networks": [{"name": "own", "layers": "flatten, dense 10"}], "epochs": 9}),
+    (ImportedSpec, {"kind": "imported", "title": "Old", "source": "/a", "lanes": ["x"], "device": ""}),
+    (BatchClassificationSpec, {"kind": "classify", "model": "mobilenet_v2", "top": 3}),
+    (FineTuningSpec, {"kind": "fine_tune", "blocks": [0, -1], "memory_limit": 900}),
+    (BatchSizeSpec, {"kind": "batch_size", "blocks": 3, "largest": 8}),
+    (LearningCurveSpec, {"kind": "learning_curve", "sizes": [4, 9], "seeds": 2}),
 ]
-SPECS = get_args(specs.Spec)
+SPECS = [kinds.contract(kind).SPEC for kind in kinds.KINDS]
 SINGLE: dict[Any, some.SearchStrategy[Any]] = {
     float: some.floats(allow_nan=False, allow_infinity=False),
     int: some.integers(-(2**63), 2**63),
@@ -60,10 +67,10 @@ def test_every_kind_of_spec_is_read_by_the_name_it_has_in_old_folders(tmp_path: 
     assert {record for record, _ in STORED} == set(SPECS)
     path = tmp_path / "spec.json"
     for record, stored in STORED:
-        specs.write_json(str(path), stored)
+        write_json(str(path), stored)
         spec = specs.read(str(path))
         assert type(spec) is record
-        assert specs.kind(spec) == stored["kind"]
+        assert kinds.of(spec) == stored["kind"]
         for name in set(stored) - {"kind", "networks"}:
             value = stored[name]
             assert getattr(spec, name) == (tuple(value) if isinstance(value, list) else value)

@@ -16,6 +16,8 @@ import pytest
 
 from engine import settings, tensorboard
 from engine.contract import specs
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, write_json
 from engine.worker.formats.summaries import Summaries
 from engine.worker.reporter import Reporter
@@ -51,7 +53,7 @@ def ask(home: LabHome, path: str):
 def make_run(home: LabHome, run_id: str) -> RunFolder:
     folder = home.run(run_id)
     os.makedirs(folder.path)
-    specs.write(folder.spec, specs.RetrainSpec(learning_rates=(0.5,)))
+    specs.write(folder.spec, RaceSpec(learning_rates=(0.5,)))
     summaries = Summaries(folder, ["0.5"], Reporter(folder))
     summaries.scalars("0.5", "validation", [(10, 0.5, 1.0), (20, 0.75, 0.5)])
     summaries.close()
@@ -149,7 +151,7 @@ def test_links_to_runs_that_are_gone_go_too(lab):
     tensorboard.link_runs(lab.home)
     tensorboard.link_runs(lab.home)
     assert [os.readlink(link) for link in logdir.iterdir()] == [folder.summaries]
-    spec = specs.ImportedSpec("../レ" + "😀花" * 200, "/", ("0.5",), "")
+    spec = ImportedSpec("../レ" + "😀花" * 200, "/", ("0.5",), "")
     specs.write(make_run(lab.home, "20261125-101500-bbbbbb").spec, spec)  # a name that no file may have
     tensorboard.link_runs(lab.home)
     (name,) = (link.name for link in logdir.iterdir() if "bbbbbb" in link.name)

@@ -32,9 +32,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.contract import catalog, events, hardware, layers, signatures, specs, tickets
+from engine.contract import catalog, choices, events, hardware, layers, signatures, specs, tickets
 from engine.contract import dataset as datasets
 from engine.contract import models as keys
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult, FineTuningSpec
+from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint, LearningCurveResult, LearningCurveSpec
+from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import RunFolder, try_lock, write_json
 from tests.fakes import exported_files
 
@@ -58,7 +69,7 @@ class Fake:
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.spec = specs.read(folder.spec)
-        self.lanes = specs.lanes(self.spec)
+        self.lanes = self.spec.lane_names()
         words = set(os.environ.get("FAKE_WORKER", "").split(","))
         self.behaviour = words | {BEHAVIOUR_OF_SEED.get(getattr(self.spec, "seed", 0), "")}
         self.seconds = float(os.environ.get("FAKE_SECONDS", "0.6"))
@@ -280,7 +291,7 @@ def _calibrated(predictions: dict, lane: str, validation: int, distorted: bool) 
 class FakeRetraining(FakeOfPhotos):
     def __init__(self, folder: RunFolder):
         super().__init__(folder)
-        self.distorted = specs.is_distorted(self.spec)
+        self.distorted = choices.is_distorted(self.spec)
         self.final_validation: dict[str, float] = {}
 
     def _story(self) -> None:
@@ -305,7 +316,7 @@ class FakeRetraining(FakeOfPhotos):
         self._export(kept)
         training, validation, testing = (self.splits.count(name) for name in datasets.SPLITS)
         self.say(
-            events.Result(
+            RaceResult(
                 t=time.time(),
                 kept=kept,
                 images=len(self.photos),
@@ -391,7 +402,7 @@ class FakeRetraining(FakeOfPhotos):
             best = max(evaluated, key=lambda step: self._figures(lane, "validation", step)[0])
             self.final_validation[lane] = accuracy
             self.say(
-                events.LaneResult(
+                LaneResult(
                     t=time.time(),
                     lane=lane,
                     test_accuracy=self._test_accuracy(lane),
@@ -479,7 +490,7 @@ class FakeMnist(Fake):
         self._write_weights()
         writes = [functools.partial(self._write_network, lane) for lane in self.lanes]
         self._counted_stage(events.EXPORTING, *writes, self._load_again)
-        self.say(events.MnistResult(time.time(), "fake worker", 200_000_000))
+        self.say(MnistResult(time.time(), "fake worker", 200_000_000))
 
     def _load(self) -> None:
         """How many training images there are, and labels and pixels of the test images; invented without the set."""
@@ -508,7 +519,7 @@ class FakeMnist(Fake):
         write_json(self.folder.contract, contract)
         compared = min(64, len(self.truth))
         for number, lane in enumerate(self.lanes, 1):
-            self.say(events.NetworkExported(time.time(), lane, 1.2e-7, compared, 0.0002 * number))
+            self.say(NetworkExported(time.time(), lane, 1.2e-7, compared, 0.0002 * number))
 
     def _train(self) -> None:
         self.say(events.Stage(time.time(), events.TRAINING, sum(each.steps for each in self.started.values())))
@@ -578,7 +589,7 @@ class FakeMnist(Fake):
             epochs = self.learned[lane] / started.steps_an_epoch
             seconds = 0.4 * (self.lanes.index(lane) + 1) * epochs
             self.say(
-                events.NetworkResult(
+                NetworkResult(
                     t=time.time(),
                     lane=lane,
                     parameters=layers.parameters(rows),
@@ -617,7 +628,7 @@ class FakeClassify(Fake):
         labels = [label.lower() for label in dataset.labels] + ["lamp post"]
         self._stage(events.LOADING, 0)
         self._write_labels(labels)
-        self.say(events.ModelLoaded(time.time(), "fake worker", "CPU", 224, 224, 0.03))
+        self.say(ModelLoaded(time.time(), "fake worker", "CPU", 224, 224, 0.03))
         if "warn" in self.behaviour:
             self.say(events.Warning(time.time(), "The cache was damaged and has been rebuilt."))
         number = len(dataset.photos)
@@ -642,9 +653,9 @@ class FakeClassify(Fake):
                 first = round(0.95 - place % 7 / 20, 2)
                 scores += [first, *[round(0.04 / further, 4) for further in range(1, top)]]
             learned = [place % 10 == 9 for place in used]
-            self.say(events.Classified(time.time(), used, listed, scores, learned))
+            self.say(Classified(time.time(), used, listed, scores, learned))
             self.say(events.Progress(time.time(), block[-1] + 1))
-        self.say(events.ClassifyResult(time.time(), number - skipped, 0.2, 0.4, 0.008, 200_000_000))
+        self.say(BatchClassificationResult(time.time(), number - skipped, 0.2, 0.4, 0.008, 200_000_000))
 
 
 class FakeFineTuning(FakeOfPhotos):
@@ -667,7 +678,7 @@ class FakeFineTuning(FakeOfPhotos):
             if "warn" in self.behaviour and number == len(self.lanes) - 1:
                 self._lane_begins(lane, training, validation)
                 at_once //= 2
-                message = f"{specs.lane_titles(self.spec)[number]} ran out of memory."
+                message = f"{self.spec.lane_titles()[number]} ran out of memory."
                 self.say(events.Warning(time.time(), message), events.BatchHalved(time.time(), lane, at_once))
             self._lane_begins(lane, training, validation)
             self._learn(number, lane, training)
@@ -682,7 +693,7 @@ class FakeFineTuning(FakeOfPhotos):
             self._tell_figures(number, lane, at_once, splits, 1 - wrong / len(tested))
         self.say(events.Kept(time.time(), self.lanes[-1]))
         self._export(1 - wrong / len(tested))
-        self.say(events.FineTuneResult(time.time(), training, validation, testing, "fake worker"))
+        self.say(FineTuningResult(time.time(), training, validation, testing, "fake worker"))
 
     def _export(self, accuracy: float) -> None:
         folder, kept = self.folder, self.lanes[-1]
@@ -724,10 +735,10 @@ class FakeFineTuning(FakeOfPhotos):
     def _tell_figures(self, number: int, lane: str, at_once: int, splits: list[str], accuracy: float) -> None:
         blocks = self.spec.blocks[number]
         self.say(
-            events.FineTuned(
+            FineTuned(
                 t=time.time(),
                 lane=lane,
-                blocks=19 if blocks == specs.ALL_BLOCKS else blocks,
+                blocks=19 if blocks == choices.ALL_BLOCKS else blocks,
                 of_blocks=19,
                 parameters=3843 + 400_000 * number,
                 peak_memory_bytes=700_000_000 + 200_000_000 * number,
@@ -760,13 +771,11 @@ class FakeBatchSize(Fake):
             fits = size <= 16
             why = "" if fits else "TensorFlow was refused the memory (ResourceExhausted)"
             figures = (700_000_000 + 40_000_000 * size, 10 * min(size, 4) / 2) if fits else (0, 0.0)
-            self.say(events.BatchTried(time.time(), size, fits, why, *figures))
+            self.say(BatchTried(time.time(), size, fits, why, *figures))
         largest = min(16, self.spec.largest)
         limit = 1_000_000 * (self.spec.memory_limit or 2000)
         self.say(
-            events.BatchSizeResult(
-                time.time(), largest, self.spec.largest > 16, limit, 700_000_000, 2_213_221, "fake worker"
-            )
+            BatchSizeResult(time.time(), largest, self.spec.largest > 16, limit, 700_000_000, 2_213_221, "fake worker")
         )
 
     def _sizes(self) -> list[int]:
@@ -792,7 +801,7 @@ class FakeLearningCurve(Fake):
         if "skip" in self.behaviour:
             self.say(events.Skipped(time.time(), photos[0].file, "the file is empty"))
         counts = np.bincount([photo.label for photo in photos if photo.split == "training"])
-        sizes = [size for size in sorted(self.spec.sizes) if size < counts.max()] + [specs.ALL_PHOTOS]
+        sizes = [size for size in sorted(self.spec.sizes) if size < counts.max()] + [ALL_PHOTOS]
         beyond = [str(size) for size in sorted(self.spec.sizes) if size >= counts.max()]
         if beyond or "warn" in self.behaviour:
             self.say(events.Warning(time.time(), f"{' and '.join(beyond) or 'None'} left out: too few photos."))
@@ -811,22 +820,22 @@ class FakeLearningCurve(Fake):
                 done += steps
                 self.say(events.Progress(time.time(), done))
                 self.say(
-                    events.LearningCurvePoint(
+                    LearningCurvePoint(
                         time.time(), size, seed, int(used.sum()), 1 if diverged else min(tested, right), tested,
                         diverged, 0.1,
                     )
                 )  # fmt: skip
         said = (splits.count("training"), splits.count("validation"), tested, len(photos), 0, "", 90_000_000)
-        self.say(events.LearningCurveResult(time.time(), *said))
+        self.say(LearningCurveResult(time.time(), *said))
 
 
 STORIES = {
-    specs.MnistSpec: FakeMnist,
-    specs.ClassifySpec: FakeClassify,
-    specs.RetrainSpec: FakeRetraining,
-    specs.FineTuneSpec: FakeFineTuning,
-    specs.BatchSizeSpec: FakeBatchSize,
-    specs.LearningCurveSpec: FakeLearningCurve,
+    MnistSpec: FakeMnist,
+    BatchClassificationSpec: FakeClassify,
+    RaceSpec: FakeRetraining,
+    FineTuningSpec: FakeFineTuning,
+    BatchSizeSpec: FakeBatchSize,
+    LearningCurveSpec: FakeLearningCurve,
 }
 
 

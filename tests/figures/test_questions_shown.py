@@ -14,7 +14,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import cli
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.run_folder import LabHome
 from tests import golden
 from tests.figures import reading, reports
@@ -86,7 +87,7 @@ def asked(tmp_path_factory) -> LabHome:
         change_json(
             folder(name) / "spec.json", lambda spec, name=name: spec | {"data": "mnist", "networks": nets(name)}
         )
-    blocks = {"blocks": specs.BatchSizeSpec().blocks}
+    blocks = {"blocks": BatchSizeSpec().blocks}
     change_json(folder("batch_size") / "spec.json", lambda spec: spec | blocks)
     for name in ("inception_one", "inception_all"):
         change_json(folder(name) / "spec.json", lambda spec: spec | {"backbone": "inception_v3", "group": "0badbeef"})

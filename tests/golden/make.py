@@ -25,8 +25,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from engine import imported, photos, prediction, settings
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events, specs
 from engine.contract.dataset import Dataset
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked
 from engine.machine import sampler
 from engine.runs.queue import Queue, holder_of
@@ -58,7 +64,7 @@ MACHINE = {
     "power_mode": "",
 }
 
-RACE = specs.RetrainSpec(
+RACE = RaceSpec(
     learning_rates=(1.0, 0.002, 0.03),  # the second is kept, so that the table's order is not that of the colours
     steps=1400,
     train_batch_size=16,
@@ -238,25 +244,25 @@ class Maker:
     def others_of_photos(self) -> None:
         lamps = self.lamps
         if self.wants("fine_tune"):
-            spec = specs.FineTuneSpec(
-                blocks=(0, 2, specs.ALL_BLOCKS), epochs=3, batch_size=16, head_learning_rate=0.03,
+            spec = FineTuningSpec(
+                blocks=(0, 2, choices.ALL_BLOCKS), epochs=3, batch_size=16, head_learning_rate=0.03,
                 body_learning_rate=0.002, validation_percentage=22, testing_percentage=31, seed=1,
             )  # fmt: skip
             told = prediction.expect_depths(self.home, sys.executable, spec, lamps)
             self.finish("fine_tune", spec, lamps, told)
         if self.wants("batch_size"):
-            spec = specs.BatchSizeSpec(blocks=3, largest=64, memory_limit=900)
+            spec = BatchSizeSpec(blocks=3, largest=64, memory_limit=900)
             told = prediction.expect_sizes(self.home, sys.executable, spec)
             self.finish("batch_size", spec, None, told)
         if self.wants("learning_curve"):
-            spec = specs.LearningCurveSpec(
+            spec = LearningCurveSpec(
                 learning_rate=0.2, steps=160, train_batch_size=21, sizes=(2, 4, 9, 17, 70), seeds=3,
                 validation_percentage=22, testing_percentage=31, seed=4,
             )  # fmt: skip
             self.finish("learning_curve", spec, lamps)
         if self.wants("classify"):
             title = f"Lamps · MobileNet v2 · lr {self.kept('race')}"
-            self.finish("classify", specs.ClassifySpec("race", title, 3, specs.CPU), self.street)
+            self.finish("classify", BatchClassificationSpec("race", title, 3, choices.CPU), self.street)
 
     def kept(self, name: str) -> str:
         return next(event.lane for event in self.told(name) if isinstance(event, events.Kept))
@@ -273,7 +279,7 @@ class Maker:
             catalog.network("small")._replace(validation_images=260, batch_size=50, learning_rate=0.004),
             own,
         )
-        spec = specs.MnistSpec(data="bars", networks=networks, epochs=6, seed=7)
+        spec = MnistSpec(data="bars", networks=networks, epochs=6, seed=7)
         self.finish("mnist", spec)
 
     def imported(self) -> None:

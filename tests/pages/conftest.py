@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from engine import photos
 from engine.contract import specs
 from engine.contract.dataset import Dataset
+from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import LabHome
 from engine.runs import Run, list_runs, open_run
 from engine.runs.queue import Queue
@@ -99,7 +100,7 @@ def start(home):
 def start_all(home: LabHome, *asked: specs.Spec, wait: bool = True) -> list:
     """Runs of the lamps, or of the digits; their ids where nobody waits for their ends."""
     queue = Queue(home, sys.executable, "tests.fakes.fake_worker")
-    ids = [queue.start(spec, None if isinstance(spec, specs.MnistSpec) else lamps(home)) for spec in asked]
+    ids = [queue.start(spec, None if isinstance(spec, MnistSpec) else lamps(home)) for spec in asked]
     return [finished(home, each) for each in ids] if wait else ids
 
 

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import time
-import typing
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -22,8 +21,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import photos, report, runs, settings
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events, kinds, specs
 from engine.contract import dataset as datasets
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.imported import ImportedSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked, try_lock
 from engine.imported import import_summaries
 from engine.runs import Run, list_runs, open_run
@@ -41,44 +47,44 @@ LANES = ("retrain_logs", "second")  # of the imported run
 
 # By kind a spec with other values than the usual ones wherever a form has a place for them.
 ASKED: dict[str, specs.Spec] = {
-    specs.RETRAIN: specs.RetrainSpec(
+    kinds.RETRAIN: RaceSpec(
         learning_rates=(0.007, 0.5), steps=300, train_batch_size=-1, validation_batch_size=20, test_batch_size=7,
         eval_step_interval=20, validation_percentage=20, testing_percentage=20, seed=7, random_crop=10,
         flip_left_right=True,
     ),
-    specs.MNIST: specs.MnistSpec(
+    kinds.MNIST: MnistSpec(
         data="bars", networks=(catalog.network("beginner"), catalog.network("strong")), epochs=2, seed=3,
         training_images=1000,
     ),
-    specs.IMPORTED: specs.ImportedSpec(title="Old curves", source="", lanes=LANES, device=""),
-    specs.CLASSIFY: specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2", top=3),
-    specs.FINE_TUNE: specs.FineTuneSpec(
+    kinds.IMPORTED: ImportedSpec(title="Old curves", source="", lanes=LANES, device=""),
+    kinds.CLASSIFY: BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2", top=3),
+    kinds.FINE_TUNE: FineTuningSpec(
         blocks=(0, 3), epochs=3, batch_size=16, head_learning_rate=0.02, body_learning_rate=0.0005, seed=11,
         random_brightness=20, validation_percentage=15, testing_percentage=25, memory_limit=3000,
     ),
-    specs.BATCH_SIZE: specs.BatchSizeSpec(blocks=2, largest=32, memory_limit=2000),
-    specs.LEARNING_CURVE: specs.LearningCurveSpec(
+    kinds.BATCH_SIZE: BatchSizeSpec(blocks=2, largest=32, memory_limit=2000),
+    kinds.LEARNING_CURVE: LearningCurveSpec(
         sizes=(2, 7), seeds=2, steps=200, learning_rate=0.2, train_batch_size=50, seed=5, validation_percentage=15,
         testing_percentage=25,
     ),
 }  # fmt: skip
 KINDS = list(ASKED)
-AT_WORK = [kind for kind in KINDS if kind != specs.IMPORTED]  # nothing is asked of a worker for imported curves
-WITH_FORM = [kind for kind in AT_WORK if kind != specs.CLASSIFY]  # pictures are chosen anew
+AT_WORK = [kind for kind in KINDS if kind != kinds.IMPORTED]  # nothing is asked of a worker for imported curves
+WITH_FORM = [kind for kind in AT_WORK if kind != kinds.CLASSIFY]  # pictures are chosen anew
 TABS = {  # what holds the name of the open one
-    specs.RETRAIN: "run_tabs",
-    specs.MNIST: "mnist_tabs",
-    specs.IMPORTED: "imported_tabs",
-    specs.CLASSIFY: "many_tabs",
-    specs.FINE_TUNE: "tune_tabs",
-    specs.BATCH_SIZE: "batch_tabs",
-    specs.LEARNING_CURVE: "sizes_tabs",
+    kinds.RETRAIN: "run_tabs",
+    kinds.MNIST: "mnist_tabs",
+    kinds.IMPORTED: "imported_tabs",
+    kinds.CLASSIFY: "many_tabs",
+    kinds.FINE_TUNE: "tune_tabs",
+    kinds.BATCH_SIZE: "batch_tabs",
+    kinds.LEARNING_CURVE: "sizes_tabs",
 }
 
 
 def test_every_kind_of_the_contract_is_checked():
-    assert {type(spec) for spec in ASKED.values()} == set(typing.get_args(specs.Spec))
-    assert {kind: specs.kind(spec) for kind, spec in ASKED.items()} == {kind: kind for kind in KINDS}
+    assert {type(spec) for spec in ASKED.values()} == {kinds.contract(kind).SPEC for kind in kinds.KINDS}
+    assert {kind: kinds.of(spec) for kind, spec in ASKED.items()} == {kind: kind for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +119,7 @@ def dataset(folder) -> Callable[[specs.Spec], datasets.Dataset | None]:
     scanned = photos.scan(folder / "data" / "lamps", "lamps")
 
     def of(spec: specs.Spec) -> datasets.Dataset | None:
-        if isinstance(spec, specs.MnistSpec | specs.BatchSizeSpec):
+        if isinstance(spec, MnistSpec | BatchSizeSpec):
             return None
         return photos.split(
             scanned, getattr(spec, "validation_percentage", 10), getattr(spec, "testing_percentage", 10)
@@ -138,7 +144,7 @@ def done(environment, folder, home, dataset, kept):
 
     def done(kind: str) -> Run:
         if kind not in kept:
-            kept[kind] = imported(folder) if kind == specs.IMPORTED else finished(home, start(home, dataset, kind))
+            kept[kind] = imported(folder) if kind == kinds.IMPORTED else finished(home, start(home, dataset, kind))
             deadline = time.monotonic() + 120
             while is_locked(kept[kind].folder.lock):  # it has said its last word and is about to end
                 assert time.monotonic() < deadline
@@ -483,7 +489,7 @@ def test_a_form_filled_with_the_settings_of_a_run_asks_for_the_same(kind, done, 
 def test_runs_of_a_kind_are_compared_with_each_other_and_with_another_kind(kind, done, made, visitor):
     run = done(kind)
     again = made(run, events.DONE)
-    other = done(specs.RETRAIN if kind != specs.RETRAIN else specs.MNIST)
+    other = done(kinds.RETRAIN if kind != kinds.RETRAIN else kinds.MNIST)
     for beside in (again, other):
         app = visitor.opens("pages/runs.py", compare=f"{run.id},{beside.id}")
         assert app.error == []

@@ -18,7 +18,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine import photos
-from engine.contract import catalog, signatures, specs
+from engine.contract import catalog, signatures
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.runs import Run
 from engine.runs.queue import Queue
@@ -53,7 +54,7 @@ def dataset(real_home):
 @pytest.fixture(scope="module")
 def race(real_home, dataset) -> Run:
     """A finished race of three rates."""
-    asked = specs.RetrainSpec(steps=200)
+    asked = RaceSpec(steps=200)
     return finished(real_home, Queue(real_home, sys.executable, FAKE).start(asked, dataset))
 
 

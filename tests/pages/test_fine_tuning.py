@@ -2,7 +2,9 @@ import re
 
 import pytest
 
-from engine.contract import specs
+from engine.contract import choices
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.machine.device import Reading, encode
 from engine.runs import list_runs
 from tests.pages.conftest import finished
@@ -18,15 +20,15 @@ def train(app, label="Train 2 depths"):
 
 def test_what_the_form_says_is_what_the_run_is_asked_to_do(visit, home):
     app = choose_lamps(visit("retraining", mode="fine_tune"))
-    app.button_group(key="tune_blocks").set_value([0, 1, specs.ALL_BLOCKS]).run()
+    app.button_group(key="tune_blocks").set_value([0, 1, choices.ALL_BLOCKS]).run()
     app.select_slider(key="tune_body").set_value(0.0005).run()
     app.select_slider(key="tune_epochs").set_value(3).run()
     app.toggle(key="flip_left_right").set_value(True).run()
     app.slider(key="random_crop").set_value(30).run()
     app.number_input(key="tune_memory").set_value(2000).run()
     train(app, "Train 3 depths")
-    assert finished(home).spec == specs.FineTuneSpec(
-        blocks=(0, 1, specs.ALL_BLOCKS),
+    assert finished(home).spec == FineTuningSpec(
+        blocks=(0, 1, choices.ALL_BLOCKS),
         body_learning_rate=0.0005,
         epochs=3,
         flip_left_right=True,
@@ -100,7 +102,7 @@ def test_batch_sizes_are_tried_without_photos_and_one_is_recommended(visit, home
     app.number_input(key="batch_memory").set_value(2000).run()
     button(app, "Try batch sizes").click().run()
     run = finished(home)
-    assert run.spec == specs.BatchSizeSpec(largest=32, memory_limit=2000)
+    assert run.spec == BatchSizeSpec(largest=32, memory_limit=2000)
     app = visit("retraining", run=run.id)
     words = texts(app)
     assert "Batch size · MobileNet v2 · all blocks" in words

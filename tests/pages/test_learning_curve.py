@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from engine.contract import specs
+from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
@@ -20,7 +20,7 @@ def test_a_curve_from_the_form_to_its_sentence_its_table_and_its_copy(visit, hom
     app.select_slider(key="sizes_steps").set_value(200).run()
     measure(app)
     run = finished(home)
-    assert run.spec == specs.LearningCurveSpec(sizes=(2, 5, 50), seeds=3, steps=200, seed=7)
+    assert run.spec == LearningCurveSpec(sizes=(2, 5, 50), seeds=3, steps=200, seed=7)
     app = visit("retraining", run=run.id)
     words = texts(app)
     assert "Lamps · MobileNet v2 · photos per class" in words

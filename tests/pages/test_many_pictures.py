@@ -13,7 +13,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine import runs
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
 from engine.contract.run_folder import is_locked
 from engine.playground import many_pictures
 from engine.runs import list_runs, open_run
@@ -62,7 +63,7 @@ def test_a_set_is_classified_judged_by_the_names_of_its_folders_and_told(page, h
     start(app)
     run = finished(home)
     assert app.query_params["run"] == run.id
-    assert run.spec == specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2")
+    assert run.spec == BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2")
     assert run.title == "Lamps · MobileNet v2 · 60 pictures"
     assert run.state == "done"
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.mnist import MnistSpec
 from engine.mnist import comparison, explanations
 from engine.runs import list_runs, open_run
 from engine.words import percent
@@ -12,7 +13,7 @@ from tests.waiting import wait_until
 from ui import lab
 
 # What the form starts with the beginner's network, the small and the strong one, and two epochs.
-COMPARISON = specs.MnistSpec(
+COMPARISON = MnistSpec(
     data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "small", "strong")), epochs=2
 )
 
@@ -37,7 +38,7 @@ def open_tab(app, name):
 def test_the_form_begins_with_the_usual_comparison(visit, home):
     app = choose_bars(visit("mnist"))
     button(app, "Start comparison").click().run()
-    assert finished(home).spec == specs.MnistSpec(data="bars")
+    assert finished(home).spec == MnistSpec(data="bars")
     assert app.query_params["run"] == list_runs(home)[0].id
 
 
@@ -52,7 +53,7 @@ def test_what_is_chosen_is_what_the_run_is_asked_to_do(visit, home):
     button(app, "Start comparison").click().run()
     recipe = {"batch_size": 512, "learning_rate": 0.002}
     asked = tuple(catalog.network(name)._replace(**recipe) for name in ("beginner", "strong"))
-    assert finished(home).spec == specs.MnistSpec("bars", asked, 5000, 3, 7, specs.CPU)
+    assert finished(home).spec == MnistSpec("bars", asked, 5000, 3, 7, choices.CPU)
 
 
 def test_one_network_alone_is_trained_by_its_name(visit, home):

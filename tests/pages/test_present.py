@@ -1,12 +1,12 @@
 """One question or run a screen, and the ways there and back."""
 
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.questions import questions
 from engine.questions.questions import Question
 from tests.pages.test_retraining import texts
 from tests.pages.test_runs import SINGLE, choose
 
-RACE = specs.RetrainSpec()
+RACE = RaceSpec()
 
 
 def title(app) -> str:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from engine.questions import answers, questions
 from engine.runs import delete, list_runs
 from engine.words import plain
@@ -14,7 +14,7 @@ from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
 from ui import lab
 
-RACE = specs.RetrainSpec()
+RACE = RaceSpec()
 
 
 def labels(app):

@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import events, specs
+from engine.contract import choices, events
+from engine.contract.kinds.race import RaceSpec
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished, open_page, start_all
 from tests.photo_folders import draw_photos
 from tests.waiting import wait_until
 from ui import lab
 
-RACE = specs.RetrainSpec(steps=500)
+RACE = RaceSpec(steps=500)
 SINGLE = RACE._replace(learning_rates=(0.01,))
 
 
@@ -46,7 +47,7 @@ def test_what_the_sliders_say_is_what_the_run_is_asked_to_do(visit, home):
     app.number_input(key="seed").set_value(3).run()
     button(app, "Start training").click().run()
     run = finished(home)
-    assert run.spec == specs.RetrainSpec(learning_rates=(0.05,), steps=200, seed=3)
+    assert run.spec == RaceSpec(learning_rates=(0.05,), steps=200, seed=3)
     assert app.query_params["run"] == run.id
 
 
@@ -154,7 +155,7 @@ def test_distortions_are_shown_on_a_photo_and_are_part_of_the_run(visit, home):
     button(app, "Start training").click().run()
     run = finished(home)
     asked = {"flip_left_right": True, "random_crop": 30, "random_scale": 20, "random_brightness": 10}
-    assert {name: getattr(run.spec, name) for name in specs.DISTORTIONS} == asked
+    assert {name: getattr(run.spec, name) for name in choices.DISTORTIONS} == asked
     app = visit("retraining", run=run.id)
     app.session_state["run_tabs"] = "Settings"
     app.run()

@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 
-from engine.contract import events, hardware, specs
+from engine.contract import events, hardware
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, texts
 
-SINGLE = specs.RetrainSpec(learning_rates=(0.01,), steps=100)
-DIGITS = specs.MnistSpec(data="bars", networks=specs.MnistSpec().networks[:1], epochs=1)
+SINGLE = RaceSpec(learning_rates=(0.01,), steps=100)
+DIGITS = MnistSpec(data="bars", networks=MnistSpec().networks[:1], epochs=1)
 
 
 def choose(app, table, *places):
@@ -81,7 +83,7 @@ def test_runs_beside_each_other_have_a_verdict_an_address_and_marked_differences
 
 def test_a_form_filled_with_the_settings_of_a_run_asks_for_the_same(visit, start, home):
     odd = SINGLE._replace(learning_rates=(0.007, 0.5), steps=300, random_crop=10, train_batch_size=-1, seed=7)
-    networks = (*specs.MnistSpec().networks[:1], specs.MnistSpec().networks[2]._replace(label_smoothing=0.1))
+    networks = (*MnistSpec().networks[:1], MnistSpec().networks[2]._replace(label_smoothing=0.1))
     digits = DIGITS._replace(networks=networks, epochs=40, training_images=12_345, seed=3)
     start(odd, digits)
     app = choose(visit("runs"), 1, 1)

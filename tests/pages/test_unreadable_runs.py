@@ -11,6 +11,7 @@ import pytest
 
 from engine import runs
 from engine.contract import specs
+from engine.contract.kinds.race import RaceSpec
 from tests.pages.test_runs import SINGLE, listed, texts
 
 NESTED = "[" * 200_000
@@ -18,7 +19,7 @@ PAGES = ("", "runs", "playground", "mnist", "retraining", "qa", "device")
 
 
 def spec(**changes):
-    return json.dumps({"kind": "retrain", **specs.RetrainSpec()._asdict(), **changes})
+    return json.dumps({"kind": "retrain", **RaceSpec()._asdict(), **changes})
 
 
 def events(**changes):

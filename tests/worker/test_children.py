@@ -11,6 +11,10 @@ import pytest
 
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import is_locked
 from engine.worker import children
 from engine.worker.playground import label
@@ -27,7 +31,7 @@ def folder(home):
 
 
 def tell(folder, fits, steps=100):
-    spec = specs.RetrainSpec(seed=fits, steps=steps)
+    spec = RaceSpec(seed=fits, steps=steps)
     specs.write(folder.spec, spec)
     children.run_story("tests.worker.hungry", spec, folder, Reporter(folder))
 
@@ -79,11 +83,11 @@ def test_a_child_that_ends_well_though_it_was_to_stop_is_the_last_one(folder):
 )
 def test_how_many_photos_a_stage_of_a_retraining_takes_at_once(folder, photos, stage, asked, at_once, expected):
     datasets.write(folder.dataset, photos)
-    assert retrain.in_memory(stage, specs.RetrainSpec(**asked), folder, at_once) == expected
-    assert label.in_memory("Loading", specs.ClassifySpec(), folder, 0) == 1
+    assert retrain.in_memory(stage, RaceSpec(**asked), folder, at_once) == expected
+    assert label.in_memory("Loading", BatchClassificationSpec(), folder, 0) == 1
     # An export that did not fit beside the other process changes nothing in the stages before.
-    beside = retrain.in_memory("Exporting", specs.RetrainSpec(), folder, 0)
-    assert beside // 2 >= retrain.in_memory("Training", specs.RetrainSpec(), folder, 0)
+    beside = retrain.in_memory("Exporting", RaceSpec(), folder, 0)
+    assert beside // 2 >= retrain.in_memory("Training", RaceSpec(), folder, 0)
 
 
 @pytest.fixture
@@ -107,22 +111,22 @@ def cancel(folder, process):
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_a_fine_tuning_with_batches_of_one_is_stopped_in_the_middle_and_leaves_nobody(worker, photos):
-    spec = specs.FineTuneSpec(blocks=(0, 1), epochs=100, batch_size=1)
+    spec = FineTuningSpec(blocks=(0, 1), epochs=100, batch_size=1)
     folder, process = worker.launch(spec, photos)
     wait_for(lambda: [1] in [metric.step for metric in only(told(folder), events.Metric)], 250)
     started = only(told(folder), events.LaneStarted)[0]
     assert (started.lane, started.batch_size, started.steps_an_epoch) == ("frozen", 1, 24)
     cancel(folder, process)
-    assert only(told(folder), events.FineTuned) == []
+    assert only(told(folder), FineTuned) == []
     assert not os.path.exists(os.path.join(folder.path, "shared"))
 
 
 def test_trying_batch_sizes_is_stopped_while_one_is_being_tried_and_leaves_nobody(worker):
-    folder, process = worker.launch(specs.BatchSizeSpec(blocks=0), None)
+    folder, process = worker.launch(BatchSizeSpec(blocks=0), None)
     wait_for(lambda: only(told(folder), events.Stage))
     wait_for(lambda: read_text(f"/proc/{process.pid}/task/{process.pid}/children"))
     cancel(folder, process)
-    assert only(told(folder), events.BatchTried) == []
+    assert only(told(folder), BatchTried) == []
     left = ["artifacts", "cancel", "events.jsonl", "lock", "log.txt", "signature.json", "spec.json"]
     assert sorted(os.listdir(folder.path)) == left
 
@@ -131,9 +135,7 @@ def test_trying_batch_sizes_is_stopped_while_one_is_being_tried_and_leaves_nobod
 @pytest.mark.timeout(300)
 def test_a_retraining_that_is_refused_the_memory_of_its_batch_learns_it_in_parts(worker, photos):
     pytest.importorskip("ai_edge_litert")  # without it TensorFlow's own memory is more than the batch's
-    spec = specs.RetrainSpec(
-        steps=10**6, eval_step_interval=1, train_batch_size=100000, learning_rates=(0.5,), threads=1
-    )
+    spec = RaceSpec(steps=10**6, eval_step_interval=1, train_batch_size=100000, learning_rates=(0.5,), threads=1)
     # Not the machine's memory: the process may have 0.8 GB of address space, and the batch alone takes 0.5 GB.
     folder, process = worker.launch(spec, photos, address_space=8 * 10**8)
     wait_for(lambda: only(told(folder), events.Metric), 250)
@@ -165,7 +167,7 @@ def test_the_words_of_libraries_that_were_refused_memory_are_known(words, bounde
 
 
 def test_a_child_that_dies_of_a_signal_under_a_limit_did_not_fit_and_one_that_was_through_did(folder):
-    specs.write(folder.spec, specs.BatchSizeSpec())
+    specs.write(folder.spec, BatchSizeSpec())
     codes = {}
 
     def fits(size):

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.race import RaceSpec
 from engine.worker import images
 from engine.worker.reporter import RunCancelled
 from engine.worker.retraining import bottlenecks, distortions, heads
 
-PLAIN = specs.RetrainSpec()
+PLAIN = RaceSpec()
 SIZE = 32
 
 

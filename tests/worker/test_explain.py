@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.contract import catalog, signatures, specs
+from engine.contract import catalog, choices, signatures, specs
 from engine.contract import dataset as datasets
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.worker.formats import tflite
 from engine.worker.playground import explain, gradients, models, skew
@@ -59,9 +61,9 @@ def run(assets, mobilenet, tmp_path_factory):
             split = "validation" if number < 3 else "testing" if number < 6 else "training"
             used.append(Used(datasets.Photo(name, label, split), os.path.join(root, name)))
     datasets.write(folder.dataset, datasets.Dataset("Lamps", root, LABELS, [each.entry for each in used]))
-    specs.write(folder.spec, specs.RetrainSpec())
+    specs.write(folder.spec, RaceSpec())
     cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(mobilenet), 1280)
-    runtime = bottlenecks.choose_runtime(mobilenet, home, specs.CPU, 1)
+    runtime = bottlenecks.choose_runtime(mobilenet, home, choices.CPU, 1)
     paths = {each.sha256: each.path for each in used}
     vectors, _ = bottlenecks.extract(runtime, paths, cache, lambda _: None, lambda: False)
     cache.close()
@@ -314,7 +316,7 @@ def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
     home, asked = elsewhere
     folder = home.run("digits")
     os.makedirs(folder.networks)
-    specs.write(folder.spec, specs.MnistSpec())
+    specs.write(folder.spec, MnistSpec())
     write_json(folder.contract, {"networks": [{"name": "half"}], "labels": ["left", "right"]})
     weights = np.zeros((28, 28, 2), np.float32)
     weights[:, :14, 0] = weights[:, 14:, 1] = 1e-3

@@ -5,8 +5,10 @@ import os
 import numpy as np
 import pytest
 
+from engine.contract import choices, events, signatures, specs
 from engine.contract import dataset as datasets
-from engine.contract import events, signatures, specs
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
+from engine.contract.kinds.fine_tuning import STAGES, FineTuned, FineTuningSpec
 from engine.contract.run_folder import read_json
 from engine.worker import children
 from engine.worker.playground import classify, models
@@ -110,8 +112,8 @@ def test_a_run_whose_memory_ends_is_begun_anew_with_half_the_photos_at_once_and_
 
     # What TensorFlow itself takes differs between its versions by half a gigabyte.
     limit = 1200 if tf.__version__.startswith("2.6.") else 1650
-    spec = specs.FineTuneSpec(
-        blocks=(specs.ALL_BLOCKS,), epochs=1, batch_size=24, memory_limit=limit, flip_left_right=True
+    spec = FineTuningSpec(
+        blocks=(choices.ALL_BLOCKS,), epochs=1, batch_size=24, memory_limit=limit, flip_left_right=True
     )
     worker = Worker(home)
     try:
@@ -120,14 +122,14 @@ def test_a_run_whose_memory_ends_is_begun_anew_with_half_the_photos_at_once_and_
     finally:
         worker.end()
     story = told(folder)
-    assert [stage.name for stage in only(story, events.Stage)] == list(events.FINE_TUNE_STAGES)
+    assert [stage.name for stage in only(story, events.Stage)] == list(STAGES)
     halved = only(story, events.BatchHalved)
     assert [event.lane for event in halved] == ["all"] * len(halved)
     assert [event.batch_size for event in halved] == [12, 6, 3][: len(halved)]
     assert 1 <= len(halved) <= 3
     assert "a step still learns from 24" in only(story, events.Warning)[0].message
     assert len(only(story, events.LaneStarted)) == len(halved) + 1
-    figures = only(story, events.FineTuned)[0]
+    figures = only(story, FineTuned)[0]
     assert (figures.blocks, figures.of_blocks, figures.batch_size) == (19, 19, 24)
     assert figures.at_once == halved[-1].batch_size
     assert 0.5 * limit < figures.peak_memory_bytes / 1e6 <= limit
@@ -147,7 +149,7 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
     shared = fine_tune.Shared(folder)
     for path in (folder.lanes, shared.path):
         os.makedirs(path)
-    spec = specs.FineTuneSpec(blocks=(1, 2))
+    spec = FineTuningSpec(blocks=(1, 2))
     specs.write(folder.spec, spec)
     datasets.write(folder.dataset, photos)
     row, files = mobilenet.row, [photo.file for photo in photos.photos]
@@ -157,15 +159,15 @@ def test_what_a_depth_has_learned_is_in_every_file_and_answers_in_the_playground
     np.savez(shared.start, labels=truth, splits=2 * testing, files=np.array(files))
     expected = {}
     for blocks, accuracy in zip(spec.blocks, (0.5, 0.9)):
-        network, lane = tuned(mobilenet, blocks), specs.depth_name(blocks)
+        network, lane = tuned(mobilenet, blocks), choices.depth_name(blocks)
         for _ in range(2):  # enough to be no longer the checkpoint
             network.learn([(network.features(pixels[:16]), truth[:16])], 16)
         np.savez(os.path.join(folder.lanes, lane + ".npz"), **network.arrays())
         expected[lane] = network.probabilities(network.features(pixels[testing]))
         np.save(shared.probabilities(lane), expected[lane])
-        figures = dict.fromkeys(events.FineTuned._fields, 1)
+        figures = dict.fromkeys(FineTuned._fields, 1)
         figures.update(lane=lane, blocks=blocks, validation_accuracy=accuracy, validation_n=40, test_accuracy=0.9)
-        events.append(folder.events, events.FineTuned(**figures))
+        events.append(folder.events, FineTuned(**figures))
     fine_tune_export.export_depths(spec, folder, Reporter(folder))
     signatures.sign(folder)
 
@@ -194,10 +196,10 @@ def test_depths_that_all_diverged_are_not_exported_and_the_run_says_so(home, pho
     folder = home.run("diverged")
     os.makedirs(folder.path)
     datasets.write(folder.dataset, photos)
-    figures = dict.fromkeys(events.FineTuned._fields, 1)
+    figures = dict.fromkeys(FineTuned._fields, 1)
     figures.update(lane="all", validation_accuracy=0.3, validation_cross_entropy=None)
-    events.append(folder.events, events.FineTuned(**figures))
-    fine_tune_export.export_depths(specs.FineTuneSpec(), folder, Reporter(folder))
+    events.append(folder.events, FineTuned(**figures))
+    fine_tune_export.export_depths(FineTuningSpec(), folder, Reporter(folder))
     assert only(told(folder), events.Warning)[0].message == "No model is exported: every depth diverged."
     assert not only(told(folder), events.Stage)
 
@@ -216,7 +218,7 @@ def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_ever
     with open(shared.pixels, "wb") as file:
         for path in paths:
             file.write(bottlenecks.pixels_of(path, row).tobytes())
-    spec = specs.FineTuneSpec(random_brightness=50, flip_left_right=True, epochs=1)
+    spec = FineTuningSpec(random_brightness=50, flip_left_right=True, epochs=1)
     lane = fine_tune_lane.Lane(spec, 1, 5, 0, folder, Reporter(folder))
     assert not lane.keep_features()
     numbers = np.array([3, 0, 7])
@@ -241,12 +243,12 @@ def test_a_distorted_photo_is_another_picture_in_each_epoch_and_the_same_in_ever
 def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
     worker = Worker(home)
     try:
-        folder, process = worker.launch(specs.BatchSizeSpec(blocks=0, largest=1), None)
+        folder, process = worker.launch(BatchSizeSpec(blocks=0, largest=1), None)
         assert process.wait() == 0, read_text(folder.log)
     finally:
         worker.end()
     story = told(folder)
-    tried, result = only(story, events.BatchTried)[0], only(story, events.BatchSizeResult)[0]
+    tried, result = only(story, BatchTried)[0], only(story, BatchSizeResult)[0]
     assert (tried.batch_size, tried.fits, tried.why) == (1, True, "")
     assert tried.images_per_second > 0
     assert tried.peak_memory_bytes >= result.model_bytes > 100e6
@@ -258,7 +260,7 @@ def test_a_batch_size_is_tried_in_a_process_of_its_own(home):
 
 def test_a_limit_below_what_is_loaded_already_is_said():
     with pytest.raises(RunFailed, match="MB before it learns anything, and the limit is 10 MB"):
-        children.Memory(specs.CPU, 10).bound("TensorFlow with X")
+        children.Memory(choices.CPU, 10).bound("TensorFlow with X")
 
 
 @pytest.mark.parametrize(

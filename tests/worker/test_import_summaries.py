@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from engine.contract import events, specs
+from engine.contract import choices, events, specs
+from engine.contract.kinds.imported import ImportedSpec
 from engine.contract.run_folder import LabHome
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -77,7 +78,7 @@ def test_the_folder_that_retrain_py_wrote_becomes_one_lane_with_both_splits(sour
     write(source + "/validation", [(0, 0.5, 1.25), (2, 0.625, float("nan"))])
     answer, spec, curves = bring(source, lab)
     assert answer == {"warnings": []}
-    assert spec == specs.ImportedSpec("From the original", source, ("training_summaries",), "")
+    assert spec == ImportedSpec("From the original", source, ("training_summaries",), "")
     assert curves == {
         ("training_summaries", "training"): [(0, 0, 0.25, 1.5), (1, 10, 0.5, 1.0), (2, 20, 0.75, 0.5)],
         ("training_summaries", "validation"): [(0, 0, 0.5, 1.25), (2, 10, 0.625, None)],
@@ -161,7 +162,7 @@ def test_accuracies_that_are_none_are_refused(source, lab):
 
 
 def test_more_runs_than_colours_are_refused(source, lab):
-    for number in range(specs.LANE_LIMIT + 1):
+    for number in range(choices.LANE_LIMIT + 1):
         write(source + f"/{number}/train", [(0, 0.5, 1.0)])
     assert "holds 9 runs; import a folder with at most 8" in bring(source, lab)[0]["error"]
 

@@ -7,11 +7,17 @@ import pytest
 from PIL import Image
 
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
+from engine.contract import events
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
 from tests.worker.test_classify import Pipe
 from tests.worker.test_run import Worker, only, read_text, told, wait_for
 
-SPEC = specs.ClassifySpec(model="mobilenet_v2", model_title="MobileNet v2", top=3)
+SPEC = BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2", top=3)
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_what_a_runs_model_says_of_every_picture(worker, photos):
     assert sorted(skipped) == sorted(unusable)
     assert skipped["bomb.png"] == "13,000 x 13,000 pixels are more than the 100 million that the lab decodes"
     assert skipped["broken.jpg"] == "the content is no JPEG, PNG, WEBP, BMP or GIF"
-    blocks = only(story, events.Classified)
+    blocks = only(story, Classified)
     assert [place for block in blocks for place in block.photo] == list(range(36)) + [44]
     of_photo = np.array([label for block in blocks for label in block.label]).reshape(37, 3)
     scores = np.array([score for block in blocks for score in block.score]).reshape(37, 3)
@@ -73,9 +79,9 @@ def test_what_a_runs_model_says_of_every_picture(worker, photos):
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-4)
     is_learned = [each for block in blocks for each in block.learned]
     assert is_learned == [photo.split == "training" for photo in photos.photos] + [False]
-    (result,) = only(story, events.ClassifyResult)
+    (result,) = only(story, BatchClassificationResult)
     assert (result.photos, result.photo_seconds > 0, result.network_seconds > 0) == (37, True, True)
-    (loaded,) = only(story, events.ModelLoaded)
+    (loaded,) = only(story, ModelLoaded)
     assert (loaded.device, loaded.input_height, loaded.input_width) == ("CPU", 224, 224)
 
     pipe = Pipe(worker.home)  # what the page and the command line ask
@@ -92,12 +98,12 @@ def test_what_a_runs_model_says_of_every_picture(worker, photos):
 def test_a_cancel_keeps_what_was_classified(worker, photos):
     many = unsorted(photos)._replace(photos=unsorted(photos).photos * 1000)
     folder, process = worker.launch(SPEC, many)
-    wait_for(lambda: len(only(told(folder), events.Classified)) >= 3)
+    wait_for(lambda: len(only(told(folder), Classified)) >= 3)
     open(folder.cancel, "w").close()
     assert process.wait() == 130, read_text(folder.log)
     story = told(folder)
     assert only(story, events.State)[-1].state == "cancelled"
-    blocks = only(story, events.Classified)
+    blocks = only(story, Classified)
     assert sum(len(block.photo) for block in blocks) == only(story, events.Progress)[-1].done > 3
     assert only(story, events.Progress)[-1].done < len(many.photos)
     assert len(blocks[-1].label) == 3 * len(blocks[-1].photo)
@@ -120,4 +126,4 @@ def test_a_model_that_is_gone_is_said(worker, photos, model):
     (error,) = only(story, events.Error)
     assert error.code == "no_model"
     assert model.partition(":")[0] in error.message or model.partition(":")[2] in error.message
-    assert only(story, events.Classified) == []
+    assert only(story, Classified) == []

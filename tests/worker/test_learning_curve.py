@@ -6,12 +6,19 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, events
+from engine.contract.kinds.learning_curve import (
+    ALL_PHOTOS,
+    STAGES,
+    LearningCurvePoint,
+    LearningCurveResult,
+    LearningCurveSpec,
+)
 from engine.worker import backbones
 from engine.worker.retraining import bottlenecks, learning_curve
 from tests.worker.test_run import Worker, only, read_text, told, wait_for
 
-SPEC = specs.LearningCurveSpec(sizes=(2, 4, 100), seeds=2, steps=40, train_batch_size=10)
+SPEC = LearningCurveSpec(sizes=(2, 4, 100), seeds=2, steps=40, train_batch_size=10)
 
 
 def known(home, photos, seed=0):
@@ -31,7 +38,7 @@ def known(home, photos, seed=0):
 
 def test_a_larger_size_holds_the_smaller_ones_and_every_seed_has_its_own():
     labels = np.repeat([0, 1, 2], [30, 8, 50])
-    sizes = [5, 10, 20, specs.ALL_PHOTOS]
+    sizes = [5, 10, 20, ALL_PHOTOS]
     chosen = [learning_curve.subset(labels, size, 7) for size in sizes]
     for smaller, larger in zip(chosen, chosen[1:]):
         assert set(smaller) < set(larger)
@@ -89,7 +96,7 @@ def test_a_larger_size_holds_the_smaller_ones_and_every_seed_has_its_own():
 )
 def test_sizes_that_the_classes_do_not_have_are_said(counts, used, sentences):
     plan = learning_curve.planned((50, 5), np.array(counts), "abcde"[: len(counts)])
-    assert plan.sizes == used + [specs.ALL_PHOTOS]
+    assert plan.sizes == used + [ALL_PHOTOS]
     assert plan.remarks == sentences
 
 
@@ -101,21 +108,21 @@ def test_a_run_on_known_bottlenecks_tests_every_size_on_the_same_photos_without_
         assert process.wait() == 0, read_text(folder.log)
         # What was measured before a cancel stays.
         cancelled, process = worker.launch(SPEC._replace(steps=2000), photos)
-        wait_for(lambda: only(told(cancelled), events.LearningCurvePoint))
+        wait_for(lambda: only(told(cancelled), LearningCurvePoint))
         open(cancelled.cancel, "w").close()
         assert process.wait() == 130, read_text(cancelled.log)
     finally:
         worker.end()
     story = told(folder)
-    assert [stage.name for stage in only(story, events.Stage)] == list(events.LEARNING_CURVE_STAGES)
-    points = only(story, events.LearningCurvePoint)
+    assert [stage.name for stage in only(story, events.Stage)] == list(STAGES)
+    points = only(story, LearningCurvePoint)
     assert [(point.size, point.seed, point.photos) for point in points] == [
         (2, 0, 6),
         (2, 1, 6),
         (4, 0, 12),
         (4, 1, 12),
-        (specs.ALL_PHOTOS, 0, 24),
-        (specs.ALL_PHOTOS, 1, 24),
+        (ALL_PHOTOS, 0, 24),
+        (ALL_PHOTOS, 1, 24),
     ]
     assert {point.test_n for point in points} == {6}
     assert all(0 <= point.correct <= 6 and not point.diverged for point in points)
@@ -123,11 +130,11 @@ def test_a_run_on_known_bottlenecks_tests_every_size_on_the_same_photos_without_
     assert [warning.message.split(":")[0] for warning in only(story, events.Warning)] == [
         "100 photos per class is left out"
     ]
-    result = only(story, events.LearningCurveResult)[0]
+    result = only(story, LearningCurveResult)[0]
     assert (result.training, result.validation, result.testing) == (24, 6, 6)
     # Nothing was computed, so nothing that computes was loaded: TensorFlow alone takes 200 MB.
     assert (result.cached, result.computed, result.runtime) == (36, 0, "")
     assert result.peak_memory_bytes < 150e6
     assert only(story, events.Progress)[-1].done == 6 * SPEC.steps
-    assert 1 <= len(only(told(cancelled), events.LearningCurvePoint)) < 6
-    assert only(told(cancelled), events.LearningCurveResult) == []
+    assert 1 <= len(only(told(cancelled), LearningCurvePoint)) < 6
+    assert only(told(cancelled), LearningCurveResult) == []

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from engine.contract import catalog, events, layers, specs, tickets
+from engine.contract import catalog, events, layers, tickets
+from engine.contract.kinds.mnist import STAGES, MnistResult, MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import is_locked, read_json
 from engine.worker.comparison import batches, networks
 from engine.worker.reporter import Reporter, RunFailed
@@ -44,7 +45,7 @@ def comparing(home, some_digits):
 
 class Comparing(Worker):
     def ask(self, file_size=resource.RLIM_INFINITY, address_space=resource.RLIM_INFINITY, **asked):
-        usual = specs.MnistSpec("some", (BEGINNER, TINY), 0, 2, 0, "cpu")
+        usual = MnistSpec("some", (BEGINNER, TINY), 0, 2, 0, "cpu")
         return self.launch(usual._replace(**asked), None, file_size, address_space)
 
     def compare(self, **asked):
@@ -64,7 +65,7 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
     assert process.wait() == 0, read_text(folder.log)
     story = told(folder)
     assert [state.state for state in only(story, events.State)] == ["queued", "running", "done"]
-    assert [stage.name for stage in only(story, events.Stage)] == list(events.MNIST_STAGES)
+    assert [stage.name for stage in only(story, events.Stage)] == list(STAGES)
 
     started = {each.lane: each for each in only(story, events.LaneStarted)}
     assert (started["beginner"].training, started["beginner"].validation) == (2400, 0)  # as in the tutorial
@@ -85,7 +86,7 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
     said = read_json(folder.predictions)
     truth = np.array(said["truth"])
     assert truth.tolist() == digits["y_test"][:300].tolist()
-    for result in only(story, events.NetworkResult):
+    for result in only(story, NetworkResult):
         predicted = np.array(said["lanes"][result.lane]["predicted"])
         assert result.test_accuracy == pytest.approx((predicted == truth).mean())
         assert result.test_n == 300
@@ -97,17 +98,17 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
         assert result.train_seconds == pytest.approx(curve(story, result.lane, "training", "seconds")[-1], abs=0.01)
         pictures = 2 * started[result.lane].training
         assert result.images_per_second == pytest.approx(pictures / result.train_seconds, rel=0.01)
-    results = {each.lane: each for each in only(story, events.NetworkResult)}
+    results = {each.lane: each for each in only(story, NetworkResult)}
     assert (results["beginner"].validation_accuracy, results["beginner"].best_epoch) == (None, 0)
     accuracies = curve(story, "tiny", "validation", "accuracy")
     assert results["tiny"].validation_accuracy == pytest.approx(accuracies[-1], abs=1e-4)
     assert results["tiny"].best_epoch == 1 + int(np.argmax(accuracies))
 
-    for exported in only(story, events.NetworkExported):  # by a process that loaded the files again
+    for exported in only(story, NetworkExported):  # by a process that loaded the files again
         assert exported.images == 64
         assert exported.difference <= 1e-4
         assert exported.image_seconds > 0
-    assert only(story, events.MnistResult)[0].peak_memory_bytes > 50e6
+    assert only(story, MnistResult)[0].peak_memory_bytes > 50e6
 
     with np.load(folder.digits) as kept:
         wrong = {at for lane in said["lanes"].values() for at in np.flatnonzero(np.array(lane["predicted"]) != truth)}
@@ -163,7 +164,7 @@ def test_cancelling_in_the_first_batch_keeps_what_there_is(comparing):
     assert process.wait() == 130
     assert only(told(folder), events.State)[-1].state == "cancelled"
     assert sorted(os.listdir(folder.lanes)) == ["beginner.npz", "tiny.npz"]
-    assert only(told(folder), events.NetworkResult) == []
+    assert only(told(folder), NetworkResult) == []
     assert not is_locked(folder.lock)
 
 
@@ -205,7 +206,7 @@ def test_running_out_of_memory_is_survived_with_a_smaller_batch(comparing):
 def test_a_story_that_dies_again_and_again_ends_in_words(home):
     folder = home.run("a-run")
     os.makedirs(folder.path)
-    report, spec = Reporter(folder), specs.MnistSpec()
+    report, spec = Reporter(folder), MnistSpec()
     for deaths in range(1, batches.DEATH_LIMIT):
         batches.halve_hungriest(spec, folder, report, 11, deaths)
     with pytest.raises(RunFailed, match="was killed 5 times, the last time by signal 11"):
@@ -257,7 +258,7 @@ def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(compar
     story = told(folder)
     assert only(story, events.Error)[0].code == "disk_full", read_text(folder.log)
     assert os.path.isfile(folder.predictions)
-    assert len(only(story, events.NetworkResult)) == 2
+    assert len(only(story, NetworkResult)) == 2
     assert not [name for name in os.listdir(folder.networks) if name.endswith(".part")]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engine.contract import signatures, specs
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import write_json
 from engine.worker import hub_module
 from engine.worker.formats import tflite
@@ -39,7 +40,7 @@ def lanes(home, mobilenet, kept):
     """A run that kept the lane 0.5, and two more."""
     folder = home.run("a-run")
     os.makedirs(folder.artifacts)
-    specs.write(folder.spec, specs.RetrainSpec(backbone="mobilenet_v2", learning_rates=(0.5, 0.01, 10.0)))
+    specs.write(folder.spec, RaceSpec(backbone="mobilenet_v2", learning_rates=(0.5, 0.01, 10.0)))
     for lane, (weights, bias) in last_layers().items():
         export.write_lane(folder, lane, weights, bias)
     shutil.copy(kept, folder.tflite)

@@ -13,11 +13,12 @@ import pytest
 
 from engine.contract import dataset as datasets
 from engine.contract import events, specs, tickets
+from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import is_locked, read_json
 from engine.worker import images
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-QUICK = specs.RetrainSpec(steps=60, train_batch_size=20, validation_batch_size=-1)
+QUICK = RaceSpec(steps=60, train_batch_size=20, validation_batch_size=-1)
 
 
 class Worker:
@@ -98,16 +99,16 @@ def test_a_run_from_photos_to_files(worker, photos):
     folder, code, story = worker.finish(photos, learning_rates=(0.05, 0.5))
     assert code == 0, read_text(folder.log)
     assert [state.state for state in only(story, events.State)] == ["queued", "running", "done"]
-    assert [stage.name for stage in only(story, events.Stage)] == list(events.RETRAIN_STAGES)
+    assert [stage.name for stage in only(story, events.Stage)] == list(STAGES)
 
-    result = only(story, events.Result)[0]
+    result = only(story, RaceResult)[0]
     assert (result.images, result.training, result.validation, result.testing) == (36, 24, 6, 6)
     assert (result.cached, result.computed) == (0, 36)
     assert result.export_photos == 6
     assert result.export_difference <= 1e-4
     assert result.peak_memory_bytes > 50e6
 
-    lanes = {lane.lane: lane for lane in only(story, events.LaneResult)}
+    lanes = {lane.lane: lane for lane in only(story, LaneResult)}
     assert sorted(lanes) == ["0.05", "0.5"]
     metrics = only(story, events.Metric)
     for lane in lanes:
@@ -163,7 +164,7 @@ def test_a_second_run_of_the_same_photos_starts_training_at_once(worker, photos)
     worker.finish(photos, learning_rates=(0.5,))
     _, code, story = worker.finish(photos, learning_rates=(0.1,))
     assert code == 0
-    assert (only(story, events.Result)[0].cached, only(story, events.Result)[0].computed) == (36, 0)
+    assert (only(story, RaceResult)[0].cached, only(story, RaceResult)[0].computed) == (36, 0)
 
 
 @pytest.mark.thorough
@@ -178,7 +179,7 @@ def test_photos_that_cannot_be_used_are_listed_and_the_run_goes_on(worker, photo
     assert code == 0
     assert {event.file for event in only(story, events.Skipped)} == set(training[:3])
     assert all(event.why for event in only(story, events.Skipped))
-    assert only(story, events.Result)[0].images == 33
+    assert only(story, RaceResult)[0].images == 33
 
 
 @pytest.mark.thorough
@@ -187,7 +188,7 @@ def test_a_run_on_one_core_without_the_cache_neither_reads_nor_keeps_bottlenecks
         file.write(b"read by nobody")
     folder, code, story = worker.finish(photos, learning_rates=(0.05,), threads=1, use_cache=False, group="pair")
     assert code == 0, read_text(folder.log)
-    result = only(story, events.Result)[0]
+    result = only(story, RaceResult)[0]
     assert (result.cached, result.computed) == (0, 36)
     assert result.runtime.endswith(", 1 thread")
     assert result.import_seconds > 0
@@ -210,7 +211,7 @@ def test_a_run_on_distorted_photos_computes_no_bottlenecks_of_them_and_finds_bro
     stages = only(story, events.Stage)
     assert [(stage.name, stage.total) for stage in stages[1:3]] == [("Bottlenecks", 36), ("Training", 3 * 20)]
     assert story.index(only(story, events.Skipped)[0]) < story.index(stages[2])
-    result = only(story, events.Result)[0]
+    result = only(story, RaceResult)[0]
     assert (result.training, result.validation, result.testing) == (23, 6, 6)
     assert (result.cached, result.computed) == (0, 12)
     assert result.export_difference <= 1e-4
@@ -264,7 +265,7 @@ def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(worker
     assert code == 1
     assert only(story, events.Error)[0].code == "disk_full", read_text(folder.log)
     assert only(story, events.Stage)[-1].name == "Exporting"
-    assert len(only(story, events.LaneResult)) == 1
+    assert len(only(story, LaneResult)) == 1
     assert only(story, events.Kept)[0].lane == "0.5"
     assert os.listdir(folder.lanes) == ["0.5.npz"]
     assert os.path.isfile(folder.predictions)
@@ -309,7 +310,7 @@ def test_cancelling_in_any_stage_ends_the_run_with_what_it_has(worker, photos, s
         assert last == "cancelled"
     if stage == "Training":
         assert sorted(os.listdir(folder.lanes)) == ["0.05.npz", "0.5.npz"]
-        assert only(story, events.LaneResult) == []
+        assert only(story, LaneResult) == []
     assert not is_locked(folder.lock)
     assert tickets.line(worker.home, "cpu") == []
 
@@ -394,7 +395,7 @@ def test_a_rate_that_is_too_high_is_said_and_divergence_is_named(home):
 
 
 def lane(name, accuracy, cross_entropy, diverged=False):
-    return events.LaneResult(0.0, name, 0.5, 100, accuracy, cross_entropy, accuracy, 1, diverged)
+    return LaneResult(0.0, name, 0.5, 100, accuracy, cross_entropy, accuracy, 1, diverged)
 
 
 @pytest.mark.parametrize(

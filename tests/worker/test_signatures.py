@@ -7,6 +7,8 @@ import stat
 import pytest
 
 from engine.contract import signatures, specs
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.worker.playground import models
 
@@ -16,7 +18,7 @@ def folder(tmp_path):
     """A run with two files of a model, not signed yet."""
     folder = LabHome(str(tmp_path / "lab")).run("a-run")
     os.makedirs(folder.saved_model)
-    specs.write(folder.spec, specs.RetrainSpec())
+    specs.write(folder.spec, RaceSpec())
     for path in (folder.tflite, os.path.join(folder.saved_model, "saved_model.pb")):
         with open(path, "w") as file:
             file.write(path)
@@ -78,7 +80,7 @@ def removed(folder):
 
 
 def another_spec(folder):
-    specs.write(folder.spec, specs.RetrainSpec(backbone="inception_v3"))
+    specs.write(folder.spec, RaceSpec(backbone="inception_v3"))
 
 
 def linked(folder):
@@ -145,7 +147,7 @@ def test_a_model_in_a_copied_run_is_never_loaded(assets, tmp_path):
 
     evil = Evil()
     tf.saved_model.save(evil, folder.network_saved_model("evil"), signatures=evil.answer)
-    specs.write(folder.spec, specs.MnistSpec())
+    specs.write(folder.spec, MnistSpec())
     write_json(folder.contract, {"networks": [{"name": "evil"}], "labels": list("0123456789")})
     with pytest.raises(models.Refused, match="was not made by this lab"):
         models.Models(home, through_tensorflow=True).get("copied:evil")

@@ -33,7 +33,7 @@ random = np.random.RandomState(0)
 labels = np.arange(90) % 3
 features = (np.eye(3)[labels].repeat(4, axis=1) + random.randn(90, 12) / 4).astype(np.float32)
 split = heads.Split(features, labels)
-spec = specs.RetrainSpec(learning_rates=(0.1, 1.0), steps=40, summaries_dir=other)
+spec = RaceSpec(learning_rates=(0.1, 1.0), steps=40, summaries_dir=other)
 photos = dataset.Dataset("Clusters", "/", ["a", "b", "c"], [])
 splits = {"training": split, "validation": split}
 retrain._race(spec, photos, [], splits, None, None, 0, folder, Reporter(folder))

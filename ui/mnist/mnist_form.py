@@ -6,7 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from engine import forecast
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.mnist import MnistSpec
 from engine.errors import DigitsError
 from engine.mnist import digits
 from engine.words import count, duration
@@ -23,7 +24,7 @@ RATES = [f"{m * 10.0**exponent:.5f}".rstrip("0") for exponent in range(-5, 0) fo
 
 @dataclass(frozen=True)
 class Form:
-    spec: specs.MnistSpec
+    spec: MnistSpec
     data: digits.Source | None  # None where an upload is still to come
     start: bool  # the button was pressed, and nothing is wrong
 
@@ -33,7 +34,7 @@ def compare() -> Form:
     parts.say_copied()
     data = _choose_data()
     networks = _choose_networks()
-    usual = specs.MnistSpec()
+    usual = MnistSpec()
     most = max(EPOCHS[1], *parts.copied("epochs"), 1)
     epochs = st.slider("Epochs", EPOCHS[0], most, usual.epochs, key="epochs", persist_state="session")
     known_images = IMAGES | {images_in_words(number): number for number in parts.copied("training_images")}
@@ -60,7 +61,7 @@ def compare() -> Form:
         networks = [network._replace(batch_size=int(batch)) for network in networks]
     if rate != OWN:
         networks = [network._replace(learning_rate=float(rate)) for network in networks]
-    spec = specs.MnistSpec(
+    spec = MnistSpec(
         data=data.key if data else usual.data,
         networks=tuple(networks),
         training_images=known_images[images],
@@ -68,7 +69,7 @@ def compare() -> Form:
         seed=seed,
         device=run_on,
     )
-    faults = specs.faults(spec)
+    faults = spec.faults()
     words = f"Train {networks[0].title}" if len(networks) == 1 else "Start comparison"
     start = parts.start_button(words, faults, ready=data is not None and data.path is not None)
     if not faults:
@@ -103,7 +104,7 @@ def show_chosen(form: Form) -> None:
 def _choose_networks() -> list[catalog.Network]:
     own = network_builder.own()
     known = {network.name: network for network in [*catalog.NETWORKS, *own]}
-    usual = [network.name for network in specs.MnistSpec().networks]
+    usual = [network.name for network in MnistSpec().networks]
     chosen = st.session_state.get("networks", usual)
     new = [network.name for network in own if network.name not in st.session_state.get("_own_networks_seen", [])]
     st.session_state["_own_networks_seen"] = [network.name for network in own]
@@ -148,7 +149,7 @@ def _choose_data() -> digits.Source | None:
     st.rerun()
 
 
-def _cost(spec: specs.MnistSpec) -> str:
+def _cost(spec: MnistSpec) -> str:
     expected, where = forecast.of_comparison(lab.rows(), spec), spec.device.upper()
     known = len(spec.networks) - len(expected.unknown)
     if not known:

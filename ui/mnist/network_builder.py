@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.contract import catalog, layers, specs
+from engine.contract.kinds.mnist import BATCH_LIMIT, MnistSpec, network_faults
 from engine.contract.run_folder import LabHome
 from engine.mnist import network_text
 from engine.words import percent
@@ -209,10 +210,10 @@ def _own_of(home_path: str, run_id: str) -> list[catalog.Network]:
         spec = specs.read(LabHome(home_path).run(run_id).spec)
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    if not isinstance(spec, specs.MnistSpec):
+    if not isinstance(spec, MnistSpec):
         return []
     known = {row.name for row in catalog.NETWORKS}
-    return [row for row in spec.networks if row.name not in known and not specs.network_faults(row)]
+    return [row for row in spec.networks if row.name not in known and not network_faults(row)]
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
@@ -335,7 +336,7 @@ def _draw_recipe() -> None:
             "Learning rate", st.session_state["_draft_rates"], None, lambda rate: f"{rate:g}", key="own_learning_rate",
             width=240,
         )  # fmt: skip
-        st.number_input("Batch", 1, specs.BATCH_LIMIT, key="own_batch_size", width=130)
+        st.number_input("Batch", 1, BATCH_LIMIT, key="own_batch_size", width=130)
         st.number_input(
             "Label smoothing", 0.0, 0.5, step=0.01, format="%.2f", key="own_label_smoothing", width=140,
             help="The share of the target that goes to all classes alike",
@@ -352,7 +353,7 @@ def _draw_recipe() -> None:
 
 def _draw_end(network: catalog.Network, costs: Sequence[layers.Cost]) -> None:
     """The totals, what is wrong beyond the row that shows it, and the way into the comparison."""
-    faults = specs.network_faults(network)
+    faults = network_faults(network)
     if not network.layers:
         faults = layers.faults([])
     if network.title in [row.title for row in catalog.NETWORKS] or network.name in [

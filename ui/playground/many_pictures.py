@@ -10,8 +10,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine import photos, runs
-from engine.contract import events, specs
+from engine.contract import choices, events
 from engine.contract.dataset import Dataset
+from engine.contract.kinds.batch_classification import BatchClassificationSpec
 from engine.errors import EngineError, PhotosError
 from engine.playground import many_pictures, models
 from engine.playground.many_pictures import Row
@@ -101,9 +102,9 @@ def form(settings: Settings, model_key: str = "") -> str | None:
         return None
 
 
-def start_run(model: models.Model, dataset: Dataset, device: str = specs.CPU) -> str:
+def start_run(model: models.Model, dataset: Dataset, device: str = choices.CPU) -> str:
     """The id of a run that has been queued. Raises EngineError."""
-    return lab.queue().start(specs.ClassifySpec(model=model.key, model_title=model.title, device=device), dataset)
+    return lab.queue().start(BatchClassificationSpec(model=model.key, model_title=model.title, device=device), dataset)
 
 
 def start_uploads(settings: Settings, model: models.Model, incoming: list[UploadedFile]) -> str:

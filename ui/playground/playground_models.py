@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from engine import settings
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
 from engine.contract import models as keys
 from engine.errors import EngineError, ModelNotFound
 from engine.playground import models
@@ -121,7 +121,7 @@ def _remembered() -> _Remembered:
     return _Remembered()
 
 
-def answer(model: Model, picture: Picture, repeats: int = 0, device: str = specs.CPU) -> Answer:
+def answer(model: Model, picture: Picture, repeats: int = 0, device: str = choices.CPU) -> Answer:
     """What the model says; asked again only where `repeats` asks for a measurement. Raises EngineError."""
     key = _key(f"answer on {device}", model, picture)
     known = _remembered().get(key)

@@ -10,7 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from engine import assets
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import AssetError, EngineError, NeedsSize
 from engine.retraining import hub
 from engine.words import size
@@ -31,7 +32,7 @@ class Choice:
     @property
     def name(self) -> str:
         """For a spec."""
-        return self.row.name if self.row else specs.RetrainSpec().backbone
+        return self.row.name if self.row else RaceSpec().backbone
 
 
 def choose() -> Choice:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import forecast
-from engine.contract import events, specs
+from engine.contract import choices, events
+from engine.contract.kinds.batch_size import BatchSizeSpec
 from ui import lab, parts
 from ui.retraining import backbone_choice, fine_tuning_form, foresight
 
@@ -14,7 +15,7 @@ LARGEST = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
 @dataclass(frozen=True)
 class Form:
-    spec: specs.BatchSizeSpec
+    spec: BatchSizeSpec
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
     expected: events.Expected | None = None  # what it was said to take
@@ -22,25 +23,25 @@ class Form:
 
 def show() -> Form:
     """The form, in the place where it is called."""
-    usual = specs.BatchSizeSpec()
+    usual = BatchSizeSpec()
     parts.say_copied()
     backbone = fine_tuning_form.choose_backbone()
     depths = fine_tuning_form.depths_offered("batch_blocks")
     blocks = st.selectbox(
-        "Blocks that learn", depths, depths.index(usual.blocks), specs.depth_title,
+        "Blocks that learn", depths, depths.index(usual.blocks), choices.depth_title,
         key="batch_blocks", persist_state="session",
     )  # fmt: skip
     sizes = sorted({*LARGEST, *parts.copied("batch_largest")})
     largest = st.select_slider("Try batches up to", sizes, usual.largest, key="batch_largest", persist_state="session")
     limit = st.number_input(
-        "Memory limit, MB", 0, specs.MEMORY_LIMITS[1], 0, step=specs.MEMORY_LIMITS[0], key="batch_memory",
+        "Memory limit, MB", 0, choices.MEMORY_LIMITS[1], 0, step=choices.MEMORY_LIMITS[0], key="batch_memory",
         persist_state="session",
         help="Of each process that tries a size; 0: nine tenths of what is free when it begins.",
     )  # fmt: skip
     spec = usual._replace(
         backbone=backbone.name, blocks=blocks, largest=largest, memory_limit=limit, device=parts.device_choice()
     )
-    faults = specs.faults(spec)
+    faults = spec.faults()
     expected: events.Expected | None = None
     start = parts.start_button("Try batch sizes", faults, backbone.fault)
     if not faults and not backbone.fault:

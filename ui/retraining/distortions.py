@@ -7,7 +7,9 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import forecast, photos
-from engine.contract import specs
+from engine.contract import choices
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import ClassifierError
 from engine.run_views.run_rows import RunRow
 from engine.words import duration
@@ -18,7 +20,7 @@ SAMPLES = 8
 SAMPLE_WIDTH, SAMPLE_WIDTH_PHONE = 50, 76
 
 
-Distorted = TypeVar("Distorted", specs.RetrainSpec, specs.FineTuneSpec)
+Distorted = TypeVar("Distorted", RaceSpec, FineTuningSpec)
 
 
 def choose(usual: Distorted) -> Distorted:
@@ -47,12 +49,10 @@ def choose(usual: Distorted) -> Distorted:
     )
 
 
-def preview(spec: specs.RetrainSpec | specs.FineTuneSpec, scan: photos.Scan | None) -> None:
+def preview(spec: RaceSpec | FineTuningSpec, scan: photos.Scan | None) -> None:
     """A row of pictures of what the distortions do to one of the photos; another photo at every press of the button."""
-    if not specs.is_distorted(spec):
-        once = (
-            "every photo goes through the backbone once" if isinstance(spec, specs.RetrainSpec) else "nothing changes"
-        )
+    if not choices.is_distorted(spec):
+        once = "every photo goes through the backbone once" if isinstance(spec, RaceSpec) else "nothing changes"
         st.caption(f"All off: {once}.")
         return
     classes = [row for row in scan.classes if row.files] if scan else []
@@ -63,9 +63,9 @@ def preview(spec: specs.RetrainSpec | specs.FineTuneSpec, scan: photos.Scan | No
     file = row.files[number // len(classes) % len(row.files)]
     path = Path(scan.root, row.folder, file)
     # Only what can be seen is part of the key, so that another learning rate or seed computes nothing.
-    seen = {name: getattr(spec, name) for name in ("backbone", *specs.DISTORTIONS)}
+    seen = {name: getattr(spec, name) for name in ("backbone", *choices.DISTORTIONS)}
     try:
-        samples = _samples(path, os.stat(path).st_mtime_ns, specs.RetrainSpec(**seen), number)
+        samples = _samples(path, os.stat(path).st_mtime_ns, RaceSpec(**seen), number)
     except (ClassifierError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         st.caption(f"`{row.folder}/{file}` cannot be shown: {why}")
@@ -82,12 +82,12 @@ def _other_samples() -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _samples(path: Path, changed: int, spec: specs.RetrainSpec, seed: int) -> list[bytes]:
+def _samples(path: Path, changed: int, spec: RaceSpec, seed: int) -> list[bytes]:
     """`changed`, the file's time, is part of the key. Raises ClassifierError and OSError."""
     return lab.classifier().distorted(path.read_bytes(), spec, seed, SAMPLES)
 
 
-def cost(known: list[RunRow], spec: specs.RetrainSpec, photo_count: int) -> str:
+def cost(known: list[RunRow], spec: RaceSpec, photo_count: int) -> str:
     """What the run takes here with the distortions, against what it takes without, and why."""
     expected = forecast.of_retraining(known, spec, photo_count)
     where = f"on this {spec.device.upper()}"
@@ -95,9 +95,9 @@ def cost(known: list[RunRow], spec: specs.RetrainSpec, photo_count: int) -> str:
     why = f"every step runs {batch} through the backbone."
     if expected is None:
         return f"The first run measures how long it takes {where}: {why}"
-    off = specs.RetrainSpec()._asdict()
+    off = RaceSpec()._asdict()
     without = forecast.of_retraining(
-        known, spec._replace(**{name: off[name] for name in specs.DISTORTIONS}), photo_count
+        known, spec._replace(**{name: off[name] for name in choices.DISTORTIONS}), photo_count
     )
     instead = "" if without is None else f" instead of {duration(without)}"
     return f"About {duration(expected)}{instead} {where}: {why}"

@@ -6,12 +6,13 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import assets, forecast
-from engine.contract import events, specs
+from engine.contract import choices, events
+from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.words import count
 from ui import lab, parts
 from ui.retraining import backbone_choice, distortions, foresight, retraining_form
 
-DEPTHS = (0, 1, 2, 4, 8, specs.ALL_BLOCKS)
+DEPTHS = (0, 1, 2, 4, 8, choices.ALL_BLOCKS)
 Number = TypeVar("Number", int, float)
 
 EPOCHS = [1, 2, 3, 5, 8, 10, 20, 50]
@@ -22,7 +23,7 @@ BODY_RATES = [0.00001, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.0
 
 @dataclass(frozen=True)
 class Form:
-    spec: specs.FineTuneSpec
+    spec: FineTuningSpec
     photos: retraining_form.Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
@@ -31,14 +32,14 @@ class Form:
 
 def show() -> Form:
     """The form, in the place where it is called."""
-    usual = specs.FineTuneSpec()
+    usual = FineTuningSpec()
     chosen = retraining_form.choose_photos()
     backbone = choose_backbone()
     parts.say_copied()
     offered = depths_offered("tune_blocks")
     depths = st.pills(
         "Blocks that learn", offered, selection_mode="multi", default=list(usual.blocks), key="tune_blocks",
-        format_func=specs.depth_title, persist_state="session",
+        format_func=choices.depth_title, persist_state="session",
         help="A lane each, all on the same photos. Frozen: the new last layer alone learns.",
     )  # fmt: skip
     spec = usual._replace(
@@ -61,7 +62,7 @@ def show() -> Form:
             seed=_number("Seed", "seed", 0, 2**31 - 1),
         )
     chosen = chosen.split(spec)
-    faults = specs.faults(spec)
+    faults = spec.faults()
     if not depths:
         faults = ["Choose one depth at least."]
     expected: events.Expected | None = None
@@ -83,7 +84,7 @@ def start(form: Form) -> None:
 
 def choose_backbone() -> backbone_choice.Choice:
     """Of the backbones whose blocks can learn."""
-    rows = {row.name: row for row in specs.tunable()}
+    rows = {row.name: row for row in choices.tunable()}
     name = st.selectbox(
         "Backbone", list(rows), format_func=lambda one: rows[one].title, key="tune_backbone", persist_state="session",
         help="Those whose layers the lab builds itself; the others come as finished graphs.",
@@ -96,7 +97,7 @@ def choose_backbone() -> backbone_choice.Choice:
 
 def memory_limit() -> int:
     """MB, 0 for none."""
-    low, high = specs.MEMORY_LIMITS
+    low, high = choices.MEMORY_LIMITS
     return st.number_input(
         "Memory limit, MB", 0, high, 0, step=low, key="tune_memory", persist_state="session",
         help="Of the process that learns; 0: what the machine has. Where the memory runs out, it begins anew in a new "
@@ -111,9 +112,9 @@ def _slider(label: str, options: list[Number], default: Number, key: str) -> Num
 
 def depths_offered(key: str) -> list[int]:
     """From none to all, with those that were copied from a run."""
-    return sorted({*DEPTHS, *parts.copied(key)}, key=lambda blocks: (blocks == specs.ALL_BLOCKS, blocks))
+    return sorted({*DEPTHS, *parts.copied(key)}, key=lambda blocks: (blocks == choices.ALL_BLOCKS, blocks))
 
 
 def _number(label: str, name: str, low: int, high: int) -> int:
-    usual = getattr(specs.FineTuneSpec(), name)
+    usual = getattr(FineTuningSpec(), name)
     return st.number_input(label, low, high, usual, key=f"tune_{name}", persist_state="session")

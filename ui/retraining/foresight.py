@@ -6,8 +6,11 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import prediction, runs
-from engine.contract import events, memory, specs
+from engine.contract import choices, events, memory
 from engine.contract.dataset import Dataset
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import EngineError
 from engine.words import count, duration, short_duration, size
 from ui import lab
@@ -17,14 +20,14 @@ Told = TypeVar("Told")
 DISK = 200e6  # bytes: what the files of a run take, with room to spare
 
 
-def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Predicted, ...]:
+def ask(asked: Sequence[RaceSpec], dataset: Dataset) -> tuple[events.Predicted, ...]:
     """The button that measures, or what it found for these runs, in their order; empty before that."""
     spec = asked[0]
-    distorted = specs.is_distorted(spec)
+    distorted = choices.is_distorted(spec)
     key = (
         "photos", spec.backbone, spec.use_cache, dataset.root, len(dataset.photos), spec.validation_percentage,
         spec.testing_percentage, *[(each.device, each.threads) for each in asked],
-        *([getattr(spec, name) for name in (*specs.DISTORTIONS, "steps", "train_batch_size")] if distorted else []),
+        *([getattr(spec, name) for name in (*choices.DISTORTIONS, "steps", "train_batch_size")] if distorted else []),
     )  # fmt: skip
     photos = count(min(prediction.SAMPLE, len(dataset.photos)), "photo")
     found = lab.load_settings()
@@ -42,7 +45,7 @@ def ask(asked: Sequence[specs.RetrainSpec], dataset: Dataset) -> tuple[events.Pr
     else:
         each_takes = " and ".join(
             f"{duration(one.seconds + one.training_seconds)} {'with' if its.threads else 'on the'} "
-            f"{specs.machine_title(its)}"
+            f"{its.machine_title()}"
             for its, one in zip(asked, told, strict=True)
         )
         what = "bottlenecks and training on changed photos" if distorted else "bottlenecks"
@@ -70,7 +73,7 @@ def warn_of_full_disk() -> None:
         )
 
 
-def expect_depths(spec: specs.FineTuneSpec, dataset: Dataset, known: events.Expected | None) -> events.Expected | None:
+def expect_depths(spec: FineTuningSpec, dataset: Dataset, known: events.Expected | None) -> events.Expected | None:
     """What such a run takes, as a caption; `known` from earlier runs, otherwise measured once somebody asks."""
     found = lab.load_settings()
     key = ("depths", *spec._replace(seed=0, head_learning_rate=0, body_learning_rate=0), len(dataset.photos))
@@ -81,7 +84,7 @@ def expect_depths(spec: specs.FineTuneSpec, dataset: Dataset, known: events.Expe
     )  # fmt: skip
 
 
-def expect_sizes(spec: specs.BatchSizeSpec, known: events.Expected | None) -> events.Expected | None:
+def expect_sizes(spec: BatchSizeSpec, known: events.Expected | None) -> events.Expected | None:
     """The same of trying batch sizes."""
     found = lab.load_settings()
     how = "Each size in a process of its own, on pictures of noise: photos are not needed."

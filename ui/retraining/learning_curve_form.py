@@ -6,8 +6,8 @@ from typing import TypeVar
 import streamlit as st
 
 from engine import forecast, photos
-from engine.contract import specs
 from engine.contract.dataset import TRAINING
+from engine.contract.kinds.learning_curve import SEEDS_LIMIT, LearningCurveSpec
 from engine.words import count, duration
 from ui import lab, parts
 from ui.retraining import backbone_choice, retraining_form
@@ -24,7 +24,7 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Form:
-    spec: specs.LearningCurveSpec
+    spec: LearningCurveSpec
     photos: retraining_form.Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
@@ -35,7 +35,7 @@ def show() -> Form:
     parts.say_copied()
     chosen = retraining_form.choose_photos()
     backbone = backbone_choice.choose()
-    usual = specs.LearningCurveSpec()
+    usual = LearningCurveSpec()
     offered = sorted({*SIZES, *parts.copied("sizes_sizes")})
     sizes = st.pills(
         "Photos per class", offered, selection_mode="multi", default=list(usual.sizes), key="sizes_sizes",
@@ -55,10 +55,10 @@ def show() -> Form:
             train_batch_size=_number("Training batch", "train_batch_size", -1, 100_000, "-1 takes every photo once"),
             validation_percentage=_number("Validation, % of photos", "validation_percentage", 1, 80),
             testing_percentage=_number("Testing, % of photos", "testing_percentage", 1, 80),
-            seed=_number("Seed", "seed", 0, 2**31 - 1 - specs.SEEDS_LIMIT, "Of the first training of each"),
+            seed=_number("Seed", "seed", 0, 2**31 - 1 - SEEDS_LIMIT, "Of the first training of each"),
         )
     chosen = chosen.split(spec)
-    faults = specs.faults(spec) if sizes else ["Choose one number of photos at least."]
+    faults = spec.faults() if sizes else ["Choose one number of photos at least."]
     measured = _measured(spec, chosen)
     in_the_way = chosen.in_the_way(backbone)
     start = parts.start_button(f"Measure {count(measured, 'size')}", faults, in_the_way, chosen.dataset is not None)
@@ -74,7 +74,7 @@ def start(form: Form) -> None:
     parts.start_run(form.spec, form.photos.dataset)
 
 
-def _measured(spec: specs.LearningCurveSpec, chosen: retraining_form.Photos) -> int:
+def _measured(spec: LearningCurveSpec, chosen: retraining_form.Photos) -> int:
     """How many sizes: those that a class has more photos than, and all of them."""
     if chosen.dataset is None:
         return len(spec.sizes) + 1
@@ -82,7 +82,7 @@ def _measured(spec: specs.LearningCurveSpec, chosen: retraining_form.Photos) -> 
     return len([size for size in spec.sizes if size < most]) + 1
 
 
-def _cost(spec: specs.LearningCurveSpec, trainings: int) -> str:
+def _cost(spec: LearningCurveSpec, trainings: int) -> str:
     seconds = forecast.of_trainings(lab.rows(), spec, trainings)
     takes = f"about {duration(seconds)} for " if seconds else ""
     words = f"{takes}{count(trainings, 'training')} of the last layer; bottlenecks that are not kept yet come first."
@@ -93,13 +93,13 @@ def _slider(label: str, options: list[Number], name: str, help_text: str = "") -
     key: str = f"sizes_{name}"
     offered = sorted([*options, *[value for value in parts.copied(key) if value not in options]])
     return st.select_slider(
-        label, offered, getattr(specs.LearningCurveSpec(), name),
+        label, offered, getattr(LearningCurveSpec(), name),
         lambda value: f"{value:,g}", key=key, help=help_text or None, persist_state="session",
     )  # fmt: skip
 
 
 def _number(label: str, name: str, low: int, high: int, help_text: str = "") -> int:
-    usual = getattr(specs.LearningCurveSpec(), name)
+    usual = getattr(LearningCurveSpec(), name)
     return st.number_input(
         label, low, high, usual, key=f"sizes_{name}", help=help_text or None, persist_state="session"
     )  # fmt: skip

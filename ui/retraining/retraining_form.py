@@ -9,8 +9,11 @@ from typing import Literal
 import streamlit as st
 
 from engine import forecast, photos, runs
-from engine.contract import events, specs
+from engine.contract import choices, events
 from engine.contract.dataset import SPLITS, Dataset
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.errors import EngineError, PhotosError
 from engine.machine.devices import Devices
 from engine.retraining import device_comparison as comparison
@@ -45,7 +48,7 @@ FOLDER, ZIP = "a folder on this machine", "a zip"  # options beside the names of
 MANTISSAS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # about evenly spaced on a logarithmic scale
 RATES = [float(f"{m}e{exponent}") for exponent in range(-4, 1) for m in MANTISSAS] + [10.0]
 STEPS = [100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000]
-RACE_DEFAULTS = specs.RetrainSpec().learning_rates
+RACE_DEFAULTS = RaceSpec().learning_rates
 SINGLE_DEFAULT = 0.01  # retrain.py's own
 THUMBNAILS = 14  # in the strip
 THUMBNAIL_HEIGHT = 72  # pixels
@@ -62,7 +65,7 @@ class Photos:
     faults: tuple[str, ...] = ()  # sentences that stop a start
     to_fetch: str = ""  # the name of an asset that is not on this machine yet
 
-    def split(self, spec: specs.RetrainSpec | specs.FineTuneSpec | specs.LearningCurveSpec) -> "Photos":
+    def split(self, spec: RaceSpec | FineTuningSpec | LearningCurveSpec) -> "Photos":
         """The same with the dataset that a run of `spec` learns from, where the photos allow it."""
         if self.scan is None or self.faults:
             return self
@@ -75,7 +78,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class Form:
-    spec: specs.RetrainSpec
+    spec: RaceSpec
     photos: Photos
     backbone: backbone_choice.Choice
     start: bool  # the button was pressed, and nothing is wrong
@@ -90,20 +93,20 @@ def retrain(mode: str) -> Form:
     one_rate = mode == SINGLE
     rates = (_rate("Learning rate", "learning_rate", SINGLE_DEFAULT, "visible"),) if one_rate else _race_rates()
     steps = st.select_slider(
-        "Steps", sorted({*STEPS, *parts.copied("steps")}), specs.RetrainSpec().steps, lambda n: f"{n:,}",
+        "Steps", sorted({*STEPS, *parts.copied("steps")}), RaceSpec().steps, lambda n: f"{n:,}",
         key="steps", persist_state="session",
     )  # fmt: skip
     # A comparison runs on every device there is.
     compared = parts.compared_devices() if mode == DEVICES else None
-    run_on = specs.CPU if mode == DEVICES else parts.device_choice()
-    spec = specs.RetrainSpec(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
+    run_on = choices.CPU if mode == DEVICES else parts.device_choice()
+    spec = RaceSpec(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     with st.expander("Distortions", type="compact", key="distortions"):
         spec = distortions.choose(spec)
         distortions.preview(spec, chosen.scan)
     with st.expander("More settings", type="compact", key="more_settings"):
         spec = _more_settings(spec)
     chosen = chosen.split(spec)
-    faults = specs.faults(spec)
+    faults = spec.faults()
     predicted: tuple[events.Predicted, ...] = ()
     in_the_way = chosen.in_the_way(backbone)
     ready = chosen.dataset is not None and (mode != DEVICES or _two(compared))
@@ -289,7 +292,7 @@ def _rate(label: str, key: str, default: float, label_visibility: Literal["visib
         label,
         sorted({*RATES, *parts.copied("rates")}),
         None,
-        specs.lane_name,
+        lane_name,
         key=key,
         label_visibility=label_visibility,
         persist_state="session",
@@ -317,7 +320,7 @@ def _race_rates() -> tuple[float, ...]:
                         on_click=lanes.remove,
                         args=(lane,),
                     )
-    if len(lanes) < specs.LANE_LIMIT:
+    if len(lanes) < choices.LANE_LIMIT:
         st.button("Add a rate", key="add_rate", type="tertiary", icon=":material/add:", on_click=_add_rate)
     return tuple(rates)
 
@@ -335,7 +338,7 @@ def _unused(rates: list[float]) -> float:
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
-def _more_settings(usual: specs.RetrainSpec) -> specs.RetrainSpec:
+def _more_settings(usual: RaceSpec) -> RaceSpec:
     def number(label: str, key: str, low: int, high: int, help_text: str = "") -> int:
         return st.number_input(
             label, low, high, getattr(usual, key), key=key, help=help_text or None, persist_state="session"
@@ -353,9 +356,9 @@ def _more_settings(usual: specs.RetrainSpec) -> specs.RetrainSpec:
     )
 
 
-def _cost(spec: specs.RetrainSpec, photo_count: int) -> str:
+def _cost(spec: RaceSpec, photo_count: int) -> str:
     known = lab.rows()
-    if specs.is_distorted(spec):
+    if choices.is_distorted(spec):
         return distortions.cost(known, spec, photo_count)
     expected = forecast.of_retraining(known, spec, photo_count)
     where = spec.device.upper()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine import photos, runs
 from engine.charts import curve_charts
-from engine.contract import events, specs
+from engine.contract import choices, events
 from engine.errors import EngineError
 from engine.playground import models, pictures
 from engine.retraining.curves import LaneRow, lane_rows, verdict
@@ -56,7 +56,7 @@ def note(run: runs.Run, now: float) -> str:
     stage = run.story.stages[-1]
     left, elapsed = time_left(run, now), run.story.last_t - stage.began
     through_backbone = stage.name == events.BOTTLENECKS or (
-        stage.name == events.TRAINING and specs.is_distorted(run.spec)
+        stage.name == events.TRAINING and choices.is_distorted(run.spec)
     )
     if through_backbone and stage.done and elapsed > 1:
         return f"{stage.done / elapsed:.0f} photos/s · {left}"

@@ -8,7 +8,10 @@ from pathlib import Path
 import streamlit as st
 
 from engine import photos, runs
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
+from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import SpecError
 from engine.machine import device
 from engine.mnist import digits, network_text
@@ -20,7 +23,7 @@ from ui.retraining import learning_curve_form, retraining_form
 # Of a retraining run: what widgets of the form are named after.
 WIDGETS = (
     "steps",
-    *specs.DISTORTIONS,
+    *choices.DISTORTIONS,
     "train_batch_size",
     "validation_batch_size",
     "test_batch_size",
@@ -34,7 +37,7 @@ PLACED = (*WIDGETS, "backbone", "learning_rates", "device", "group")  # a group 
 
 def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
     """The page with the form, and its query. Raises SpecError where these settings cannot be asked for here."""
-    if faults := specs.faults(run.spec):
+    if faults := run.spec.faults():
         raise SpecError(f"The settings of {run.title} cannot be copied. {' '.join(faults)}")
     if run.is_mnist:
         missing = _fill_comparison(run.spec)
@@ -50,7 +53,7 @@ def fill(run: runs.Run) -> tuple[str, dict[str, str]]:
     st.session_state["_copied_from"] = plain(" ".join([note, *missing]))
     if device.has_gpu():
         st.session_state["device"] = run.spec.device
-    elif run.spec.device == specs.GPU:
+    elif run.spec.device == choices.GPU:
         st.session_state["_copied_from"] += " There is no GPU here: it runs on the CPU."
     if run.is_mnist:
         return "pages/mnist.py", {}
@@ -72,7 +75,7 @@ def _fill_retraining(run: runs.Run) -> list[str]:
     state["_copied"] = state.get("_copied", {}) | {"rates": rates, "steps": (spec.steps,)}
     for name in WIDGETS:
         state[name] = getattr(spec, name)
-    usual = specs.RetrainSpec()._asdict()
+    usual = RaceSpec()._asdict()
     left_out = [name for name, value in spec._asdict().items() if name not in PLACED and value != usual[name]]
     if left_out:
         missing.append(f"The form has no place for {join(left_out)}: left out.")
@@ -91,7 +94,7 @@ def _fill_fine_tuning(run: runs.Run) -> list[str]:
     state["_copied"] = state.get("_copied", {}) | {key: (value,) for key, value in asked.items()}
     state["_copied"] |= {"tune_blocks": spec.blocks}
     asked |= {"tune_blocks": list(spec.blocks), "tune_backbone": spec.backbone}
-    asked |= {name: getattr(spec, name) for name in specs.DISTORTIONS}
+    asked |= {name: getattr(spec, name) for name in choices.DISTORTIONS}
     asked |= {"tune_memory": spec.memory_limit, "tune_seed": spec.seed}
     asked |= {f"tune_{name}": getattr(spec, name) for name in ("validation_percentage", "testing_percentage")}
     for key, value in asked.items():
@@ -99,7 +102,7 @@ def _fill_fine_tuning(run: runs.Run) -> list[str]:
     return missing
 
 
-def _fill_batch_size(spec: specs.BatchSizeSpec) -> list[str]:
+def _fill_batch_size(spec: BatchSizeSpec) -> list[str]:
     state = st.session_state
     state["_copied"] = state.get("_copied", {}) | {"batch_blocks": (spec.blocks,), "batch_largest": (spec.largest,)}
     asked = {"tune_backbone": spec.backbone, "batch_blocks": spec.blocks, "batch_largest": spec.largest}
@@ -141,7 +144,7 @@ def _choose_photos(run: runs.Run) -> list[str]:
     return []
 
 
-def _fill_comparison(spec: specs.MnistSpec) -> list[str]:
+def _fill_comparison(spec: MnistSpec) -> list[str]:
     state, missing = st.session_state, []
     if spec.data in [source.key for source in digits.sources(lab.load_settings())]:
         state["digits"] = spec.data
@@ -179,7 +182,7 @@ def _known(network: catalog.Network) -> catalog.Network | None:
     return next((row for row in catalog.NETWORKS if row.name == network.name), None)
 
 
-def _of_all(spec: specs.MnistSpec, field: str, offered: list[str]) -> str:
+def _of_all(spec: MnistSpec, field: str, offered: list[str]) -> str:
     """The option that sets this field of every network to what it is; "" where each has its own."""
     values = [getattr(network, field) for network in spec.networks]
     own = [getattr(_known(network) or network, field) for network in spec.networks]

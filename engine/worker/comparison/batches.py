@@ -3,8 +3,9 @@
 import contextlib
 from typing import Iterator, List
 
-from engine.contract import events, layers, specs
+from engine.contract import events, layers
 from engine.contract.catalog import Network
+from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import RunFolder
 from engine.worker.reporter import Reporter, RunFailed, is_out_of_memory
 
@@ -31,7 +32,7 @@ def memory_of(network: Network) -> Iterator[None]:
         raise
 
 
-def as_halved(spec: specs.MnistSpec, folder: RunFolder) -> List[Network]:
+def as_halved(spec: MnistSpec, folder: RunFolder) -> List[Network]:
     """The networks as they are to be trained now, after what has been halved so far."""
     told = events.Reader(folder.events).read()
     kinds = (events.LaneStarted, events.BatchHalved)  # a small set makes a batch smaller than was asked for
@@ -48,9 +49,7 @@ def halve(error: OutOfMemory, report: Reporter) -> None:
     )
 
 
-def halve_hungriest(
-    spec: specs.MnistSpec, folder: RunFolder, report: Reporter, signal_number: int, deaths: int
-) -> None:
+def halve_hungriest(spec: MnistSpec, folder: RunFolder, report: Reporter, signal_number: int, deaths: int) -> None:
     """After a death without a word: the network whose batch needs most memory. Raises RunFailed after some of them."""
     networks = as_halved(spec, folder)
     hungriest = max(networks, key=_numbers_in_a_batch)

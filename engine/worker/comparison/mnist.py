@@ -13,6 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from engine.contract import catalog, events, layers, specs
+from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import children
 from engine.worker.comparison import batches, network_files
@@ -60,7 +61,7 @@ class Lane:
         return [group[-1][:2] + tuple(np.mean([row[2:] for row in group], axis=0)) for group in groups]
 
 
-def compare(spec: specs.MnistSpec, folder: RunFolder, report: Reporter) -> None:
+def compare(spec: MnistSpec, folder: RunFolder, report: Reporter) -> None:
     """Raises batches.OutOfMemory, with the network that needed too much, RunFailed and RunCancelled."""
     report.stage(events.LOADING, 0)
     pictures = _load(spec, folder)
@@ -77,10 +78,10 @@ def compare(spec: specs.MnistSpec, folder: RunFolder, report: Reporter) -> None:
     import tensorflow as tf
 
     runtime = f"TensorFlow {tf.__version__} on the {spec.device.upper()}, {cores()} cores"
-    report.tell(events.MnistResult, runtime=runtime, peak_memory_bytes=peak_memory())
+    report.tell(MnistResult, runtime=runtime, peak_memory_bytes=peak_memory())
 
 
-def _load(spec: specs.MnistSpec, folder: RunFolder) -> Pictures:
+def _load(spec: MnistSpec, folder: RunFolder) -> Pictures:
     row = catalog.digit_set(spec.data)
     path = os.path.normpath(os.path.join(folder.home.assets, row.file))
     hint = f"Run `python -m engine assets {row.name}`."
@@ -101,7 +102,7 @@ def _load(spec: specs.MnistSpec, folder: RunFolder) -> Pictures:
     return found
 
 
-def _prepare(spec: specs.MnistSpec, pictures: Pictures, folder: RunFolder, report: Reporter) -> List[Lane]:
+def _prepare(spec: MnistSpec, pictures: Pictures, folder: RunFolder, report: Reporter) -> List[Lane]:
     """The lanes before their first step; the pictures are in memory once for all of them."""
     import tensorflow as tf
 
@@ -209,7 +210,7 @@ def _evaluate(lanes: List[Lane], pictures: Pictures, folder: RunFolder, report: 
             "score": [round(float(score), 4) for score in found[lane.name].max(axis=1)],
         }
         report.tell(
-            events.NetworkResult,
+            NetworkResult,
             lane=lane.name,
             parameters=layers.parameters(fitting.rows),
             multiply_adds=layers.multiply_adds(fitting.rows),
@@ -227,7 +228,7 @@ def _evaluate(lanes: List[Lane], pictures: Pictures, folder: RunFolder, report: 
     return found
 
 
-def _keep_weights(spec: specs.MnistSpec, lanes: List[Lane], folder: RunFolder) -> None:
+def _keep_weights(spec: MnistSpec, lanes: List[Lane], folder: RunFolder) -> None:
     for lane in lanes:
         network_files.write_weights(folder, lane.name, lane.fitting.arrays())
     export.write_labels(folder, list(catalog.digit_set(spec.data).labels))
@@ -279,7 +280,7 @@ def _export(
     for lane in lanes:
         found = answers[lane.name]
         report.tell(
-            events.NetworkExported,
+            NetworkExported,
             lane=lane.name,
             difference=found["difference"],
             images=len(some),

@@ -19,7 +19,7 @@ One JSON object a line on stdin, one on stdout:
     {"networks": [{"lane": "beginner", "probabilities": [0.01, ...], "seconds": ...}, ...], "runtime": ..., ...}
 
     {"distort": "<base64>", "backbone": ..., "settings": {...}, "seed": 0, "count": 8}: a photo as it is learned from,
-        with specs.DISTORTIONS as settings
+        with choices.DISTORTIONS as settings
     {"samples": ["<base64 JPEG>", ...]}
 
     {"prepare": "<key>"}: loads a model, so that its first answer is quick
@@ -50,7 +50,8 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog, memory, specs, tickets
+from engine.contract import catalog, choices, memory, tickets
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, try_lock
 from engine.worker import images
 from engine.worker.formats import tflite
@@ -124,7 +125,7 @@ class Classifier:
             raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"])) from None
         # Pillow's decoder for every backbone: the difference cannot be seen, and TensorFlow need not be loaded.
         image = decoded(question["distort"], catalog.PILLOW)
-        spec = specs.RetrainSpec(**question["settings"])
+        spec = RaceSpec(**question["settings"])
         samples = []
         for number in range(int(question["count"])):
             random = np.random.RandomState([int(question["seed"]), number])
@@ -189,9 +190,9 @@ class Turn:
 
 def must_go(home: LabHome, device: str, room: int, quiet: float) -> bool:
     """Whether a run needs what this process holds; `quiet`: seconds since the last question."""
-    if device == specs.GPU:
-        return bool(tickets.line(home, specs.GPU))
-    if quiet < QUIET or not any(tickets.line(home, each) for each in specs.DEVICES):
+    if device == choices.GPU:
+        return bool(tickets.line(home, choices.GPU))
+    if quiet < QUIET or not any(tickets.line(home, each) for each in choices.DEVICES):
         return False
     left = memory.available()
     return left is not None and left < room
@@ -211,15 +212,15 @@ def main(options: Any) -> None:
     os.dup2(2, 1)  # whatever a library prints must not look like an answer
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     home, turn = LabHome(options.home), Turn()
-    if options.device == specs.GPU:
+    if options.device == choices.GPU:
         os.makedirs(home.queue, exist_ok=True)
-        if try_lock(tickets.device_lock(home, specs.GPU)) < 0:  # dropped with the process
+        if try_lock(tickets.device_lock(home, choices.GPU)) < 0:  # dropped with the process
             os._exit(tickets.MADE_WAY)  # a run was quicker
         os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # TFLite answers on the CPU; a run may be using the GPU
     threading.Thread(target=_leave_to_runs, args=(home, options.device, options.room, turn), daemon=True).start()
-    through_tensorflow = options.tensorflow or options.device == specs.GPU
+    through_tensorflow = options.tensorflow or options.device == choices.GPU
     classifier = Classifier(home, Models(home, through_tensorflow, options.memory))
     for line in sys.stdin:
         with turn.lock:
@@ -237,7 +238,7 @@ def main(options: Any) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("home")
-    parser.add_argument("--device", choices=specs.DEVICES, default=specs.CPU)
+    parser.add_argument("--device", choices=choices.DEVICES, default=choices.CPU)
     parser.add_argument("--tensorflow", action="store_true")
     parser.add_argument("--memory", type=int)
     parser.add_argument("--room", type=int, default=memory.RUN)

@@ -13,9 +13,15 @@ from typing import Any, List, NamedTuple, Set, Union
 
 import numpy as np
 
+from engine.contract import choices, events
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
 from engine.contract.dataset import TRAINING
+from engine.contract.kinds.batch_classification import (
+    BatchClassificationResult,
+    BatchClassificationSpec,
+    Classified,
+    ModelLoaded,
+)
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.worker import children, images
 from engine.worker.machine import cores, peak_memory
@@ -33,24 +39,24 @@ class Prepared(NamedTuple):
     seconds: float  # of reading, decoding and resizing
 
 
-def in_memory(stage: str, spec: specs.ClassifySpec, folder: RunFolder, at_once: int) -> int:
+def in_memory(stage: str, spec: BatchClassificationSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = bottlenecks.AHEAD * cores() if stage == events.CLASSIFYING else 1
     return min(taken, at_once or taken)
 
 
-def label(spec: specs.ClassifySpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
+def label(spec: BatchClassificationSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     dataset = datasets.read(folder.dataset)
     report.stage(events.LOADING, 0)
     began = time.perf_counter()
     try:
-        model = models.Models(folder.home, through_tensorflow=spec.device == specs.GPU).get(spec.model)
+        model = models.Models(folder.home, through_tensorflow=spec.device == choices.GPU).get(spec.model)
     except models.Refused as error:
         raise RunFailed("no_model", str(error), "Choose another model and start again.") from error
     # One label a line, and a label is no more than a line.
     export.write_labels(folder, [" ".join(each.splitlines()) for each in model.labels])
     report.tell(
-        events.ModelLoaded,
+        ModelLoaded,
         runtime=model.runtime,
         device=model.device,
         input_height=model.input_height,
@@ -88,7 +94,7 @@ def label(spec: specs.ClassifySpec, folder: RunFolder, report: Reporter, at_once
             "The list of what was left out says why; choose other pictures.",
         )
     report.tell(
-        events.ClassifyResult,
+        BatchClassificationResult,
         photos=told.classified,
         decode_seconds=decode_seconds,
         network_seconds=sum(network_seconds),
@@ -133,9 +139,7 @@ class _Told:
 
     def flush(self) -> None:
         if self.photo:
-            self.report.tell(
-                events.Classified, photo=self.photo, label=self.label, score=self.score, learned=self.learned
-            )
+            self.report.tell(Classified, photo=self.photo, label=self.label, score=self.score, learned=self.learned)
             self._clear()
         self.report.progress(self.done)
         self.last = time.perf_counter()

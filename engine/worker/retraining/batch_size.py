@@ -11,7 +11,8 @@ from typing import Callable, List, NamedTuple, Optional
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, children, machine
 from engine.worker.reporter import DONE, Reporter, RunFailed
@@ -34,10 +35,10 @@ class Try(NamedTuple):
     runtime: str  # for people
 
 
-def batch_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter) -> None:
+def batch_size(spec: BatchSizeSpec, folder: RunFolder, report: Reporter) -> None:
     """In the run's own process. Raises RunFailed, RunEnded and RunCancelled."""
     megabytes = spec.memory_limit
-    if not megabytes and spec.device == specs.CPU:
+    if not megabytes and spec.device == choices.CPU:
         megabytes = int(FREE_SHARE * children.free_memory() / 1e6)
     report.stage(events.TRYING, 0)
     found = os.path.join(folder.path, "try.json")
@@ -54,7 +55,7 @@ def batch_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter) -
             os.remove(found)
         why = "" if measured else children.why_it_ended(code)
         report.tell(
-            events.BatchTried,
+            BatchTried,
             batch_size=size,
             fits=measured is not None,
             why=why[:1].upper() + why[1:],
@@ -71,7 +72,7 @@ def batch_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter) -
             "Set a higher limit, or let fewer blocks learn.",
         )
     report.tell(
-        events.BatchSizeResult,
+        BatchSizeResult,
         largest=largest,
         bounded=bounded,
         memory_limit_bytes=megabytes * 1000 * 1000,
@@ -100,7 +101,7 @@ def largest_that_fits(fits: Callable[[int], bool], most: int) -> tuple:
     return good, bad is not None
 
 
-def try_size(spec: specs.BatchSizeSpec, folder: RunFolder, report: Reporter, size: int, megabytes: int) -> None:
+def try_size(spec: BatchSizeSpec, folder: RunFolder, report: Reporter, size: int, megabytes: int) -> None:
     """Learn from noise in batches of that size for a moment, and write down what it took."""
     import tensorflow as tf
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 import numpy as np
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, choices
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones, images
 from engine.worker.formats import tflite
@@ -137,7 +137,7 @@ def choose_runtime(network: backbones.Network, home: LabHome, device: str, threa
     The original graphs run in TensorFlow everywhere: there TFLite is faster, and its rounding twice as far from the
     bottlenecks that their users have from earlier.
     """
-    if device == specs.CPU and network.row.preprocessing == catalog.PILLOW:
+    if device == choices.CPU and network.row.preprocessing == catalog.PILLOW:
         try:
             return TfliteThreads(network, home, threads, at_once)
         except tflite.NotConvertible:  # an old graph with operations that TFLite does not have
@@ -147,7 +147,7 @@ def choose_runtime(network: backbones.Network, home: LabHome, device: str, threa
 
 def in_memory(preprocessing: str, device: str, threads: int) -> int:
     """How many photos choose_runtime's choice has in memory at the same time where nobody bounds them."""
-    as_tflite = device == specs.CPU and preprocessing == catalog.PILLOW
+    as_tflite = device == choices.CPU and preprocessing == catalog.PILLOW
     return AHEAD * threads if as_tflite else FrozenBatches.BATCH
 
 

@@ -13,7 +13,9 @@ from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optiona
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.worker import images
 from engine.worker.reporter import RunCancelled
 from engine.worker.retraining import bottlenecks
@@ -33,7 +35,7 @@ class PhotoGone(Exception):
 def distort(
     image: Image.Image,
     size: int,
-    spec: Union[specs.RetrainSpec, specs.FineTuneSpec],
+    spec: Union[RaceSpec, FineTuningSpec],
     random: np.random.RandomState,
     preprocessing: str = catalog.PILLOW,
 ) -> np.ndarray:
@@ -115,7 +117,7 @@ def batches(
     photos: Photos,
     paths: List[str],
     draws: Iterable[Tuple[Any, Any]],
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     progress: Callable[[int], None],
     stop: Callable[[], bool],
 ) -> Iterator[Tuple[np.ndarray, np.ndarray]]:

@@ -27,7 +27,8 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
 
-from engine.contract import catalog, specs
+from engine.contract import catalog
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder, read_json, write_bytes, write_json
 from engine.worker import backbones, children, images
 from engine.worker.formats import tflite
@@ -36,7 +37,7 @@ from engine.worker.formats import tflite
 LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
 
 # Output of the frozen graph where nobody asked for another name.
-FINAL_TENSOR = specs.RetrainSpec().final_tensor_name
+FINAL_TENSOR = RaceSpec().final_tensor_name
 
 # Largest difference of a probability that is still rounding: TFLite and TensorFlow add in another order.
 TOLERANCE = 1e-3

@@ -14,9 +14,11 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events
 from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TRAINING, VALIDATION
+from engine.contract.kinds.fine_tuning import FineTuningResult, FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, children, images
 from engine.worker.machine import cores
@@ -71,7 +73,7 @@ class Pixels:
         return pixels
 
 
-def fine_tune(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> None:
+def fine_tune(spec: FineTuningSpec, folder: RunFolder, report: Reporter) -> None:
     """In the run's own process, which loads nothing large. Raises RunFailed, RunEnded and RunCancelled."""
     shared = Shared(folder)
     try:
@@ -84,7 +86,7 @@ def fine_tune(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> 
         said: Dict[str, Any] = OrderedDict()
         for number, blocks in enumerate(spec.blocks):
             if _learn(spec, blocks, min(spec.batch_size, training), number * spec.epochs * training, folder, report):
-                said[specs.depth_name(blocks)] = read_json(shared.answers(specs.depth_name(blocks)))
+                said[choices.depth_name(blocks)] = read_json(shared.answers(choices.depth_name(blocks)))
                 write_json(folder.predictions, {"files": files, "truth": truth, "lanes": said})
         if not said:
             raise RunFailed(
@@ -97,7 +99,7 @@ def fine_tune(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> 
             why = f"The depths have learned, but their files could not be written: {children.why_it_ended(code)}."
             report.tell(events.Warning, message=why)
         report.tell(
-            events.FineTuneResult,
+            FineTuningResult,
             training=training,
             validation=int((splits == 1).sum()),
             testing=len(files),
@@ -107,15 +109,13 @@ def fine_tune(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> 
         shutil.rmtree(shared.path, ignore_errors=True)
 
 
-def _learn(
-    spec: specs.FineTuneSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter
-) -> bool:
+def _learn(spec: FineTuningSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter) -> bool:
     """One lane, again and again with half as many photos at once while the memory runs out; False: not even with one.
 
     The gradients of the parts are added up, so that a step still learns from `batch_size` photos and the lane stays
     comparable with the others. `before`: photos that earlier lanes learned from.
     """
-    lane, title = specs.depth_name(blocks), specs.depth_title(blocks)
+    lane, title = choices.depth_name(blocks), choices.depth_title(blocks)
 
     def arguments() -> List[str]:
         return [folder.path, str(blocks), str(at_once), str(before)]
@@ -146,13 +146,13 @@ def _learn(
 # --- what all lanes share --------------------------------------------------------------------------------------------
 
 
-def in_memory(stage: str, spec: specs.FineTuneSpec, folder: RunFolder, at_once: int) -> int:
+def in_memory(stage: str, spec: FineTuningSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story; of the stages before Training, whose lanes are halved each on its own."""
     taken = dict(photo_sets.in_memory(spec, folder.home), **{events.LOADING: DECODED}).get(stage, 1)
     return min(taken, at_once or taken)
 
 
-def prepare(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
+def prepare(spec: FineTuningSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     """Scan the photos, compute or look up their bottlenecks, train the head on them, and decode the photos once."""
     dataset, shared = datasets.read(folder.dataset), Shared(folder)
     row = catalog.backbone(spec.backbone)
@@ -161,7 +161,7 @@ def prepare(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, at_on
     except backbones.MissingWeights as error:
         raise RunFailed("missing_weights", str(error), f"Run `python -m engine assets {row.asset}`.") from error
     photos = photo_sets.scan(dataset, report, at_once)
-    as_retraining = specs.RetrainSpec(backbone=spec.backbone, device=spec.device, seed=spec.seed)
+    as_retraining = RaceSpec(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
     photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report, at_once=at_once)[0]
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}

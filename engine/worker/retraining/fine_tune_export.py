@@ -11,9 +11,11 @@ from typing import Dict, List
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events
 from engine.contract import dataset as datasets
 from engine.contract import models as keys
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
+from engine.contract.kinds.race import LaneResult
 from engine.contract.run_folder import RunFolder
 from engine.worker import backbones, children
 from engine.worker.formats import tflite
@@ -21,12 +23,12 @@ from engine.worker.reporter import Reporter, RunCancelled
 from engine.worker.retraining import export, fine_tune, retrain, tuned
 
 
-def export_depths(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter) -> None:
+def export_depths(spec: FineTuningSpec, folder: RunFolder, report: Reporter) -> None:
     """Raises backbones.MissingWeights, and RunCancelled."""
     dataset, shared = datasets.read(folder.dataset), fine_tune.Shared(folder)
-    tested: Dict[str, events.FineTuned] = OrderedDict()
+    tested: Dict[str, FineTuned] = OrderedDict()
     for event in events.Reader(folder.events).read():
-        if isinstance(event, events.FineTuned):
+        if isinstance(event, FineTuned):
             tested[event.lane] = event
     kept = choose(list(tested.values()))
     if tested[kept].validation_cross_entropy is None:
@@ -34,7 +36,7 @@ def export_depths(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter)
         return
     report.tell(events.Kept, lane=kept)
     network = backbones.load(folder.home, catalog.backbone(spec.backbone))
-    titles = dict(zip(specs.lanes(spec), specs.lane_titles(spec)))
+    titles = dict(zip(spec.lane_names(), spec.lane_titles()))
     report.stage(events.EXPORTING, len(tested) + 3)
     reader = export.FreshProcess("engine.worker.retraining.export", folder)
     done = [0]
@@ -62,7 +64,7 @@ def export_depths(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter)
         export.write_saved_model(folder, learned, weights, bias)
         progress()
         export.write_graph(folder.graph, learned, weights, bias, export.FINAL_TENSOR)
-        blocks = next(each for each in spec.blocks if specs.depth_name(each) == kept)
+        blocks = next(each for each in spec.blocks if choices.depth_name(each) == kept)
         export.write_contract(folder, network, dataset.labels, {"blocks": blocks})
         progress()
         _compare(reader, dataset, shared, kept, report)
@@ -71,10 +73,10 @@ def export_depths(spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter)
     progress()
 
 
-def choose(tested: List[events.FineTuned]) -> str:
+def choose(tested: List[FineTuned]) -> str:
     """The depth to keep, by validation alone, as between the lanes of a retraining run."""
     results = [
-        events.LaneResult(
+        LaneResult(
             t=each.t,
             lane=each.lane,
             test_accuracy=each.test_accuracy,

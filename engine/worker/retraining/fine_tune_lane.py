@@ -14,9 +14,10 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events
 from engine.contract import dataset as datasets
 from engine.contract.dataset import TRAINING, VALIDATION
+from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
 from engine.contract.run_folder import RunFolder, write_bytes
 from engine.worker import backbones, children, machine
 from engine.worker.formats.summaries import Summaries
@@ -34,10 +35,10 @@ class Lane:
     """A network, the photos, and what was computed of them."""
 
     def __init__(
-        self, spec: specs.FineTuneSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter
+        self, spec: FineTuningSpec, blocks: int, at_once: int, before: int, folder: RunFolder, report: Reporter
     ) -> None:
         self.spec, self.at_once, self.before, self.report = spec, at_once, before, report
-        self.name, self.title = specs.depth_name(blocks), specs.depth_title(blocks)
+        self.name, self.title = choices.depth_name(blocks), choices.depth_title(blocks)
         self.memory = children.Memory(spec.device, spec.memory_limit)
         shared, row = fine_tune.Shared(folder), catalog.backbone(spec.backbone)
         with np.load(shared.start) as start:
@@ -62,7 +63,7 @@ class Lane:
 
     def keep_features(self) -> bool:
         """Compute what the frozen blocks make of the photos once for all epochs, where the memory allows it."""
-        if specs.is_never_the_same(self.spec) or self.tuned.blocks == self.tuned.of_blocks:  # then it is the pixels
+        if self.spec.is_never_the_same() or self.tuned.blocks == self.tuned.of_blocks:  # then it is the pixels
             return False
         met = np.flatnonzero(self.splits != 2)
         sides = [False, True] if self.spec.flip_left_right else [False]
@@ -129,7 +130,7 @@ class Lane:
         """A batch, at most `at_once` photos at a time; `first`: the place of its first one in the epoch."""
         for at in range(0, len(numbers), self.at_once):
             some = numbers[at : at + self.at_once]
-            if specs.is_never_the_same(self.spec):
+            if self.spec.is_never_the_same():
                 features = self.tuned.features(self.distorted(some, epoch, first + at))
             else:
                 features = self.features(some, mirrored[at : at + self.at_once])
@@ -165,9 +166,7 @@ class Lane:
         return float(cross_entropy), float((probabilities.argmax(axis=1) == truth).mean())
 
 
-def learn(
-    spec: specs.FineTuneSpec, folder: RunFolder, report: Reporter, blocks: int, at_once: int, before: int
-) -> None:
+def learn(spec: FineTuningSpec, folder: RunFolder, report: Reporter, blocks: int, at_once: int, before: int) -> None:
     """The lane from its first photo to its final figures."""
     lane = Lane(spec, blocks, at_once, before, folder, report)
     photos, name = len(lane.training), lane.name
@@ -231,7 +230,7 @@ def _end(
     os.makedirs(folder.lanes, exist_ok=True)
     np.savez(os.path.join(folder.lanes, lane.name + ".npz"), **lane.tuned.arrays())
     lane.report.tell(
-        events.FineTuned,
+        FineTuned,
         lane=lane.name,
         blocks=lane.tuned.blocks,
         of_blocks=lane.tuned.of_blocks,

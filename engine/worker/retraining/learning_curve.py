@@ -12,8 +12,10 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence
 import numpy as np
 
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
+from engine.contract import events
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
+from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint, LearningCurveResult, LearningCurveSpec
+from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.contract.run_folder import RunFolder
 from engine.worker import children
 from engine.worker.machine import peak_memory
@@ -25,11 +27,11 @@ NAMED = 3  # classes that a sentence names
 
 
 class Plan(NamedTuple):
-    sizes: List[int]  # ascending, then specs.ALL_PHOTOS
+    sizes: List[int]  # ascending, then ALL_PHOTOS
     remarks: List[str]  # for people, a whole sentence each
 
 
-def in_memory(stage: str, spec: specs.LearningCurveSpec, folder: RunFolder, at_once: int) -> int:
+def in_memory(stage: str, spec: LearningCurveSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = photo_sets.in_memory(spec, folder.home)
     taken[events.TRAINING] = spec.train_batch_size  # -1: all are in memory as they are
@@ -37,12 +39,12 @@ def in_memory(stage: str, spec: specs.LearningCurveSpec, folder: RunFolder, at_o
     return min(most, at_once or most)
 
 
-def learning_curve(spec: specs.LearningCurveSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
+def learning_curve(spec: LearningCurveSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     """Tell the story. Raises RunFailed and RunCancelled; what was measured until then is told."""
     dataset = datasets.read(folder.dataset)
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
         photos = photo_sets.scan(dataset, report, at_once)
-        as_retraining = specs.RetrainSpec(backbone=spec.backbone, device=spec.device)
+        as_retraining = RaceSpec(backbone=spec.backbone, device=spec.device)
         decoded = distortions.Photos(network.row.preprocessing)
         photos, _, figures = photo_sets.extract(
             as_retraining, network, dataset, photos, decoded, folder, report, _WhenNeeded, at_once
@@ -61,13 +63,13 @@ def learning_curve(spec: specs.LearningCurveSpec, folder: RunFolder, report: Rep
             chosen = subset(training.labels, size, seed)
             some = heads.Split(training.features[chosen], training.labels[chosen])
             point = _measure(spec, len(dataset.labels), seed, some, splits, done * spec.steps, at_once, report)
-            report.tell(events.LearningCurvePoint, size=size, seed=seed, **point)
+            report.tell(LearningCurvePoint, size=size, seed=seed, **point)
             diverged, done = diverged + point["diverged"], done + 1
     if diverged:
         message = "Learning rate {} is too high: its weights left the range of numbers in {:,} of {:,} trainings."
-        report.tell(events.Warning, message=message.format(specs.lane_name(spec.learning_rate), diverged, trainings))
+        report.tell(events.Warning, message=message.format(lane_name(spec.learning_rate), diverged, trainings))
     report.tell(
-        events.LearningCurveResult,
+        LearningCurveResult,
         training=len(training.labels),
         validation=len(splits[VALIDATION].labels),
         testing=len(splits[TESTING].labels),
@@ -122,7 +124,7 @@ def planned(sizes: Sequence[int], counts: np.ndarray, labels: Sequence[str]) -> 
                 _listed(sizes_of_them), ", ".join(names)
             )
         )
-    return Plan(used + [specs.ALL_PHOTOS], remarks)
+    return Plan(used + [ALL_PHOTOS], remarks)
 
 
 def _listed(sizes: List[int]) -> str:
@@ -132,11 +134,11 @@ def _listed(sizes: List[int]) -> str:
 
 
 def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Places of so many photos of each class, ascending; specs.ALL_PHOTOS: of all. labels: (photos,).
+    """Places of so many photos of each class, ascending; ALL_PHOTOS: of all. labels: (photos,).
 
     A larger size holds all photos of a smaller one of the same seed.
     """
-    if size == specs.ALL_PHOTOS:
+    if size == ALL_PHOTOS:
         return np.arange(len(labels))
     chosen = []
     for label in np.unique(labels):
@@ -146,7 +148,7 @@ def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 
 def _measure(
-    spec: specs.LearningCurveSpec,
+    spec: LearningCurveSpec,
     classes: int,
     seed: int,
     some: heads.Split,

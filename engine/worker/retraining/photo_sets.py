@@ -8,8 +8,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, events, specs
+from engine.contract import catalog, choices, events
 from engine.contract.dataset import SPLITS, TRAINING, Dataset, Photo
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder
 from engine.worker import backbones
 from engine.worker.formats.bottleneck_files import BottleneckFiles
@@ -71,7 +72,7 @@ def scan(dataset: Dataset, report: Reporter, at_once: int = 0) -> List[Known]:
 
 
 def extract(
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     network: Any,
     dataset: Dataset,
     photos: List[Known],
@@ -87,7 +88,7 @@ def extract(
     memory at the same time, at most; 0: as many as are fastest. Raises RunFailed and RunCancelled.
     """
     home = folder.home
-    distorted = specs.is_distorted(spec)
+    distorted = choices.is_distorted(spec)
     later = [photo.path for photo in photos if distorted and photo.entry.split == TRAINING]
     now = [photo for photo in photos if not (distorted and photo.entry.split == TRAINING)]
     path_of = OrderedDict((photo.sha256, photo.path) for photo in now)  # the same bytes are computed once

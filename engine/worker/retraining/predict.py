@@ -24,8 +24,10 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, specs, tickets
+from engine.contract import catalog, choices, tickets
 from engine.contract.dataset import TRAINING
+from engine.contract.kinds.fine_tuning import FineTuningSpec
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, try_lock
 from engine.worker import machine
 from engine.worker.reporter import RunFailed
@@ -56,14 +58,14 @@ def predict(question: Dict[str, Any]) -> Dict[str, Any]:
     from engine.worker.retraining import bottlenecks
 
     home, root = LabHome(question["home"]), question["root"]
-    spec = specs.RetrainSpec(**question["spec"])
+    spec = RaceSpec(**question["spec"])
     try:
         row = catalog.backbone(spec.backbone, home)
         is_converted = _convert(home, row, spec.device)
         network = backbones.load(home, row)
     except (KeyError, OSError, backbones.MissingWeights) as error:
         raise RunFailed("missing_weights", f"The backbone cannot be loaded: {error}", "") from error
-    distorted = specs.is_distorted(spec)
+    distorted = choices.is_distorted(spec)
     now, later = [
         [
             os.path.join(root, file)
@@ -120,13 +122,13 @@ def _convert(home: LabHome, row: catalog.Backbone, device: str) -> bool:
     from engine.worker.retraining import bottlenecks
 
     path = bottlenecks.backbone_tflite_path(home, row, backbones.digest(backbones.weights_path(home, row)))
-    if device != specs.CPU or row.preprocessing != catalog.PILLOW or os.path.exists(path):
+    if device != choices.CPU or row.preprocessing != catalog.PILLOW or os.path.exists(path):
         return False
     command = [sys.executable, "-m", "engine.worker.playground.models", home.path, row.name, path, "features"]
     return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) == 0
 
 
-def _missing(paths: List[str], spec: specs.RetrainSpec, network: Any, home: LabHome) -> Tuple[int, List[str]]:
+def _missing(paths: List[str], spec: RaceSpec, network: Any, home: LabHome) -> Tuple[int, List[str]]:
     """How many different photos these are, and one path of each whose bottleneck is not kept from earlier."""
     from engine.worker.retraining import bottlenecks
 
@@ -160,9 +162,7 @@ def _bytes(path: str) -> int:
         return 0
 
 
-def _distorted(
-    spec: specs.RetrainSpec, runtime: Any, later: List[str], sample: List[str], first: int
-) -> Tuple[float, float]:
+def _distorted(spec: RaceSpec, runtime: Any, later: List[str], sample: List[str], first: int) -> Tuple[float, float]:
     """Seconds of decoding one of the photos to be distorted, with all threads at work; seconds of the training."""
     from engine.worker.retraining import distortions
 
@@ -238,7 +238,7 @@ def depths(question: Dict[str, Any]) -> Dict[str, Any]:
     from engine.worker.retraining import tuned
 
     home = LabHome(question["home"])
-    spec = specs.FineTuneSpec(**question["spec"])
+    spec = FineTuningSpec(**question["spec"])
     row = catalog.backbone(spec.backbone, home)
     try:
         network = backbones.load(home, row)
@@ -271,10 +271,10 @@ def main() -> Dict[str, Any]:
     question = json.load(sys.stdin)
     os.nice(10)  # as a run
     machine.bind_to_cores(question["spec"].get("threads", 0))
-    if question["spec"]["device"] == specs.GPU:
+    if question["spec"]["device"] == choices.GPU:
         home = LabHome(question["home"])
         os.makedirs(home.queue, exist_ok=True)
-        if try_lock(tickets.device_lock(home, specs.GPU)) < 0:  # held until this process ends
+        if try_lock(tickets.device_lock(home, choices.GPU)) < 0:  # held until this process ends
             return {"error": "A run or an answer uses the GPU just now. Measure once it has ended."}
     try:
         machine.choose_device(question["spec"]["device"])

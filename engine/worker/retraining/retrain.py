@@ -13,9 +13,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from engine.contract import choices, events
 from engine.contract import dataset as datasets
-from engine.contract import events, specs
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, children
 from engine.worker.formats import tflite
@@ -40,10 +41,10 @@ class Lane(NamedTuple):
     name: str
     weights: Any  # (width, classes) float32
     bias: Any  # (classes,) float32
-    result: events.LaneResult
+    result: LaneResult
 
 
-def in_memory(stage: str, spec: specs.RetrainSpec, folder: RunFolder, at_once: int) -> int:
+def in_memory(stage: str, spec: RaceSpec, folder: RunFolder, at_once: int) -> int:
     """See children.run_story."""
     taken = photo_sets.in_memory(spec, folder.home)
     through_backbone = taken[events.BOTTLENECKS]
@@ -51,20 +52,20 @@ def in_memory(stage: str, spec: specs.RetrainSpec, folder: RunFolder, at_once: i
     batch = len(photos) if spec.train_batch_size == -1 else spec.train_batch_size
     if stage == events.EXPORTING:  # no photos, but two processes at a time: only one where there is any bound
         return 1 if at_once else 2 * max(batch, through_backbone)
-    if specs.is_distorted(spec):
+    if choices.is_distorted(spec):
         batch = max(batch, through_backbone)
     taken[events.TRAINING] = batch
     most = taken.get(stage, 1)
     return min(most, at_once or most)
 
 
-def retrain(spec: specs.RetrainSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
+def retrain(spec: RaceSpec, folder: RunFolder, report: Reporter, at_once: int) -> None:
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
         _tell_the_story(spec, network, datasets.read(folder.dataset), at_once, folder, report)
 
 
 def _tell_the_story(
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     network: backbones.Network,
     dataset: Dataset,
     at_once: int,
@@ -84,7 +85,7 @@ def _tell_the_story(
     lane = next(lane for lane in lanes if lane.name == kept)
     difference, compared = _export(spec, network, dataset, lane, trained.stored, photos, at_once, folder, report)
     report.tell(
-        events.Result,
+        RaceResult,
         kept=kept,
         images=len(photos),
         training=len(splits[TRAINING].labels),
@@ -104,7 +105,7 @@ def _tell_the_story(
     )
 
 
-def choose(results: List[events.LaneResult], photos: int) -> str:
+def choose(results: List[LaneResult], photos: int) -> str:
     """The lane to keep, by the validation split of that many photos alone; the testing split has no say.
 
     Among the lanes whose validation accuracy lies within one standard error of the best, the one with the lowest
@@ -117,7 +118,7 @@ def choose(results: List[events.LaneResult], photos: int) -> str:
     standard_error = (best * (1 - best) / photos) ** 0.5
     equals = [result for result in candidates if result.final_validation_accuracy >= best - standard_error]
 
-    def cross_entropy(result: events.LaneResult) -> float:
+    def cross_entropy(result: LaneResult) -> float:
         value = result.final_validation_cross_entropy
         return float("inf") if value is None else value
 
@@ -125,7 +126,7 @@ def choose(results: List[events.LaneResult], photos: int) -> str:
 
 
 def _race(
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     dataset: Dataset,
     photos: List[photo_sets.Known],
     splits: Dict[str, heads.Split],
@@ -135,7 +136,7 @@ def _race(
     folder: RunFolder,
     report: Reporter,
 ) -> Tuple[Raced, float]:
-    names = [specs.lane_name(rate) for rate in spec.learning_rates]
+    names = [lane_name(rate) for rate in spec.learning_rates]
     settings = heads.Settings(
         spec.learning_rates,
         len(dataset.labels),
@@ -145,7 +146,7 @@ def _race(
         spec.eval_step_interval,
         spec.seed,
     )
-    distorted = specs.is_distorted(spec)
+    distorted = choices.is_distorted(spec)
     batches: Any = heads.batches(splits[TRAINING], settings, 0 if distorted else at_once)
     if distorted:  # a step takes seconds, so photos are counted and not steps
         paths = [photo.path for photo in photos if photo.entry.split == TRAINING]
@@ -235,7 +236,7 @@ def tell_of_trouble(
 
 
 def _evaluate(
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     raced: Raced,
     splits: Dict[str, heads.Split],
     photos: List[photo_sets.Known],
@@ -252,7 +253,7 @@ def _evaluate(
     lanes: List[Lane] = []
     said: Dict[str, Any] = OrderedDict()
     for at, rate in enumerate(spec.learning_rates):
-        name, weights, bias = specs.lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
+        name, weights, bias = lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
         probabilities = heads.probabilities(testing.features, weights, bias)  # (photos, classes)
         predicted = probabilities.argmax(axis=1)
         said[name] = {
@@ -261,7 +262,7 @@ def _evaluate(
         }
         accuracy, cross_entropy = heads.measure(splits[VALIDATION], weights, bias)
         best = max(raced.history, key=lambda e: e.validation_accuracy[at])  # the first of equals
-        result = events.LaneResult(
+        result = LaneResult(
             t=report.clock(),
             lane=name,
             test_accuracy=float((predicted == testing.labels).mean()),
@@ -282,7 +283,7 @@ def _evaluate(
 
 
 def _export(
-    spec: specs.RetrainSpec,
+    spec: RaceSpec,
     network: backbones.Network,
     dataset: Dataset,
     lane: Lane,
@@ -316,7 +317,7 @@ def _export(
             why = (str(error).splitlines() or ["no reason given"])[0]
             report.tell(events.Warning, message=f"A TFLite file of this model cannot be made: {why}.")
         _progress(report, 4)
-        at = [specs.lane_name(rate) for rate in spec.learning_rates].index(lane.name)
+        at = [lane_name(rate) for rate in spec.learning_rates].index(lane.name)
         for then in stored:
             path = os.path.join(folder.intermediate, f"intermediate_{then.steps}.pb")
             export.write_graph(path, network, then.weights[at], then.bias[at], spec.final_tensor_name)

@@ -15,7 +15,7 @@ from typing import Any, Iterable, Tuple
 
 import numpy as np
 
-from engine.contract import specs
+from engine.contract import choices
 from engine.worker import backbones
 from engine.worker.formats.checkpoints import Block, Chain, through
 
@@ -28,11 +28,11 @@ class Tuned:
     def __init__(
         self, chain: Chain, blocks: int, weights: np.ndarray, bias: np.ndarray, head_rate: float, body_rate: float
     ) -> None:
-        """`blocks`: how many of the last ones learn, specs.ALL_BLOCKS for all; weights (width, classes): the head."""
+        """`blocks`: how many of the last ones learn, choices.ALL_BLOCKS for all; weights (width, classes): the head."""
         import tensorflow as tf
 
         self.of_blocks = len(chain.blocks)
-        self.blocks = self.of_blocks if blocks == specs.ALL_BLOCKS else min(blocks, self.of_blocks)
+        self.blocks = self.of_blocks if blocks == choices.ALL_BLOCKS else min(blocks, self.of_blocks)
         first = self.of_blocks - self.blocks
         self.body = [_with_variables(block) for block in chain.blocks[first:]]
         self.head = [tf.Variable(weights.astype(np.float32)), tf.Variable(bias.astype(np.float32))]
