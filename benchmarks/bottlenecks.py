@@ -12,8 +12,8 @@ from benchmarks.measure import in_turn, record, table
 from benchmarks.original import bottlenecks as original
 from engine.contract import catalog
 from engine.worker import backbones, images
+from engine.worker.features import bottlenecks
 from engine.worker.machine import cores
-from engine.worker.retraining import bottlenecks
 from tests.assets_home import with_assets
 from tests.worker.keras_oracle import keras_model
 

@@ -132,7 +132,7 @@ def _classifier(home: LabHome, python: str) -> list[list[str]]:
     classifier = Classifier(home, python)
 
     def held() -> str:
-        found = [each for each in psutil.Process().children() if "engine.worker.playground.classify" in _command(each)]
+        found = [each for each in psutil.Process().children() if "engine.worker.classify.classifier" in _command(each)]
         return size(_held(found))
 
     try:

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from benchmarks.measure import in_turn, record, table
 from engine.contract import catalog, layers
-from engine.worker.comparison import networks
-from engine.worker.comparison.fitting import Fitting
-from engine.worker.comparison.mnist import to_floats
+from engine.worker.mnist import networks
+from engine.worker.mnist.comparison import to_floats
+from engine.worker.mnist.fitting import Fitting
 from tests.assets_home import with_assets
 from tests.worker.keras_digits import keras_network, set_weights, weights_of
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmarks.measure import in_turn, record, table
 from benchmarks.original.training import OriginalTraining
-from engine.worker.retraining import heads
+from engine.worker.learning import heads
 
 RATES = (0.005, 0.05, 0.5, 1.0, 0.01, 0.02, 0.1, 0.2)
 CLASSES, WIDTH, STEPS, BATCH, INTERVAL = 5, 1280, 4000, 100, 10

@@ -33,7 +33,7 @@ def import_summaries(settings: Settings, source: Path, title: str = "") -> Impor
     except OSError as error:
         raise EngineError(f"Cannot write to {settings.home.runs}: {error.strerror}.") from error
     arguments = [str(source), settings.home.path, run_id, title]
-    program = "engine.worker.import_summaries"
+    program = "engine.worker.imported.import_summaries"
     answer = worker_programs.ask(settings.worker_python, program, arguments, None, PATIENCE_SECONDS)
     if "error" in answer:
         raise ImportRefused(answer["error"])

@@ -15,8 +15,8 @@ from engine.words import count, duration, size
 
 SAMPLE = 24  # photos
 PATIENCE = 300.0  # seconds: the first time, the backbone is converted, and every photo is read
-MODULE = "engine.worker.retraining.predict"
-TIMED_SECONDS = 2.0  # of a batch size that is tried, as engine/worker/retraining/batch_size.py has it
+MODULE = "engine.worker.predict"
+TIMED_SECONDS = 2.0  # of a batch size that is tried, as engine/worker/batch_size/sizes.py has it
 
 
 def predict(home: LabHome, worker_python: str, spec: RaceSpec, dataset: Dataset) -> events.Predicted:
@@ -96,7 +96,7 @@ def expect_depths(home: LabHome, worker_python: str, spec: FineTuningSpec, datas
 
 
 def of_depth(each: dict[str, float], spec: FineTuningSpec, photos: dict[str, int]) -> float:
-    """Seconds of one depth; `each`: as engine/worker/retraining/predict.py measures it, `photos`: by split."""
+    """Seconds of one depth; `each`: as engine/worker/predict.py measures it, `photos`: by split."""
     met = photos[TRAINING] + photos[VALIDATION]
     learned = spec.epochs * photos[TRAINING]
     answered = (spec.epochs + 1) * photos[VALIDATION] + photos[TESTING]

@@ -58,7 +58,7 @@ class Processes:
             return "Sampler"
         if any("tensorboard" in part and "import" in part for part in command):
             return "TensorBoard"
-        if "engine.worker.playground.classify" in command:
+        if "engine.worker.classify.classifier" in command:
             return "Classifier"
         run = next((part for part in command if os.path.dirname(part) == self.home.runs), "")
         if run and "-m" in command:

@@ -13,7 +13,7 @@ from engine.cli.inputs import scan
 from engine.cli.progress import progress_bar
 from engine.errors import ClassifierError, PhotosError
 
-SMALLEST_PROBABILITY = 1e-10  # as in engine/worker/retraining/evaluate.py
+SMALLEST_PROBABILITY = 1e-10  # as in engine/worker/evaluate.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -156,7 +156,7 @@ def is_one_product(row: Cost) -> bool:
     """Whether the lab computes this convolution as one matrix product: its kernel is larger than its input.
 
     Such a kernel joins every place with every place, as a dense layer whose weights repeat, and most of its products
-    would meet padding; see engine/worker/comparison/networks.py.
+    would meet padding; see engine/worker/mnist/networks.py.
     """
     if row.layer.kind != CONV:
         return False

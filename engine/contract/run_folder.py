@@ -12,7 +12,7 @@
       private/             what no other user may read, see engine/contract/signatures.py
       queue/               who is next, see engine/contract/tickets.py
       device/              what the machine does now, see engine/machine/sampler.py
-      bottlenecks.sqlite   backbone outputs, see engine/worker/retraining/bottlenecks.py
+      bottlenecks.sqlite   backbone outputs, see engine/worker/features/bottlenecks.py
 
 Python 3.6, standard library only.
 """
@@ -69,12 +69,12 @@ class RunFolder:
         self.intermediate = os.path.join(self.artifacts, "intermediate")  # intermediate_<step>.pb, likewise
         self.contract = os.path.join(self.artifacts, "contract.json")
         self.predictions = os.path.join(self.artifacts, "predictions.json")
-        self.calibration = os.path.join(self.artifacts, "calibration.json")  # see worker/retraining/calibration.py
+        self.calibration = os.path.join(self.artifacts, "calibration.json")  # see worker/learning/calibration.py
         self.photos = os.path.join(self.artifacts, "photos.json")  # the sha256 of every photo used, likewise
         self.networks = os.path.join(self.artifacts, "networks")  # <lane>.tflite and <lane>/, a SavedModel
         self.digits = os.path.join(
             self.artifacts, "digits.npz"
-        )  # pictures that the page shows, see worker/comparison/mnist.py
+        )  # pictures that the page shows, see worker/mnist/comparison.py
 
     def stop(self, lane: str) -> str:
         """Exists once somebody asked this lane to stop; the others go on."""

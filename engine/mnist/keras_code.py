@@ -3,7 +3,7 @@
 from engine.contract import catalog, layers
 
 # What the lab's worker trains with and Keras would not by default (networks.py and fitting.py in
-# engine/worker/comparison/).
+# engine/worker/mnist/).
 BATCHNORM_MOMENTUM = 0.95
 WARM_UP = 0.25  # share of a one-cycle schedule in which the rate climbs
 PICTURES = 60_000  # of MNIST and Fashion-MNIST, to learn from

@@ -1,4 +1,4 @@
-"""How far a run's scores can be believed, as measured at its end by engine/worker/retraining/calibration.py.
+"""How far a run's scores can be believed, as measured at its end by engine/worker/learning/calibration.py.
 
 A calibrated score is the model's own, divided by a temperature (Guo et al. 2017): the labels keep their order.
 """

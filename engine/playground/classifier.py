@@ -171,7 +171,7 @@ class Outlier:
 class Classifier:
     """One per server, one question at a time. Its process starts with the first one and comes back after a death.
 
-    Questions are answered on the CPU, next to whatever run works; engine/worker/playground/classify.py says why that
+    Questions are answered on the CPU, next to whatever run works; engine/worker/classify/classifier.py says why that
     does not starve it. Only where somebody asks for the GPU, there is one and no run works or waits on it, another
     process answers there, which holds the GPU as a run does, and ends by itself as soon as a run wants it. Where memory
     is short, the one on the CPU too makes way for a run, and comes back with the next question. `memory_limit`: bytes
@@ -191,7 +191,7 @@ class Classifier:
         self._worker_python, self._has_gpu = worker_python, has_gpu
         more = [] if memory_limit is None else ["--memory", str(memory_limit)]
         more += [] if room is None else ["--room", str(room)]
-        command = [worker_python, "-m", "engine.worker.playground.classify", home.path, *more]
+        command = [worker_python, "-m", "engine.worker.classify.classifier", home.path, *more]
         self._turn = threading.Lock()
         self._processes = {device: _Process([*command, "--device", device]) for device in choices.DEVICES}
 

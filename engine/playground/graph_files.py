@@ -70,7 +70,7 @@ def evaluate(
             progress(int(done), int(total))
 
     seconds = STARTING + PER_PHOTO * len(photos)
-    answer = worker_programs.ask(worker_python, "engine.worker.retraining.evaluate", [], question, seconds, line)
+    answer = worker_programs.ask(worker_python, "engine.worker.evaluate", [], question, seconds, line)
     if "error" in answer:
         raise GraphError(answer["error"])
     for name in ("skipped", "per_class"):

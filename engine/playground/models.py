@@ -398,7 +398,7 @@ def _checked(settings: Settings, folder: Path, name: str, given: dict[str, Any])
     question = {"file": name, "given": {field: given[field] for field in GIVEN if given.get(field) is not None}}
     try:
         told = worker_programs.ask(
-            settings.worker_python, "engine.worker.playground.uploads", [str(folder)], question, CHECKING
+            settings.worker_python, "engine.worker.classify.uploads", [str(folder)], question, CHECKING
         )
     except WorkerStartError:
         raise

@@ -114,7 +114,7 @@ def verdict(rows: Sequence[LaneRow], predictions: dict | None) -> Verdict:
     if others:
         second = others[0]
         if second.validation_accuracy > kept.validation_accuracy:
-            # engine/worker/retraining/retrain.py's choose: accuracies within one standard error count as equal.
+            # engine/worker/race/retrain.py's choose: accuracies within one standard error count as equal.
             sentences.append(
                 f"lr {second.lane} has {percent(second.validation_accuracy)}, no more than chance on so few photos, "
                 f"but a validation loss of {_nats(second)} against {_nats(kept)}: it is surer of its mistakes."

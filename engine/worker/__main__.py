@@ -1,9 +1,9 @@
 """WORKER_PYTHON -m engine.worker RUN_FOLDER [LOCK_DESCRIPTOR]
 
-reads   spec.json      what to do                                     (engine/contract/specs.py)
-        dataset.json   on which photos, unless it compares networks   (engine/contract/dataset.py)
-appends events.jsonl   what happened, ending with a final state       (engine/contract/events.py)
-writes  artifacts/     what is kept                                   (retraining/, comparison/network_files.py)
+reads   spec.json      what to do, of which kind                  (engine/contract/kinds/)
+        dataset.json   on which photos, where the kind has some   (engine/contract/dataset.py)
+appends events.jsonl   what happened, ending with a final state   (engine/contract/events.py)
+writes  artifacts/     what is kept                               (the room of the kind in engine/worker/)
 holds   lock           as long as it lives; the descriptor comes from whoever started it
 
 Waits until its ticket is the lowest living one of its device. Then processes of its own tell the story and load what is
@@ -15,26 +15,10 @@ import signal
 import sys
 import time
 import traceback
-from typing import List
 
-from engine.contract import events, hardware, signatures, specs, tickets
-from engine.contract.kinds.batch_classification import BatchClassificationSpec
-from engine.contract.kinds.batch_size import BatchSizeSpec
-from engine.contract.kinds.fine_tuning import FineTuningSpec
-from engine.contract.kinds.learning_curve import LearningCurveSpec
-from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import RaceSpec
+from engine.contract import events, hardware, kinds, signatures, specs, tickets
 from engine.contract.run_folder import RunFolder, try_lock
-from engine.worker import children
-from engine.worker.comparison.batches import halve_hungriest
-from engine.worker.machine import bind_to_cores
 from engine.worker.reporter import CANCELLED, DONE, FAILED, Reporter, RunCancelled, RunEnded
-
-STORIES = {
-    RaceSpec: "engine.worker.retraining.retrain",
-    LearningCurveSpec: "engine.worker.retraining.learning_curve",
-    BatchClassificationSpec: "engine.worker.playground.label",
-}
 
 
 def main(folder: RunFolder, lock: int) -> int:
@@ -47,25 +31,12 @@ def main(folder: RunFolder, lock: int) -> int:
     os.nice(10)
     signal.signal(signal.SIGTERM, lambda *_: open(folder.cancel, "w").close())
     spec = specs.read(folder.spec)
-    if isinstance(spec, RaceSpec):
-        bind_to_cores(spec.threads)  # all that it starts, too, before numpy or TensorFlow have threads of their own
     ticket = next((e.ticket for e in events.Reader(folder.events).read() if isinstance(e, events.State)), 0)
     try:
         turn = _wait_for_turn(folder, spec, ticket, report)
         report.tell(events.State, state=events.RUNNING, ticket=0)
         events.append(folder.events, hardware.here())
-        if isinstance(spec, MnistSpec):
-            _compare(spec, folder, report)
-        elif isinstance(spec, FineTuningSpec):
-            from engine.worker.retraining.fine_tune import fine_tune  # numpy and more: not before it is this run's turn
-
-            fine_tune(spec, folder, report)
-        elif isinstance(spec, BatchSizeSpec):
-            from engine.worker.retraining.batch_size import batch_size
-
-            batch_size(spec, folder, report)
-        else:
-            children.run_story(STORIES[type(spec)], spec, folder, report)
+        kinds.worker(kinds.of(spec)).run(spec, folder, report)
         signatures.sign(folder)
         report.tell(events.State, state=events.DONE, ticket=0)
         os.close(turn)
@@ -92,20 +63,6 @@ def _sign_what_is_there(folder: RunFolder) -> None:
         signatures.sign(folder)
     except OSError:
         traceback.print_exc()
-
-
-def _compare(spec: MnistSpec, folder: RunFolder, report: Reporter) -> None:
-    """A process of its own tells the story, and where the memory ran out another one with a smaller batch."""
-    deaths = 0
-
-    def less(code: int) -> List[str]:
-        nonlocal deaths
-        if code < 0:  # killed by a signal, or crashed over memory that it did not get
-            deaths += 1
-            halve_hungriest(spec, folder, report, -code, deaths)
-        return [folder.path]  # otherwise it has halved the batch of the network that needed too much itself
-
-    children.run_until_it_fits("engine.worker.comparison.mnist", [folder.path], less, report, children.KEEP_SECONDS)
 
 
 def _wait_for_turn(folder: RunFolder, spec: specs.Spec, ticket: int, report: Reporter) -> int:

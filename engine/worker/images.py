@@ -2,7 +2,7 @@
 
 catalog.PILLOW: numpy and Pillow alone. The kernel is Pillow's bilinear on 8-bit pixels: triangular, widened when it
 shrinks a photo (antialiased), rounded to whole grey levels after the horizontal pass and again after the vertical one.
-`engine/worker/retraining/export.py` says the same in TensorFlow's words, bit for bit, so that an exported model answers
+`engine/worker/export.py` says the same in TensorFlow's words, bit for bit, so that an exported model answers
 as the lab did.
 
 catalog.TENSORFLOW: what retrain.py and label_image.py of TensorFlow for Poets did, for the original backbones alone.

@@ -46,7 +46,7 @@ def picture(shade: int = 90) -> bytes:
 
 def only_child(classifier: Classifier) -> psutil.Process:
     """Other tests of this process may have left classifiers of their own."""
-    program = ["engine.worker.playground.classify", classifier.home.path]
+    program = ["engine.worker.classify.classifier", classifier.home.path]
     (child,) = [process for process, command in children() if command[2:4] == program]
     return child
 
@@ -121,7 +121,7 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     with pytest.raises(EngineError, match="uses the GPU just now"):
         prediction.expect_sizes(home, sys.executable, BatchSizeSpec(device=choices.GPU))
     os.close(held)
-    command = [sys.executable, "-m", "engine.worker.playground.classify", home.path, "--device", "gpu"]
+    command = [sys.executable, "-m", "engine.worker.classify.classifier", home.path, "--device", "gpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout

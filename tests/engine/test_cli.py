@@ -549,7 +549,7 @@ if "engine.worker.formats.graphs" in sys.argv:
     outputs = [dict(name="final_result", shape=[1, 2])]
     print(json.dumps(dict(how, **counts, inputs=[one], outputs=outputs, guess="Why.")))
     sys.exit()
-if "engine.worker.retraining.evaluate" in sys.argv:
+if "engine.worker.evaluate" in sys.argv:
     asked = json.load(sys.stdin)
     print("1 of 2", file=sys.stderr)
     rows = [[label, 1, sum(at == number for _, at in asked["photos"])] for number, label in enumerate(asked["labels"])]
@@ -573,7 +573,7 @@ SAID = "Evaluation time (1-image): {}s\n\nmilitary uniform (score=0.67180)\nbow 
 
 @pytest.fixture
 def classifier(home: LabHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interpreter that answers as `-m engine.worker.playground.classify` would."""
+    """An interpreter that answers as `-m engine.worker.classify.classifier` would."""
     script = tmp_path / "python-with-a-model"
     script.write_text(CLASSIFIER.format(python=sys.executable))
     script.chmod(0o755)

@@ -1,4 +1,4 @@
-"""WORKER_PYTHON -m tests.fakes.classifier: answers as engine/worker/playground/classify.py does, and always the same.
+"""WORKER_PYTHON -m tests.fakes.classifier: answers as engine/worker/classify/classifier.py does, and always the same.
 
 What it says of time can then be held against what a page shows. `interpreter` writes a stand-in for the workers' Python
 that runs this in the place of the classifier, and everything else as it is.

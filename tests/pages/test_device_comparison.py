@@ -36,7 +36,7 @@ def machine(home, tmp_path, monkeypatch):
         python.write_text(
             f"#!/bin/sh\n[ \"$2 $3\" = 'engine.worker.environment devices' ] "
             f"&& exec echo {shlex.quote(json.dumps(answer))}\n"
-            f"[ $2 = engine.worker.retraining.predict ] && exec echo {shlex.quote(json.dumps(foreseen))}\n"
+            f"[ $2 = engine.worker.predict ] && exec echo {shlex.quote(json.dumps(foreseen))}\n"
             f'exec {shlex.quote(sys.executable)} "$@"\n'
         )
         python.chmod(0o755)

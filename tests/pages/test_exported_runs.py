@@ -24,8 +24,8 @@ from engine.contract.run_folder import LabHome, read_json, write_json
 from engine.runs import Run
 from engine.runs.queue import Queue
 from engine.worker import backbones
-from engine.worker.playground import models
-from engine.worker.retraining import bottlenecks
+from engine.worker.classify import models
+from engine.worker.features import bottlenecks
 from tests.assets_home import with_assets
 from tests.pages.conftest import APP, finished
 from tests.pages.test_retraining import texts

@@ -193,7 +193,7 @@ def test_a_classifier_that_was_killed_comes_back_and_the_page_says_so(visit):
     app = visit(model="mobilenet_v2", sample="grace_hopper")
     button(app, "Classify").click().run()
     resident = [
-        each for each in psutil.Process().children() if "engine.worker.playground.classify" in " ".join(each.cmdline())
+        each for each in psutil.Process().children() if "engine.worker.classify.classifier" in " ".join(each.cmdline())
     ]
     assert resident
     for each in resident:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.contract import catalog, layers
 from engine.mnist import keras_code
-from engine.worker.comparison import fitting, networks
+from engine.worker.mnist import fitting, networks
 from ui.mnist import network_layers
 
 EVERYTHING = catalog.network("beginner")._replace(

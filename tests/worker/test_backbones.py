@@ -10,9 +10,9 @@ import pytest
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones, images
+from engine.worker.features import bottlenecks
 from engine.worker.formats import tflite
 from engine.worker.formats.bottleneck_files import BottleneckFiles
-from engine.worker.retraining import bottlenecks
 from tests.assets_home import with_assets
 from tests.worker.keras_oracle import keras_model
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.worker import backbones, images
+from engine.worker.features import bottlenecks
 from engine.worker.reporter import RunCancelled
-from engine.worker.retraining import bottlenecks
 
 
 def go_on():

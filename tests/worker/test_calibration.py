@@ -7,7 +7,7 @@ import pytest
 
 from engine.contract.dataset import Photo
 from engine.contract.run_folder import LabHome, read_json
-from engine.worker.retraining import calibration, heads
+from engine.worker.learning import calibration, heads
 
 
 def softmax(logits):

@@ -17,9 +17,10 @@ from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import is_locked
 from engine.worker import children
-from engine.worker.playground import label
+from engine.worker.batch_classification import label
+from engine.worker.batch_size import sizes as batch_size
+from engine.worker.race import retrain
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
-from engine.worker.retraining import batch_size, retrain
 from tests.worker.test_run import Worker, child_of, only, read_text, told, wait_for
 
 

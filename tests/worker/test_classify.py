@@ -13,15 +13,14 @@ from PIL import Image
 
 from engine.contract import catalog, signatures
 from engine.contract.run_folder import LabHome
-from engine.worker import backbones, images
-from engine.worker.retraining import export
+from engine.worker import backbones, export, images
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Pipe:
     def __init__(self, home):
-        command = [sys.executable, "-m", "engine.worker.playground.classify", home.path]
+        command = [sys.executable, "-m", "engine.worker.classify.classifier", home.path]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, model, image, top=5):

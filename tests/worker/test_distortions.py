@@ -10,8 +10,9 @@ from PIL import Image
 from engine.contract import catalog
 from engine.contract.kinds.race import RaceSpec
 from engine.worker import images
+from engine.worker.features import bottlenecks, distortions
+from engine.worker.learning import heads
 from engine.worker.reporter import RunCancelled
-from engine.worker.retraining import bottlenecks, distortions, heads
 
 PLAIN = RaceSpec()
 SIZE = 32

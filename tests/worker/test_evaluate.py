@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from engine.worker import evaluate
 from engine.worker.formats import graphs
-from engine.worker.retraining import evaluate
 
 v1 = tf.compat.v1
 LABELS = ["blue", "green", "red"]

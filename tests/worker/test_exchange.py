@@ -8,8 +8,8 @@ import os
 import numpy as np
 
 from engine.contract.run_folder import LabHome
+from engine.worker import export
 from engine.worker.formats import tflite
-from engine.worker.retraining import export
 
 PIXELS = np.random.RandomState(8).randint(0, 256, (1, 200, 310, 3)).astype(np.uint8)
 

@@ -13,9 +13,11 @@ from engine.contract import dataset as datasets
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, write_json
+from engine.worker import export
+from engine.worker.classify import explain, gradients, models, skew
+from engine.worker.features import bottlenecks
 from engine.worker.formats import tflite
-from engine.worker.playground import explain, gradients, models, skew
-from engine.worker.retraining import bottlenecks, calibration, export, heads
+from engine.worker.learning import calibration, heads
 
 COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
 LABELS = sorted(COLOURS)
@@ -44,7 +46,7 @@ class Used:
 
 @pytest.fixture(scope="module")
 def run(assets, mobilenet, tmp_path_factory):
-    """A home with a finished run on lamps, as engine/worker/retraining/retrain.py leaves it, and its photos."""
+    """A home with a finished run on lamps, as engine/worker/race/retrain.py leaves it, and its photos."""
     home = LabHome(str(tmp_path_factory.mktemp("lab")))
     os.symlink(assets.assets, home.assets)
     folder = home.run("a-run")

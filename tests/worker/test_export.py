@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from engine.contract.run_folder import RunFolder, read_json
-from engine.worker import backbones, images
+from engine.worker import backbones, export, images
 from engine.worker.formats import tflite
-from engine.worker.retraining import export
 
 DAISY = np.random.RandomState(9).randint(0, 256, (180, 240, 3)).astype(np.uint8)
 

@@ -11,9 +11,14 @@ from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, Bat
 from engine.contract.kinds.fine_tuning import STAGES, FineTuned, FineTuningSpec
 from engine.contract.run_folder import read_json
 from engine.worker import children
-from engine.worker.playground import classify, models
+from engine.worker.batch_size import sizes as batch_size
+from engine.worker.classify import classifier as classify
+from engine.worker.classify import models
+from engine.worker.features import bottlenecks
+from engine.worker.fine_tuning import depth_files as fine_tune_export
+from engine.worker.fine_tuning import fine_tune
+from engine.worker.fine_tuning import lane as fine_tune_lane
 from engine.worker.reporter import Reporter, RunFailed
-from engine.worker.retraining import batch_size, bottlenecks, fine_tune, fine_tune_export, fine_tune_lane
 from tests.worker.test_run import Worker, only, read_text, told
 
 CLASSES = 3
@@ -28,7 +33,7 @@ def pictures():
 
 
 def tuned(mobilenet, blocks):
-    from engine.worker.retraining.tuned import Tuned
+    from engine.worker.learning.tuned import Tuned
 
     head = np.random.RandomState(2).standard_normal((1280, CLASSES)) * 0.01
     return Tuned(mobilenet.body, blocks, head, np.zeros(CLASSES), HEAD_RATE, BODY_RATE)

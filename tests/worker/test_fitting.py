@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from engine.contract import catalog, layers
-from engine.worker.comparison import networks
-from engine.worker.comparison.fitting import Fitting, moved
-from engine.worker.comparison.mnist import to_floats
+from engine.worker.mnist import networks
+from engine.worker.mnist.comparison import to_floats
+from engine.worker.mnist.fitting import Fitting, moved
 from tests.worker.keras_digits import keras_network, set_weights, weights_of
 
 BEGINNER = catalog.network("beginner")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.worker.retraining import heads
+from engine.worker.learning import heads
 
 CLASSES, WIDTH = 3, 20
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.worker import images
-from engine.worker.retraining import export
+from engine.worker import export, images
 
 
 def saved(image, kind, **options):

@@ -51,7 +51,7 @@ def write(folder, points, tags=("accuracy_1", "cross_entropy_1"), name="events.o
 def bring(source, lab, title="From the original"):
     """(the program's answer, the spec, the curves by (lane, split)); the last two are None where it refused."""
     ran = subprocess.run(
-        [sys.executable, "-m", "engine.worker.import_summaries", source, lab.path, ID, title],
+        [sys.executable, "-m", "engine.worker.imported.import_summaries", source, lab.path, ID, title],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

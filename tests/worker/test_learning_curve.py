@@ -15,7 +15,8 @@ from engine.contract.kinds.learning_curve import (
     LearningCurveSpec,
 )
 from engine.worker import backbones
-from engine.worker.retraining import bottlenecks, learning_curve
+from engine.worker.features import bottlenecks
+from engine.worker.learning_curve import trainings as learning_curve
 from tests.worker.test_run import Worker, only, read_text, told, wait_for
 
 SPEC = LearningCurveSpec(sizes=(2, 4, 100), seeds=2, steps=40, train_batch_size=10)

@@ -14,7 +14,7 @@ import pytest
 from engine.contract import catalog, events, layers, tickets
 from engine.contract.kinds.mnist import STAGES, MnistResult, MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import is_locked, read_json
-from engine.worker.comparison import batches, networks
+from engine.worker.mnist import batches, networks
 from engine.worker.reporter import Reporter, RunFailed
 from tests.worker.test_run import ROOT, Worker, child_of, only, read_text, told, wait_for
 from tests.worker.test_summaries import read
@@ -133,7 +133,7 @@ def test_a_comparison_from_pictures_to_files_that_answer_the_same(comparing, dig
 def ask_the_classifier(folder, digits):
     """It answers a digit with every network of the run, as the run itself did."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.worker.playground.classify", folder.home.path],
+        [sys.executable, "-m", "engine.worker.classify.classifier", folder.home.path],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -263,8 +263,8 @@ def test_a_disk_that_fills_while_exporting_loses_nothing_that_was_learned(compar
 
 
 def test_a_long_curve_is_the_mean_of_equally_many_batches(digits):
-    from engine.worker.comparison.fitting import Block
-    from engine.worker.comparison.mnist import CURVE_LIMIT, Lane
+    from engine.worker.mnist.comparison import CURVE_LIMIT, Lane
+    from engine.worker.mnist.fitting import Block
 
     class Learner:
         steps = 2 * CURVE_LIMIT + 1  # so that three batches make a point

@@ -9,10 +9,11 @@ import pytest
 from engine.contract import signatures, specs
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import write_json
-from engine.worker import hub_module
+from engine.worker import export, hub_module
+from engine.worker.classify.models import SMALLEST_LIMIT, Models, Refused, convert, load_tflite, memory_limit
+from engine.worker.features import bottlenecks
 from engine.worker.formats import tflite
-from engine.worker.playground.models import SMALLEST_LIMIT, Models, Refused, convert, load_tflite, memory_limit
-from engine.worker.retraining import bottlenecks, export, heads
+from engine.worker.learning import heads
 
 PICTURE = np.random.RandomState(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.contract import catalog, layers
-from engine.worker.comparison import networks
+from engine.worker.mnist import networks
 from tests.worker.keras_digits import keras_network, set_weights
 
 PIXELS = np.random.RandomState(1).rand(6, 28, 28, 1).astype(np.float32)

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from engine.contract.run_folder import LabHome
+from engine.worker import predict
+from engine.worker.features import bottlenecks
 from engine.worker.reporter import RunFailed
-from engine.worker.retraining import bottlenecks, predict
 
 
 def question(home, photos, **settings):

@@ -377,8 +377,8 @@ def resident_bytes(pid):
 
 
 def test_a_rate_that_is_too_high_is_said_and_divergence_is_named(home):
+    from engine.worker.race.retrain import tell_of_trouble
     from engine.worker.reporter import Reporter
-    from engine.worker.retraining.retrain import tell_of_trouble
 
     folder = home.run("a-run")
     os.makedirs(folder.path)
@@ -408,7 +408,7 @@ def lane(name, accuracy, cross_entropy, diverged=False):
     ],
 )
 def test_the_lane_to_keep_is_chosen_by_validation(lanes, kept):
-    from engine.worker.retraining.retrain import choose
+    from engine.worker.race.retrain import choose
 
     assert choose(lanes, 100) == kept
     # What the testing split says changes nothing.

@@ -10,7 +10,7 @@ from engine.contract import signatures, specs
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, write_json
-from engine.worker.playground import models
+from engine.worker.classify import models
 
 
 @pytest.fixture

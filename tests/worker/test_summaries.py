@@ -25,7 +25,8 @@ if "without tensorboard" in sys.argv:
 import numpy as np
 from engine.contract import catalog, dataset, events, specs
 from engine.contract.run_folder import RunFolder
-from engine.worker.retraining import heads, retrain
+from engine.worker.race import retrain
+from engine.worker.learning import heads
 from engine.worker.reporter import Reporter
 
 folder, other = RunFolder(sys.argv[1]), sys.argv[2]

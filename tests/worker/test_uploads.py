@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from engine.contract import models as keys
-from engine.worker.playground import keras_archives, models, tflite_files, uploads
-from engine.worker.playground.models import Refused
+from engine.worker.classify import keras_archives, models, tflite_files, uploads
+from engine.worker.classify.models import Refused
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEIGHTS = np.array([[2, 0, -1], [-1, 2, 0], [0, -1, 2]], np.float32)
@@ -30,7 +30,7 @@ def written(folder, data, labels=None):
 
 def told(folder, data, labels=None, name="model", **given):
     """What the program says of an upload."""
-    command = [sys.executable, "-m", "engine.worker.playground.uploads", written(folder, data, labels)]
+    command = [sys.executable, "-m", "engine.worker.classify.uploads", written(folder, data, labels)]
     question = json.dumps({"file": name, "given": given}).encode()
     said = subprocess.run(command, cwd=ROOT, input=question, stdout=subprocess.PIPE, check=True).stdout
     return json.loads(said.decode().splitlines()[-1])

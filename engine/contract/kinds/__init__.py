@@ -23,11 +23,11 @@ class Rooms(NamedTuple):
     """Where a kind of run is at home."""
 
     contract: str  # its spec, its stages and its events
-    worker: str  # what computes it; "" where nothing is asked of a worker
+    worker: str  # run(spec, folder, report) computes it
 
 
-def _rooms(name: str, worker: str = "") -> Rooms:
-    return Rooms(f"engine.contract.kinds.{name}", worker)
+def _rooms(name: str) -> Rooms:
+    return Rooms(f"engine.contract.kinds.{name}", f"engine.worker.{name}")
 
 
 # By the name in spec.json, which stays as it is.
@@ -45,6 +45,11 @@ KINDS = {
 def contract(kind: str) -> Any:
     """The module with SPEC, STAGES and EVENTS of a kind. Raises KeyError for a kind that this version does not know."""
     return importlib.import_module(KINDS[kind].contract)
+
+
+def worker(kind: str) -> Any:
+    """The module with run(spec, folder, report) of a kind, which returns when all is computed."""
+    return importlib.import_module(KINDS[kind].worker)
 
 
 def of(spec: Any) -> str:

@@ -1,1 +1,0 @@
-"""A comparison of networks for digits: its story, its networks, and what is kept of them. Python 3.6."""

@@ -1,0 +1,1 @@
+"""What learns on photos, whatever the kind of run: last layers, blocks of a backbone, calibration. Python 3.6."""
