@@ -18,7 +18,7 @@ from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.machine import devices, sampler
-from engine.playground.classifier import Classifier
+from engine.models.classifier import Classifier
 from engine.runs.queue import Queue
 from engine.words import size
 from tests.assets_home import with_assets

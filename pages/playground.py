@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine.errors import EngineError
-from engine.playground import models
+from engine.models import models
 from ui import frame, lab, parts, run_panel
 from ui.playground import many_pictures, playground_answer, playground_pictures, playground_tabs
 from ui.playground import playground_models as asking

@@ -18,7 +18,7 @@ from engine.contract.run_folder import LabHome
 from engine.machine import sampler
 from engine.machine.device import HISTORY, Machine, Reading
 from engine.machine.devices import Devices, Finder, Worker, found_or_why, look_at
-from engine.playground.classifier import Classifier
+from engine.models.classifier import Classifier
 from engine.run_views import run_rows
 from engine.run_views.run_rows import RunRow
 from engine.runs.queue import Queue

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.charts import base
 from engine.charts.base import Spec, palette
-from engine.retraining.curves import LaneRow
+from engine.kinds.race.curves import LaneRow
 from engine.runs import Curve, Story
 from engine.stats import smooth, thin
 from engine.words import percent

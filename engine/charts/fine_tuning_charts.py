@@ -5,8 +5,8 @@ from typing import Any
 
 from engine.charts.base import Spec, palette
 from engine.contract.kinds.batch_size import BatchTried
-from engine.retraining.batch_sizes import speed
-from engine.retraining.fine_tuning import DepthRow
+from engine.kinds.batch_size.batch_sizes import speed
+from engine.kinds.fine_tuning.depths import DepthRow
 from engine.words import size
 
 LABELS = 11  # pixels

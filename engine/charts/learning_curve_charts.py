@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.charts import base
 from engine.charts.base import AROUND, Spec, palette
-from engine.retraining.learning_curve import SizeRow, each, spread
+from engine.kinds.learning_curve.photo_counts import SizeRow, each, spread
 from engine.words import percent
 
 LABEL_DISTANCE = 0.13  # of the axis, between two figures above a line

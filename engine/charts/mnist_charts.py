@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from engine.charts import base
 from engine.charts.base import Spec
 from engine.contract.layers import Cost
-from engine.mnist import keras_code
-from engine.mnist.comparison import NetworkRow, frontier
+from engine.digits import keras_code
+from engine.kinds.mnist.comparison import NetworkRow, frontier
 from engine.words import percent
 
 # A field of NetworkRow that a network may be weighed by -> the title of its axis, and what one unit there is of it.

@@ -42,7 +42,7 @@ def _batch_size(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _report(run: "Run") -> dict[str, Any]:
-    from engine.retraining import batch_sizes
+    from engine.kinds.batch_size import batch_sizes
 
     taken, result = batch_sizes.recommend(run), run.story.batch_size_result
     return {
@@ -66,7 +66,7 @@ class _Lines:
         self.said = 0
 
     def __call__(self, run: "Run") -> list[str]:
-        from engine.retraining import batch_sizes
+        from engine.kinds.batch_size import batch_sizes
 
         new = run.story.batches_tried[self.said :]
         self.said += len(new)
@@ -74,7 +74,7 @@ class _Lines:
 
 
 def _last(run: "Run") -> Iterator[str]:
-    from engine.retraining import batch_sizes
+    from engine.kinds.batch_size import batch_sizes
 
     if taken := batch_sizes.recommend(run):
         yield f"{taken.conclusion} {taken.reasons}"

@@ -53,7 +53,7 @@ def _evaluate(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _ask_graph(options: argparse.Namespace, lab: settings.Settings, photos: list[tuple[Path, str]]) -> dict[str, Any]:
-    from engine.playground import graph_files
+    from engine.models import graph_files
 
     graph = models.graph_file(options)
     assert graph.labels

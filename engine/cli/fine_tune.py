@@ -71,7 +71,7 @@ def _fine_tune(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _report(run: "Run") -> dict[str, Any]:
     """A run as one record for programs; a depth is listed once it was tested."""
-    from engine.retraining import fine_tuning
+    from engine.kinds.fine_tuning import depths as fine_tuning
 
     rows = fine_tuning.rows(run)
     return {
@@ -100,7 +100,7 @@ def _report(run: "Run") -> dict[str, Any]:
 
 
 def _lines(run: "Run") -> Iterator[str]:
-    from engine.retraining import fine_tuning
+    from engine.kinds.fine_tuning import depths as fine_tuning
     from engine.words import many, size
 
     rows = fine_tuning.rows(run)

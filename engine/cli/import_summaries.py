@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.imported import import_summaries
+    from engine.kinds.imported.importing import import_summaries
 
     folder = Path(options.folder).expanduser().resolve()
     if not folder.is_dir():

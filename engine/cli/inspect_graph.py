@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect_graph(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.playground import graph_files
+    from engine.models import graph_files
 
     facts = graph_files.inspect(lab.worker_python, options.file)
     if options.json:

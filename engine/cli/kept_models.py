@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.playground import models
+    from engine.models import models
 
     found = models.list_models(lab)
     if options.json:
@@ -46,7 +46,7 @@ def _list(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _add(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.playground import models
+    from engine.models import models
 
     given = {name: getattr(options, name) for name in models.GIVEN}
     labels = _read(options.labels, models.LABELS_LIMIT) if options.labels else None
@@ -57,7 +57,7 @@ def _add(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _delete(options: argparse.Namespace, lab: settings.Settings) -> int:
-    from engine.playground import models
+    from engine.models import models
 
     models.delete(lab, options.key)
     return said(options, {"key": options.key, "deleted": True}, f"Deleted {options.key}.")

@@ -17,7 +17,7 @@ from engine.cli.answers import DONE, FAILED, add_json, print_json
 from engine.errors import ClassifierError, EngineError, PhotosError, SpecError
 
 if TYPE_CHECKING:
-    from engine.playground.classifier import Answer
+    from engine.models.classifier import Answer
 
 REPEATS = 5  # calls after the first; their median is what a call usually takes
 

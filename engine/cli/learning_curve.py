@@ -60,7 +60,7 @@ def _learning_curve(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 def _report(run: "Run") -> dict[str, Any]:
     """A run as one record for programs; a size is listed once all its seeds were measured."""
-    from engine.retraining import learning_curve
+    from engine.kinds.learning_curve import photo_counts as learning_curve
 
     rows = learning_curve.rows(run)
     enough = learning_curve.flattens(rows)
@@ -92,7 +92,7 @@ class _Lines:
         self.said = 0
 
     def __call__(self, run: "Run") -> list[str]:
-        from engine.retraining import learning_curve
+        from engine.kinds.learning_curve import photo_counts as learning_curve
 
         new = run.story.learning_curve[self.said :]
         self.said += len(new)
@@ -100,7 +100,7 @@ class _Lines:
 
 
 def _last(run: "Run") -> Iterator[str]:
-    from engine.retraining import learning_curve
+    from engine.kinds.learning_curve import photo_counts as learning_curve
     from engine.words import percent
 
     rows = learning_curve.rows(run)

@@ -16,7 +16,7 @@ from engine.contract.run_folder import LabHome, RunFolder
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
-    from engine.playground.classifier import Answer, GraphFile
+    from engine.models.classifier import Answer, GraphFile
 
 GRAPH, LABELS = "tf_files/retrained_graph.pb", "tf_files/retrained_labels.txt"
 INPUT_FLAGS = ("input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std")
@@ -46,7 +46,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 @contextlib.contextmanager
 def opened(options: argparse.Namespace, lab: settings.Settings) -> Iterator[Model]:
     """The model that the flags name, until the block ends. Raises EngineError where there is no such model."""
-    from engine.playground.classifier import Classifier
+    from engine.models.classifier import Classifier
 
     if options.model:
         home, name = _named(options, lab)
@@ -61,7 +61,7 @@ def opened(options: argparse.Namespace, lab: settings.Settings) -> Iterator[Mode
 
 def graph_file(options: argparse.Namespace) -> "GraphFile":
     """What the flags say of a graph. Raises SpecError: files that are not there, values that cannot be."""
-    from engine.playground.classifier import GraphFile
+    from engine.models.classifier import GraphFile
 
     graph, labels = Path(options.graph or GRAPH).expanduser(), Path(options.labels or LABELS).expanduser()
     for flag, path, what in (("graph", graph, "a frozen graph"), ("labels", labels, "a file with one label a line")):
@@ -85,7 +85,7 @@ def say_what_was_found(options: argparse.Namespace, answer: "Answer") -> None:
 
 
 def _named(options: argparse.Namespace, lab: settings.Settings) -> tuple[LabHome, str]:
-    from engine.playground import models
+    from engine.models import models
     from engine.runs import open_run
 
     graph_flags = ("graph", "labels", *INPUT_FLAGS)

@@ -189,7 +189,7 @@ def _fetch(options: argparse.Namespace, lab: settings.Settings, row: catalog.Bac
 
 
 def _add_module(options: argparse.Namespace, lab: settings.Settings) -> catalog.Backbone:
-    from engine.retraining import hub
+    from engine.assets import hub
 
     typed = os.path.expanduser(options.architecture)
     handle = os.path.abspath(typed) if os.path.exists(typed) else options.architecture

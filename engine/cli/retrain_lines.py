@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.contract import events
 
 if TYPE_CHECKING:
-    from engine.retraining.curves import LaneRow
+    from engine.kinds.race.curves import LaneRow
     from engine.runs import Run
 
 
@@ -39,7 +39,7 @@ class Lines:
 
     def last(self, run: "Run") -> Iterator[str]:
         """The table of several lanes, the kept lane's final accuracy and, if asked for, what it got wrong."""
-        from engine.retraining import curves
+        from engine.kinds.race import curves
 
         rows = curves.lane_rows(run.story, run.lanes)
         if len(rows) > 1:
@@ -82,7 +82,7 @@ def _misclassified(run: "Run", lane: str, image_dir: str) -> Iterator[str]:
 
 def report(run: "Run") -> dict[str, Any]:
     """A run as one flat-ish record for programs; None where something is not known (yet)."""
-    from engine.retraining import curves
+    from engine.kinds.race import curves
 
     story, result = run.story, run.story.result
     rows = {row.lane: row for row in curves.lane_rows(story, run.lanes)}

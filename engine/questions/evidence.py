@@ -27,8 +27,8 @@ from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.errors import RunNotFound
+from engine.kinds.race.device_comparison import halves
 from engine.questions import measured
-from engine.retraining.device_comparison import halves
 from engine.run_views import run_blocks
 from engine.run_views.blocks import Block, Text
 from engine.runs import Run, list_runs

@@ -11,11 +11,13 @@ from typing import Any
 from engine.charts import time_charts
 from engine.contract import kinds
 from engine.contract.events import TRAINING
-from engine.mnist import comparison
-from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow, lane_rows, verdict
-from engine.retraining.device_comparison import Half, halves
-from engine.retraining.device_comparison import verdict as device_verdict
+from engine.kinds.batch_size import batch_sizes
+from engine.kinds.fine_tuning import depths as fine_tuning
+from engine.kinds.learning_curve import photo_counts as learning_curve
+from engine.kinds.mnist import comparison
+from engine.kinds.race.curves import LaneRow, lane_rows, verdict
+from engine.kinds.race.device_comparison import Half, halves
+from engine.kinds.race.device_comparison import verdict as device_verdict
 from engine.run_views import run_blocks, run_tables
 from engine.run_views.blocks import Block, Chart, Table
 from engine.run_views.runs_compared import Tested, in_words

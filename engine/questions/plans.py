@@ -12,12 +12,12 @@ from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.errors import EngineError, PhotosError
+from engine.kinds.race import device_comparison
 from engine.machine import devices
+from engine.models import samples
 from engine.photos import Source
-from engine.playground import samples
 from engine.questions import evidence
 from engine.questions.evidence import DEVICES, Query
-from engine.retraining import device_comparison
 from engine.run_views.run_rows import KINDS, RunRow
 from engine.settings import Settings
 from engine.words import count, plain

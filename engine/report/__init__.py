@@ -24,7 +24,7 @@ from engine.charts import vega
 from engine.charts.base import LIGHT, Spec
 from engine.contract import VERSION, hardware
 from engine.errors import RunNotFound
-from engine.playground.many_pictures import harmless
+from engine.kinds.batch_classification.many_pictures import harmless
 from engine.questions import answers, evidence, questions, write_up
 from engine.questions.evidence import Evidence
 from engine.questions.write_up import Answer, Figure

@@ -22,10 +22,12 @@ from engine.charts import (
 )
 from engine.contract import catalog, events, kinds
 from engine.errors import PhotosError
-from engine.mnist import comparison, explanations
-from engine.playground import many_pictures
-from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow, lane_rows, verdict
+from engine.kinds.batch_classification import many_pictures
+from engine.kinds.batch_size import batch_sizes
+from engine.kinds.fine_tuning import depths as fine_tuning
+from engine.kinds.learning_curve import photo_counts as learning_curve
+from engine.kinds.mnist import comparison, explanations
+from engine.kinds.race.curves import LaneRow, lane_rows, verdict
 from engine.run_views import run_settings, run_tables
 from engine.run_views.blocks import Block, Chart, Picture, Pictures, Section, Table, Text
 from engine.runs import Curve, Run

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from engine.contract import catalog, choices, events, hardware, kinds
 from engine.contract.kinds.learning_curve import ALL_PHOTOS
 from engine.contract.kinds.race import RaceSpec
-from engine.playground import many_pictures
-from engine.retraining import learning_curve
+from engine.kinds.batch_classification import many_pictures
+from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.runs import Curve, Run
 from engine.stats import thin
 from engine.words import count

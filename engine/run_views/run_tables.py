@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.contract.kinds.batch_size import BatchTried
-from engine.mnist.comparison import NetworkRow
-from engine.retraining import batch_sizes, fine_tuning, learning_curve
-from engine.retraining.curves import LaneRow
-from engine.retraining.device_comparison import Half
-from engine.retraining.fine_tuning import DepthRow
-from engine.retraining.learning_curve import SizeRow
+from engine.kinds.batch_size import batch_sizes
+from engine.kinds.fine_tuning import depths as fine_tuning
+from engine.kinds.fine_tuning.depths import DepthRow
+from engine.kinds.learning_curve import photo_counts as learning_curve
+from engine.kinds.learning_curve.photo_counts import SizeRow
+from engine.kinds.mnist.comparison import NetworkRow
+from engine.kinds.race.curves import LaneRow
+from engine.kinds.race.device_comparison import Half
 from engine.stats import per_class
 from engine.words import duration, many, percent, short_duration, size
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from engine.contract.kinds.learning_curve import ALL_PHOTOS
-from engine.playground import many_pictures
-from engine.retraining import learning_curve
+from engine.kinds.batch_classification import many_pictures
+from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.runs import Run
 from engine.stats import interval
 from engine.words import join, percent

@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import numpy as np
 import streamlit as st
-from engine.mnist import digits
+from engine.digits import digits
 from ui.playground import digit_pad
 
 st.set_page_config(page_title="A field")

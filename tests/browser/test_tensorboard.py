@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import ConsoleMessage, expect
 
-from engine import imported, photos, settings, tensorboard
+from engine import photos, settings, tensorboard
 from engine.contract.kinds.race import RaceSpec
+from engine.kinds.imported import importing as imported
 from engine.runs import open_run
 from engine.runs.queue import Queue
 from engine.worker.formats.summaries import Summaries

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from engine.contract import events
 from engine.contract.run_folder import LabHome
-from engine.playground.classifier import Classifier
+from engine.models.classifier import Classifier
 from engine.runs import open_run
 from tests.assets_home import with_assets
 from tests.browser.conftest import ROOT, Lab, serve, stop, wait_until

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from engine.errors import AddressError
-from engine.playground.addresses import fetch, is_public, lookup
+from engine.models.addresses import fetch, is_public, lookup
 
 PUBLIC = "93.184.216.34"
 PICTURE = b"\xff\xd8 a picture " + bytes(range(256)) * 40

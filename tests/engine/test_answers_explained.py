@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from engine.errors import ClassifierError
-from engine.playground import heat
-from engine.playground.classifier import Classifier
+from engine.models import heat
+from engine.models.classifier import Classifier
 from tests.assets_home import with_assets
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine.contract.run_folder import LabHome, RunFolder
-from engine.playground import calibration
-from engine.playground.calibration import Bin, Calibration, NoneOfThese
+from engine.models import calibration
+from engine.models.calibration import Bin, Calibration, NoneOfThese
 
 
 def tenths(photos: dict[int, tuple[int, float, float]]) -> list[Bin]:

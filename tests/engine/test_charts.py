@@ -6,7 +6,7 @@ import pytest
 
 from engine.charts import answer_charts, base, curve_charts, time_charts
 from engine.contract import events
-from engine.playground.calibration import Bin
+from engine.models.calibration import Bin
 from engine.runs import Curve, Story
 
 

@@ -22,7 +22,7 @@ from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
-from engine.playground.classifier import Classifier
+from engine.models.classifier import Classifier
 from tests.assets_home import with_assets
 from tests.own_processes import children
 from tests.tiny_tflite import TINY

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score
 from engine.contract import catalog, events, layers, specs
 from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import LabHome, RunFolder, write_json
-from engine.mnist import comparison, explanations
+from engine.kinds.mnist import comparison, explanations
 from engine.runs import Run, open_run
 from engine.stats import wilson
 

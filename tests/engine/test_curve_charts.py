@@ -16,7 +16,7 @@ from engine.charts.curve_charts import (
     Line,
 )
 from engine.contract import events
-from engine.retraining.curves import LaneRow
+from engine.kinds.race.curves import LaneRow
 from engine.runs import Curve, Story
 
 X = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.contract.kinds.race import LaneResult, RaceResult
-from engine.retraining.curves import LaneRow, Plateau, lane_rows, plateau, spread, verdict
+from engine.kinds.race.curves import LaneRow, Plateau, lane_rows, plateau, spread, verdict
 from engine.runs import Curve, Story
 from engine.stats import smooth, thin
 

@@ -14,9 +14,9 @@ from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import SpecError
+from engine.kinds.race import device_comparison
 from engine.machine import devices, sampler
 from engine.machine.device import Reading, encode
-from engine.retraining import device_comparison
 from engine.runs import Run, open_run
 from engine.settings import APP_ROOT
 

@@ -17,9 +17,9 @@ from PIL import Image, ImageFilter
 from engine.contract import catalog
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.run_folder import LabHome
+from engine.digits import digits
+from engine.digits.digits import centre, drawing, ink_of, keep_upload
 from engine.errors import DigitsError
-from engine.mnist import digits
-from engine.mnist.digits import centre, drawing, ink_of, keep_upload
 from engine.settings import Settings
 from tests.assets_home import with_assets
 
@@ -296,7 +296,7 @@ def test_idx_files_are_refused_in_a_sentence(tmp_path: Path, files: list[bytes],
 
 def test_a_disk_that_takes_no_more_is_a_sentence_and_nothing_is_kept(tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from engine.mnist.digits import keep_upload\n"
+        "import resource, sys; from pathlib import Path; from engine.digits.digits import keep_upload\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, {resource.RLIM_INFINITY}))\n"
         "keep_upload([('d.npz', open(sys.argv[1], 'rb'))], sys.argv[2])"
     )

@@ -12,7 +12,8 @@ from engine.contract import events, specs
 from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.run_folder import LabHome
-from engine.retraining import batch_sizes, fine_tuning
+from engine.kinds.batch_size import batch_sizes
+from engine.kinds.fine_tuning import depths as fine_tuning
 from engine.runs import open_run
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

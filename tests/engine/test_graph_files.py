@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine import worker_programs
 from engine.errors import EngineError, GraphError, WorkerStartError
-from engine.playground import graph_files
+from engine.models import graph_files
 from tests.waiting import wait_until
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.playground import heat
+from engine.models import heat
 
 
 def picture(width=40, height=20, level=100) -> bytes:

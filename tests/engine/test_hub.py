@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.assets import hub
 from engine.contract import catalog
 from engine.contract.run_folder import LabHome
 from engine.errors import HubError, WorkerStartError
-from engine.retraining import hub
 from tests.worker import hub_modules
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import imported, report, settings
+from engine import report, settings
 from engine.contract.kinds.imported import ImportedSpec
 from engine.contract.run_folder import RunFolder
 from engine.errors import EngineError, ImportRefused, SpecError
+from engine.kinds.imported import importing as imported
 from engine.runs import delete, list_runs, open_run
 from engine.runs.queue import Queue
 from engine.worker.formats.summaries import Summaries

@@ -16,7 +16,7 @@ from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, SEEDS_LIMIT, LearningCurvePoint, LearningCurveSpec
 from engine.contract.run_folder import LabHome
-from engine.retraining import learning_curve
+from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.runs import open_run
 from tests.photo_folders import draw_photos
 from tests.weights import pretend

@@ -16,8 +16,8 @@ from engine.contract import events, specs
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.kinds.batch_classification import BatchClassificationSpec, Classified
 from engine.contract.run_folder import LabHome
-from engine.playground import many_pictures
-from engine.playground.many_pictures import ELSE, Row
+from engine.kinds.batch_classification import many_pictures
+from engine.kinds.batch_classification.many_pictures import ELSE, Row
 from engine.runs import open_run
 from engine.runs.queue import Queue
 from tests.assets_home import with_assets

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from engine.charts import base, mnist_charts
 from engine.contract import catalog, layers
-from engine.mnist.comparison import NetworkRow
+from engine.kinds.mnist.comparison import NetworkRow
 from engine.stats import wilson
 
 

@@ -17,9 +17,9 @@ from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, try_lock, write_json
 from engine.errors import ClassifierError, ModelNotFound, ModelRefused
-from engine.playground import models, recipes
-from engine.playground.classifier import Classifier
-from engine.playground.models import Model
+from engine.models import models, recipes
+from engine.models.classifier import Classifier
+from engine.models.models import Model
 from engine.runs import Run, open_run
 from engine.runs.queue import Queue
 from engine.settings import Settings

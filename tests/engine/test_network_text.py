@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.contract import catalog
 from engine.contract.kinds.mnist import network_faults
-from engine.mnist import network_text
+from engine.digits import network_text
 
 
 @pytest.mark.parametrize("network", catalog.NETWORKS, ids=lambda network: network.name)

@@ -19,7 +19,7 @@ from engine.contract import events, specs
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome
-from engine.playground.classifier import Classifier
+from engine.models.classifier import Classifier
 from engine.runs import Run, open_run
 from engine.runs.queue import Queue
 from tests.assets_home import with_assets

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import PhotosError
-from engine.playground import pictures
+from engine.models import pictures
 
 
 def png(width: int, height: int) -> bytes:

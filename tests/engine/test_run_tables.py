@@ -8,11 +8,11 @@ import pytest
 from sklearn.metrics import precision_score, recall_score
 
 from engine.contract.kinds.batch_size import BatchTried
-from engine.mnist.comparison import NetworkRow
-from engine.retraining.curves import LaneRow, Plateau
-from engine.retraining.device_comparison import Half
-from engine.retraining.fine_tuning import DepthRow, Difference
-from engine.retraining.learning_curve import Gain, SizeRow
+from engine.kinds.fine_tuning.depths import DepthRow, Difference
+from engine.kinds.learning_curve.photo_counts import Gain, SizeRow
+from engine.kinds.mnist.comparison import NetworkRow
+from engine.kinds.race.curves import LaneRow, Plateau
+from engine.kinds.race.device_comparison import Half
 from engine.run_views import run_tables
 
 LANE = LaneRow(

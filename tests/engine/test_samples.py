@@ -10,7 +10,7 @@ from engine import assets, settings
 from engine.contract import dataset as datasets
 from engine.contract.run_folder import LabHome
 from engine.errors import PhotosError
-from engine.playground import samples
+from engine.models import samples
 from engine.questions import quoted
 from tests.photo_folders import draw_photos
 

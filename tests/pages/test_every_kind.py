@@ -31,7 +31,7 @@ from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked, try_lock
-from engine.imported import import_summaries
+from engine.kinds.imported.importing import import_summaries
 from engine.runs import Run, list_runs, open_run
 from engine.runs.queue import Queue, holder_of
 from engine.worker.formats.summaries import Summaries

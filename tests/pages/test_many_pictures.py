@@ -16,7 +16,7 @@ from engine import runs
 from engine.contract import catalog, events
 from engine.contract.kinds.batch_classification import BatchClassificationSpec
 from engine.contract.run_folder import is_locked
-from engine.playground import many_pictures
+from engine.kinds.batch_classification import many_pictures
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import texts

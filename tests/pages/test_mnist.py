@@ -4,7 +4,7 @@ import pytest
 
 from engine.contract import catalog, choices
 from engine.contract.kinds.mnist import MnistSpec
-from engine.mnist import comparison, explanations
+from engine.kinds.mnist import comparison, explanations
 from engine.runs import list_runs, open_run
 from engine.words import percent
 from tests.pages.conftest import finished, open_page

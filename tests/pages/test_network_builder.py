@@ -3,7 +3,7 @@
 import pytest
 
 from engine.contract import catalog, layers
-from engine.mnist import network_text
+from engine.digits import network_text
 from tests.pages.conftest import finished
 from tests.pages.test_mnist import choose_bars
 from tests.pages.test_retraining import button, texts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.playground.classifier import DigitAnswer
+from engine.models.classifier import DigitAnswer
 from ui.playground import digit_pad
 
 LABELS = [str(digit) for digit in range(10)]

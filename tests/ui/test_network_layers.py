@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.contract import catalog, layers
-from engine.mnist import keras_code
+from engine.digits import keras_code
 from engine.worker.mnist import fitting, networks
 from ui.mnist import network_layers
 

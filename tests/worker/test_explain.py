@@ -255,7 +255,7 @@ def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_go
 
 
 def upload(home, name, suffix, path, labels, **asked):
-    """A model as engine/playground/models.py keeps it; the file is a link."""
+    """A model as engine/models/models.py keeps it; the file is a link."""
     folder = models.keys.folder(home, name)
     os.makedirs(folder)
     os.symlink(path, os.path.join(folder, "model." + suffix))

@@ -8,8 +8,8 @@ import streamlit as st
 from engine import forecast
 from engine.contract import catalog
 from engine.contract.kinds.mnist import MnistSpec
+from engine.digits import digits
 from engine.errors import DigitsError
-from engine.mnist import digits
 from engine.words import count, duration
 from ui import lab, parts
 from ui.mnist import mnist_results, network_builder, network_layers

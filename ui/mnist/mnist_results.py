@@ -13,7 +13,7 @@ from engine import runs
 from engine.charts import curve_charts, mnist_charts
 from engine.contract import catalog, events, layers
 from engine.contract.run_folder import LabHome
-from engine.mnist import comparison, explanations
+from engine.kinds.mnist import comparison, explanations
 from engine.run_views import run_settings, run_tables
 from engine.stats import confusion
 from engine.words import count, duration, percent

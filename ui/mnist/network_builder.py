@@ -11,7 +11,7 @@ import streamlit as st
 from engine.contract import catalog, layers, specs
 from engine.contract.kinds.mnist import BATCH_LIMIT, MnistSpec, network_faults
 from engine.contract.run_folder import LabHome
-from engine.mnist import network_text
+from engine.digits import network_text
 from engine.words import percent
 from ui import lab
 from ui.mnist import network_layers

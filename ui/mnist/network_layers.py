@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.charts import mnist_charts
 from engine.contract import catalog, layers
-from engine.mnist import keras_code
+from engine.digits import keras_code
 from engine.words import count, percent
 from ui import lab
 

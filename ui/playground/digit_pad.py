@@ -13,9 +13,9 @@ from PIL import Image
 from engine import runs
 from engine.charts import base
 from engine.contract import catalog
+from engine.digits import digits
 from engine.errors import DigitsError, EngineError
-from engine.mnist import digits
-from engine.playground.classifier import DigitAnswer
+from engine.models.classifier import DigitAnswer
 from engine.words import count, percent
 from ui import lab
 

@@ -14,8 +14,9 @@ from engine.contract import choices, events
 from engine.contract.dataset import Dataset
 from engine.contract.kinds.batch_classification import BatchClassificationSpec
 from engine.errors import EngineError, PhotosError
-from engine.playground import many_pictures, models
-from engine.playground.many_pictures import Row
+from engine.kinds.batch_classification import many_pictures
+from engine.kinds.batch_classification.many_pictures import Row
+from engine.models import models
 from engine.run_views import run_settings
 from engine.settings import Settings
 from engine.words import count, duration, percent, size

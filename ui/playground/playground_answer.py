@@ -9,9 +9,9 @@ from PIL import Image, ImageOps
 from engine import runs
 from engine.charts import answer_charts, playground_charts
 from engine.errors import EngineError
-from engine.playground import calibration, models
-from engine.playground.classifier import Answer, Outlier
-from engine.playground.models import Model, ModelCard
+from engine.models import calibration, models
+from engine.models.classifier import Answer, Outlier
+from engine.models.models import Model, ModelCard
 from engine.questions import quoted
 from engine.words import count, duration, join, percent, plain
 from ui import lab, parts

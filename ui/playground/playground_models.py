@@ -14,9 +14,9 @@ from engine import settings
 from engine.contract import catalog, choices
 from engine.contract import models as keys
 from engine.errors import EngineError, ModelNotFound
-from engine.playground import models
-from engine.playground.classifier import Answer, Classifier
-from engine.playground.models import Model, ModelCard
+from engine.models import models
+from engine.models.classifier import Answer, Classifier
+from engine.models.models import Model, ModelCard
 from engine.words import count, size
 from ui import lab
 from ui.playground.playground_pictures import Picture

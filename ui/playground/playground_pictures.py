@@ -12,10 +12,10 @@ from PIL import Image
 from engine import photos
 from engine.contract import specs
 from engine.contract.dataset import SPLITS, Dataset
+from engine.digits import digits
 from engine.errors import DigitsError, EngineError, PhotosError
-from engine.mnist import digits
-from engine.playground import addresses, pictures, samples
-from engine.playground.models import Model
+from engine.models import addresses, pictures, samples
+from engine.models.models import Model
 from ui import lab, parts
 from ui.playground import digit_pad, many_pictures
 
@@ -30,7 +30,7 @@ class Picture:
     name: str  # "daisy.jpg"
     data: bytes  # the encoded file
     path: Path | None = None  # where it lies on this machine; None where only the visitor has it
-    sample: str = ""  # its key in engine/playground/samples.py, for the page's address
+    sample: str = ""  # its key in engine/models/samples.py, for the page's address
     attribution: str = ""
     label: str = ""  # what it shows, where that is known
     alt: str = ""  # in words, for those who do not see it; its name where there are none

@@ -8,9 +8,9 @@ import streamlit as st
 
 from engine.charts import answer_charts
 from engine.errors import ClassifierError, EngineError
-from engine.playground import calibration, heat, models, recipes
-from engine.playground.classifier import Answer, Heat, Neighbour, Skew
-from engine.playground.models import Model, ModelCard
+from engine.models import calibration, heat, models, recipes
+from engine.models.classifier import Answer, Heat, Neighbour, Skew
+from engine.models.models import Model, ModelCard
 from engine.words import count, many, percent, plain, size
 from ui import lab, parts
 from ui.playground import playground_answer

@@ -10,10 +10,10 @@ from pathlib import Path
 import streamlit as st
 
 from engine import assets
+from engine.assets import hub
 from engine.contract import catalog
 from engine.contract.kinds.race import RaceSpec
 from engine.errors import AssetError, EngineError, NeedsSize
-from engine.retraining import hub
 from engine.words import size
 from ui import lab, parts
 

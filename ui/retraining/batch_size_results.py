@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine import runs
 from engine.charts import fine_tuning_charts
-from engine.retraining import batch_sizes
+from engine.kinds.batch_size import batch_sizes
 from engine.run_views import run_settings, run_tables
 from engine.words import count, many, size
 from ui import lab, parts

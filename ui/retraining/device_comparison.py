@@ -10,8 +10,8 @@ from engine import runs
 from engine.charts import curve_charts, time_charts
 from engine.contract import events
 from engine.errors import EngineError, RunNotFound
-from engine.retraining import device_comparison as comparison
-from engine.retraining.device_comparison import Half
+from engine.kinds.race import device_comparison as comparison
+from engine.kinds.race.device_comparison import Half
 from engine.run_views import run_tables
 from engine.words import duration, percent
 from ui import lab, parts, run_panel

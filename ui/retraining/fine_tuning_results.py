@@ -7,8 +7,8 @@ import streamlit as st
 from engine import runs
 from engine.charts import curve_charts, fine_tuning_charts
 from engine.contract import events
-from engine.retraining import fine_tuning
-from engine.retraining.fine_tuning import DepthRow
+from engine.kinds.fine_tuning import depths as fine_tuning
+from engine.kinds.fine_tuning.depths import DepthRow
 from engine.run_views import run_settings, run_tables
 from engine.stats import confusion
 from engine.words import count, duration

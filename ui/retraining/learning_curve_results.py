@@ -7,8 +7,8 @@ import streamlit as st
 from engine import runs
 from engine.charts import learning_curve_charts
 from engine.contract import events
-from engine.retraining import learning_curve
-from engine.retraining.learning_curve import SizeRow
+from engine.kinds.learning_curve import photo_counts as learning_curve
+from engine.kinds.learning_curve.photo_counts import SizeRow
 from engine.run_views import run_settings, run_tables
 from engine.words import count
 from ui import lab, parts

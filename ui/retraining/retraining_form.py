@@ -15,8 +15,8 @@ from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.errors import EngineError, PhotosError
+from engine.kinds.race import device_comparison as comparison
 from engine.machine.devices import Devices
-from engine.retraining import device_comparison as comparison
 from engine.words import count, duration
 from ui import lab, parts
 from ui.retraining import backbone_choice, distortions, foresight

@@ -6,8 +6,8 @@ from engine import photos, runs
 from engine.charts import curve_charts
 from engine.contract import choices, events
 from engine.errors import EngineError
-from engine.playground import models, pictures
-from engine.retraining.curves import LaneRow, lane_rows, verdict
+from engine.kinds.race.curves import LaneRow, lane_rows, verdict
+from engine.models import models, pictures
 from engine.run_views import run_blocks, run_settings, run_tables
 from engine.stats import confusion
 from engine.words import count, duration, percent

@@ -12,9 +12,9 @@ from engine.contract import catalog, choices
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
+from engine.digits import digits, network_text
 from engine.errors import SpecError
 from engine.machine import device
-from engine.mnist import digits, network_text
 from engine.words import join, plain
 from ui import lab, parts
 from ui.mnist import mnist_form

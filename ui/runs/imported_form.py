@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from engine import imported, photos
+from engine import photos
 from engine.errors import EngineError, PhotosError
+from engine.kinds.imported import importing as imported
 from ui import lab
 
 

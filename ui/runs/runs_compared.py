@@ -12,7 +12,7 @@ from engine.charts import curve_charts, learning_curve_charts, time_charts
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
-from engine.retraining import learning_curve
+from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.run_views import run_settings, runs_compared
 from engine.run_views.run_rows import KINDS
 from engine.run_views.runs_compared import FEWEST, MOST, Side

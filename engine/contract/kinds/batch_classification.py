@@ -12,7 +12,7 @@ from engine.contract import choices, events
 class BatchClassificationSpec(NamedTuple):
     """Many pictures, named in dataset.json, and one model that says what each shows."""
 
-    model: str = ""  # its key, see engine/playground/models.py
+    model: str = ""  # its key, see engine/models/models.py
     model_title: str = ""  # for people, as it was called when it was asked: it may be deleted since
     top: int = 5  # labels kept of each picture, 1 to 20
     device: str = choices.CPU  # "cpu" or "gpu"

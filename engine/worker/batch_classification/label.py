@@ -1,8 +1,8 @@
 """The story of many pictures: a model -> what it says of each picture.
 
-Whether an answer is right is not judged here: engine/playground/many_pictures.py does, by the names of labels. As a
-program, `python -m engine.worker.batch_classification.label RUN_FOLDER AT_ONCE`, it works for the run's own
-process, with so many pictures in memory at a time; see children.run_story. Python 3.6.
+Whether an answer is right is not judged here: engine/kinds/batch_classification/ does, by the names of labels. As a
+program, `python -m engine.worker.batch_classification.label RUN_FOLDER AT_ONCE`, it works for the run's own process,
+with so many pictures in memory at a time; see children.run_story. Python 3.6.
 """
 
 import hashlib

@@ -10,7 +10,7 @@
     {"photos": [{"path": ..., "file": ..., "label": ..., "distance": ..., "split": ...}, ...]}
 
     {"explain": "outlier", "model": ..., "image": ...}
-    {"is_none_of_these": ..., "distance": ..., "score": ..., ...}, as engine/playground/classifier.py's Outlier
+    {"is_none_of_these": ..., "distance": ..., "score": ..., ...}, as engine/models/classifier.py's Outlier
 
 TensorFlow is loaded for Grad-CAM, and for models that need it anyway. Python 3.6.
 """

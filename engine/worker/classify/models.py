@@ -132,7 +132,7 @@ class Models:
         return kept[0]
 
     def memory(self) -> Dict[str, Any]:
-        """As engine/playground/classifier.py's Resident; the one used last comes last."""
+        """As engine/models/classifier.py's Resident; the one used last comes last."""
         return {
             "bytes": self._bytes(),
             "limit_bytes": self.limit,

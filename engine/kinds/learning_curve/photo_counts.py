@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint
-from engine.retraining.curves import PLATEAU_BAND
-from engine.retraining.fine_tuning import signed
+from engine.kinds.fine_tuning.depths import signed
+from engine.kinds.race.curves import PLATEAU_BAND
 from engine.runs import Run
 from engine.stats import interval
 from engine.words import count, percent

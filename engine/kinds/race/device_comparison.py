@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from engine.contract import choices, events
 from engine.contract.kinds.race import RaceSpec
+from engine.kinds.race.curves import Plateau, plateau
 from engine.machine import sampler
 from engine.machine.device import Reading
 from engine.machine.devices import Devices
-from engine.retraining.curves import Plateau, plateau
 from engine.runs import Curve, Run
 from engine.words import duration, join
 

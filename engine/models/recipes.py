@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.contract import catalog
 from engine.contract.run_folder import RunFolder
-from engine.playground.models import Model, ModelCard
+from engine.models.models import Model, ModelCard
 from engine.settings import APP_ROOT, Settings
 
 

@@ -22,10 +22,10 @@ from engine.contract import choices, layers, tickets
 from engine.contract import models as keys
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked
+from engine.digits import digits
 from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError, WorkerStartError
 from engine.machine import device as machine
 from engine.machine import devices
-from engine.mnist import digits
 from engine.settings import APP_ROOT
 from engine.worker_programs import started, worker_environment
 
@@ -198,7 +198,7 @@ class Classifier:
     def classify(self, model: str, image: bytes, top: int = 5, repeats: int = 0, device: str = choices.CPU) -> Answer:
         """The `top` most probable labels of an encoded picture; `repeats` more calls tell the usual time of one.
 
-        `model` is a key of engine/playground/models.py: a run or one of its lanes, a backbone with ImageNet's labels,
+        `model` is a key of engine/models/models.py: a run or one of its lanes, a backbone with ImageNet's labels,
         an uploaded model. Networks for digits get the picture centred as MNIST's are, unless it has 28 x 28 pixels. The
         answer's `note` says why it did not come from the `device` that was asked for. Raises ClassifierError with a
         sentence: no such model, no picture, or a process that cannot run.
@@ -264,7 +264,7 @@ class Classifier:
     def digit(self, run_id: str, pixels: np.ndarray) -> list[DigitAnswer]:
         """What every network of a comparison says of a digit, in the order of its lanes.
 
-        `pixels`: (28, 28) uint8, 0 paper, 255 ink, centred as engine/mnist/digits.py does. Raises ClassifierError with
+        `pixels`: (28, 28) uint8, 0 paper, 255 ink, centred as engine/digits/digits.py does. Raises ClassifierError with
         a sentence: no such run, one that has no networks yet, or a process that cannot run.
         """
         gray = np.ascontiguousarray(pixels, np.uint8).tobytes()

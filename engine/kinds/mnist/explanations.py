@@ -1,7 +1,6 @@
 """Why a comparison of networks came out so: what can be learned from a run, with its own numbers.
 
-Sentences read the rows of engine/mnist/comparison.py and the run's own curves; what does not apply to its networks is
-left out.
+Sentences read the rows of comparison.py and the run's own curves; what does not apply to its networks is left out.
 """
 
 import itertools
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.contract import catalog, layers
-from engine.mnist.comparison import answers_of, frontier, is_level, network_rows, pictures
+from engine.kinds.mnist.comparison import answers_of, frontier, is_level, network_rows, pictures
 from engine.runs import Curve, Run
 from engine.words import join, many, percent, points, short_duration, short_percent
 

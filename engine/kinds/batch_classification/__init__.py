@@ -1,0 +1,1 @@
+"""Batch classification: what one model says of many pictures."""

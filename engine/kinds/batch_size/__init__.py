@@ -1,0 +1,1 @@
+"""Batch size: which ones fit into the memory, and how fast each is."""

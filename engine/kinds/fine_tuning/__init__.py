@@ -1,0 +1,1 @@
+"""Fine-tuning: blocks of a backbone learn along with the last layer."""

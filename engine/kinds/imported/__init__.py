@@ -1,0 +1,1 @@
+"""Curves that were imported from TensorBoard's files."""

@@ -1,0 +1,1 @@
+"""The learning curve: accuracy against the photos that are learned from."""

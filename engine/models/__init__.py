@@ -1,0 +1,1 @@
+"""Models of every kind and the pictures they are asked about: what there is, the classifier's process, explanations."""
