@@ -9,11 +9,11 @@ import streamlit as st
 from engine import assets
 from engine.charts import time_charts
 from engine.contract import catalog, events
+from engine.kinds.rows import Learned, RunRow, of_here
 from engine.machine import device
-from engine.run_views.run_rows import Learned, RunRow, of_here
 from engine.words import size
-from ui import frame, lab, run_panel
-from ui.retraining import retraining_form
+from ui import frame, lab, rooms, run_panel
+from ui.kinds.race import form as retraining_form
 from ui.runs import tables
 
 RECENT = 12  # rows
@@ -161,7 +161,7 @@ def main() -> None:
         st.subheader("Recent runs", anchor=False)
         picked = tables.recent_runs(rows[:RECENT])
         if picked:
-            st.switch_page(lab.page_of(picked.kind), query_params={"run": picked.id})
+            st.switch_page(rooms.page_of(picked.kind), query_params={"run": picked.id})
         st.caption("Select a run to open it.")
         questions_link()
     with right:

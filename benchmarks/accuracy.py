@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.measure import finish, record, table
 from engine import assets, photos
 from engine.contract import catalog
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -37,10 +37,10 @@ def _figures(home: LabHome, dataset, backbone: str) -> list[str]:
     kept, accuracies, images, testing = [], [], 0, 0
     for seed in SEEDS:
         run = finish(home, dataset, RaceSpec(backbone=backbone, seed=seed))
-        result = run.story.result
+        result = run.story.last(RaceResult)
         assert result
         kept.append(result.kept)
-        accuracies.append(run.story.lane_results[result.kept].test_accuracy)
+        accuracies.append(run.story.by_lane(LaneResult)[result.kept].test_accuracy)
         images, testing = result.images, result.testing
     each = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
     return [f"{images:,}", f"{testing:,}", ", ".join(kept), each, f"{statistics.mean(accuracies):.3f}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.measure import finish, record, table
 from engine import photos
 from engine.contract import events
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from tests.assets_home import with_assets
 
@@ -29,7 +29,7 @@ def run(folder: Path) -> None:
     for name, run in (("first", first), ("second", second)):
         story = run.story
         stage = {s.name: s for s in story.stages}
-        result = story.result
+        result = story.last(RaceResult)
         assert result
         running = story.time_of(events.RUNNING)
         assert running

@@ -34,7 +34,7 @@ def measure(section: str, names: tuple[str, ...], epochs: int, seeds: tuple[int,
         Path(home.assets).symlink_to(source.assets)
         for seed in seeds:
             asked = MnistSpec(networks=networks, epochs=epochs, seed=seed)
-            for name, result in finish(home, None, asked).story.network_results.items():
+            for name, result in finish(home, None, asked).story.by_lane(NetworkResult).items():
                 found[name].append(result)
                 print(name, seed, f"{result.test_accuracy:.4f} {result.train_seconds:.0f} s", flush=True)
     rows = [_row(network, epochs, found[network.name]) for network in networks]

@@ -15,7 +15,7 @@ from benchmarks.original.training import OriginalTraining
 from engine import assets, photos
 from engine.contract import catalog
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, Dataset
-from engine.contract.kinds.race import RaceSpec, lane_name
+from engine.contract.kinds.race import LaneResult, RaceSpec, lane_name
 from engine.contract.run_folder import LabHome
 
 SEEDS, STEPS, BATCH, RATES = range(5), 2000, 100, (0.005, 0.01, 0.5)
@@ -31,7 +31,7 @@ def run(folder: Path) -> None:
             backbone=ARCHITECTURE, learning_rates=RATES, steps=STEPS, train_batch_size=BATCH,
             bottleneck_dir=os.path.join(scratch, "bottlenecks"),
         )  # fmt: skip
-        ours = [finish(home, dataset, asked._replace(seed=seed)).story.lane_results for seed in SEEDS]
+        ours = [finish(home, dataset, asked._replace(seed=seed)).story.by_lane(LaneResult) for seed in SEEDS]
         files = _files(dataset, asked.bottleneck_dir)
         rows = []
         for rate in RATES:

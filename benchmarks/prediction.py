@@ -5,10 +5,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import ROUNDS, finish, record, table
-from engine import photos, prediction, settings
+from engine import photos, settings
 from engine.contract import events
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
+from engine.kinds import prediction
 from tests.assets_home import with_assets
 
 BACKBONES = ("mobilenet_v2", "efficientnet_lite0")
@@ -30,7 +31,7 @@ def run(folder: Path) -> None:
             for _ in range(rounds):
                 told = prediction.predict(home, settings.load().worker_python, spec, dataset)
                 done = finish(home, dataset, spec)
-                result = done.story.result
+                result = done.story.last(RaceResult)
                 assert result
                 took.append(dict(done.stage_seconds)[events.BOTTLENECKS])
                 times.append(told.seconds / took[-1] - 1)

@@ -78,6 +78,11 @@ def short_duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
 
 
+def quick(seconds: float) -> str:
+    """22 ms, 2.6 s, 1m 04s: of what may be short, as an epoch of a frozen network is"""
+    return duration(seconds) if seconds < 0.1 else short_duration(seconds)
+
+
 def join(words: Sequence[str]) -> str:
     """a, b and c; or "a, b; c and d" where a title has a comma of its own"""
     between = "; " if any("," in word for word in words) else ", "

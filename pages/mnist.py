@@ -3,7 +3,8 @@
 import streamlit as st
 
 from ui import frame, run_panel
-from ui.mnist import mnist_form, network_builder
+from ui.kinds.mnist import form as mnist_form
+from ui.kinds.mnist import network_builder
 
 PURPOSE = "Train several networks on the same digits with the same seed, and see which one earns its training time."
 
@@ -29,7 +30,7 @@ with form_column:
     place = run_panel.form_place(run)
     if place is not None:
         with place:
-            form = mnist_form.compare()
+            form = mnist_form.show("")
             if building:
                 st.button("Close the builder", key="close_builder", type="tertiary", on_click=stop_building)
             else:
@@ -46,4 +47,4 @@ with result_column:
     elif building:
         network_builder.show()
     elif form is not None:
-        mnist_form.show_chosen(form)
+        mnist_form.describe(form)

@@ -5,7 +5,8 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.models import models
 from ui import frame, lab, parts, run_panel
-from ui.playground import many_pictures, playground_answer, playground_pictures, playground_tabs
+from ui.kinds.batch_classification import results as many_pictures
+from ui.playground import playground_answer, playground_pictures, playground_tabs
 from ui.playground import playground_models as asking
 
 PURPOSE = "Classify an image, see how sure the model is, and how long an evaluation really takes."

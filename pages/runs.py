@@ -7,11 +7,12 @@ import streamlit as st
 from engine import runs
 from engine.contract import events, kinds, signatures
 from engine.errors import EngineError
-from engine.run_views.run_rows import RunRow, of_here
-from engine.run_views.runs_compared import FEWEST, MOST
+from engine.kinds.compared import FEWEST, MOST
+from engine.kinds.rows import RunRow, of_here
 from engine.words import age, count, join, plain, size
-from ui import frame, lab, reports
-from ui.runs import copied_settings, imported_form, run_filters, runs_compared, tables
+from ui import frame, lab, reports, rooms
+from ui.kinds.imported import form as imported_form
+from ui.runs import copied_settings, run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
 
@@ -81,9 +82,8 @@ def delete(chosen: list[RunRow]) -> None:
 
 
 def actions_of_one(row: RunRow) -> None:
-    st.page_link(lab.page_of(row.kind), label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
-    has_form = row.kind not in (kinds.CLASSIFY, kinds.IMPORTED)
-    if has_form and st.button("Copy settings", icon=":material/content_copy:"):
+    st.page_link(rooms.page_of(row.kind), label="Open", icon=":material/open_in_new:", query_params={"run": row.id})
+    if kinds.KINDS[row.kind].form and st.button("Copy settings", icon=":material/content_copy:"):
         try:
             page, query = copied_settings.fill(runs.open_run(lab.home(), row.id))
         except EngineError as error:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine.charts import base
-from engine.run_views.blocks import Block, Chart, Pictures, Table, Text
+from engine.kinds.blocks import Block, Chart, Pictures, Table, Text
 from engine.words import plain
 from ui import lab
 

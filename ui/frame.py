@@ -11,7 +11,7 @@ from engine.charts import device_charts
 from engine.contract import events
 from engine.door import is_loopback
 from engine.machine import device
-from ui import lab, run_panel
+from ui import lab, rooms, run_panel
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -99,7 +99,9 @@ def _now(shown_run: str, dark: bool) -> None:
     st.space("small")
     st.caption("Running now")
     for row in active[:3]:
-        st.page_link(lab.page_of(row.kind), label=row.short, icon=":material/play_arrow:", query_params={"run": row.id})
+        st.page_link(
+            rooms.page_of(row.kind), label=row.short, icon=":material/play_arrow:", query_params={"run": row.id}
+        )
         if row.state == events.QUEUED:
             st.progress(0.0, text="Queued")
             continue

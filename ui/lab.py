@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine import runs, settings
-from engine.contract import events, kinds
+from engine.contract import events
 from engine.contract.run_folder import LabHome
+from engine.kinds.rows import RunRow
+from engine.kinds.rows import read as read_row
 from engine.machine import sampler
 from engine.machine.device import HISTORY, Machine, Reading
 from engine.machine.devices import Devices, Finder, Worker, found_or_why, look_at
 from engine.models.classifier import Classifier
-from engine.run_views import run_rows
-from engine.run_views.run_rows import RunRow
 from engine.runs.queue import Queue
 
 
@@ -111,11 +111,6 @@ def open_run(run_id: str) -> runs.Run:
     return remembered.refresh()
 
 
-def page_of(kind: str) -> str:
-    """The page that shows runs of this kind of engine/contract/specs.py."""
-    return {kinds.CLASSIFY: "pages/playground.py", kinds.MNIST: "pages/mnist.py"}.get(kind, "pages/retraining.py")
-
-
 def rows() -> list[RunRow]:
     """Every run, newest first. Finished ones are read once per server; of the others, what is new."""
     found, place = [], home()  # asked once: reading the settings takes longer than looking at a run
@@ -161,7 +156,7 @@ def _current(place: LabHome, run_id: str) -> RunRow:
     if row is not None and known == stamp:
         return row
     with following(run_id) as run:
-        row = run_rows.read(run)
+        row = read_row(run)
     if row.state in events.FINAL or (row.state == events.LOST and time.time() - found.st_mtime > SETTLED_AFTER):
         _settled()[key] = (stamp, row)
         _followed().runs.pop(run_id, None)  # a lost one: nothing more will come

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -79,6 +80,11 @@ def colour_square(position: int, margin: int = 0) -> str:
 def copied(name: str) -> tuple:
     """Values that were copied from a run and are no usual step: of "rates", "steps", "epochs", "training_images"."""
     return st.session_state.get("_copied", {}).get(name, ())
+
+
+def copy(values: Mapping[str, Sequence[Any]]) -> None:
+    """Let sliders offer these values too, by the key of the slider, however unusual they are."""
+    st.session_state["_copied"] = st.session_state.get("_copied", {}) | dict(values)
 
 
 def say_copied() -> None:
@@ -218,7 +224,7 @@ def settings_table(settings: Mapping[str, str]) -> None:
 def stage_bar(run: runs.Run, name: str = "") -> time_charts.StageBar:
     """Where the time of a run went, for time_charts.stage_bars; `name` at its left."""
     inside = ""
-    if result := run.story.result:
+    if result := run.story.last(RaceResult):
         decoding, backbone = (short_duration(each) for each in (result.decode_seconds, result.backbone_seconds))
         inside = f"decoding {decoding}, backbone {backbone}"
         if result.cache_seconds is not None:
@@ -236,7 +242,7 @@ def time_spent(run: runs.Run) -> None:
     st.vega_lite_chart(chart, width="stretch", key="stage_bar", alt=time_charts.stages_in_words([bar]))
     if bar.inside:
         st.caption(f"{INSIDE}: {bar.inside}.")
-    if result := run.story.result:
+    if result := run.story.last(RaceResult):
         st.caption(_warmth(result))
 
 

@@ -2,22 +2,19 @@
 
 import os
 import time
-from typing import Literal, Protocol
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine import runs
-from engine.contract import events, kinds, memory
+from engine.contract import events, memory
 from engine.errors import EngineError, RunNotFound
-from engine.run_views import run_settings
+from engine.kinds import settings as run_settings
 from engine.words import age, duration
-from ui import lab, parts, reports
+from ui import lab, parts, reports, rooms
+from ui.choices import foresight
 from ui.machine import machine_tab
-from ui.mnist import mnist_results
-from ui.playground import many_pictures
-from ui.retraining import batch_size_results, fine_tuning_results, foresight, learning_curve_results, retraining_results
-from ui.runs import imported_results
 
 Colour = Literal["blue", "green", "red", "gray"]
 BADGES: dict[str, tuple[str, str, Colour]] = {  # by state: word, icon, colour
@@ -73,31 +70,8 @@ def _draw(run: runs.Run) -> None:
     _kind(run).show(run)
 
 
-class Kind(Protocol):
-    """What differs between kinds of run: a module of ui/ for each."""
-
-    CONTENTS: str  # what the download of a finished run holds; "" where there is none
-    CONTENTS_CANCELLED: str  # likewise
-    LOST: str  # what is left of a run whose worker died
-
-    def show(self, run: runs.Run) -> None: ...  # all that stands below the card
-    def note(self, run: runs.Run, now: float) -> str: ...  # beside the name while it goes on
-    def time_left(self, run: runs.Run, now: float) -> str: ...  # "46 s left"
-
-
-KINDS: dict[str, Kind] = {
-    kinds.RETRAIN: retraining_results,
-    kinds.MNIST: mnist_results,
-    kinds.IMPORTED: imported_results,
-    kinds.CLASSIFY: many_pictures,
-    kinds.FINE_TUNE: fine_tuning_results,
-    kinds.BATCH_SIZE: batch_size_results,
-    kinds.LEARNING_CURVE: learning_curve_results,
-}
-
-
-def _kind(run: runs.Run) -> Kind:
-    return KINDS[run.kind]
+def _kind(run: runs.Run) -> rooms.Results:
+    return rooms.results(run.kind)
 
 
 # --- the place of the form -------------------------------------------------------------------------------------------
@@ -111,8 +85,8 @@ def find(run_id: str, page: str) -> tuple[runs.Run | None, str]:
         run = lab.open_run(run_id)
     except RunNotFound as error:
         return None, str(error)
-    if lab.page_of(run.kind) != page:
-        st.switch_page(lab.page_of(run.kind), query_params={"run": run.id})
+    if rooms.page_of(run.kind) != page:
+        st.switch_page(rooms.page_of(run.kind), query_params={"run": run.id})
     return run, ""
 
 
@@ -213,7 +187,7 @@ def _note(run: runs.Run) -> str:
         return f"number {len(ahead) + 1} in line, behind {first}"
     if run.state == events.RUNNING:
         return _kind(run).note(run, now) if run.story.stages else "starting"
-    if run.is_imported:
+    if not run.stages:
         return _ago(run, now)
     took = duration(run.seconds) if run.seconds is not None else ""
     if run.state == events.DONE:

@@ -10,7 +10,7 @@ from engine.cli.fine_tune import add_backbone, depth
 from engine.cli.following import carry_out
 from engine.cli.inputs import fetch_backbone
 from engine.contract import catalog, choices
-from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _batch_size(options: argparse.Namespace, lab: settings.Settings) -> int:
 def _report(run: "Run") -> dict[str, Any]:
     from engine.kinds.batch_size import batch_sizes
 
-    taken, result = batch_sizes.recommend(run), run.story.batch_size_result
+    taken, result = batch_sizes.recommend(run), run.story.last(BatchSizeResult)
     return {
         "run": run.id,
         "state": run.state,
@@ -68,7 +68,7 @@ class _Lines:
     def __call__(self, run: "Run") -> list[str]:
         from engine.kinds.batch_size import batch_sizes
 
-        new = run.story.batches_tried[self.said :]
+        new = run.story.every(BatchTried)[self.said :]
         self.said += len(new)
         return [batch_sizes.in_words(each) for each in new]
 

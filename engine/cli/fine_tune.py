@@ -11,6 +11,7 @@ from engine.cli.inputs import dataset, fetch_backbone
 from engine.contract import catalog, choices
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.errors import SpecError
+from engine.words import quick
 
 if TYPE_CHECKING:
     from engine.runs import Run
@@ -109,7 +110,7 @@ def _lines(run: "Run") -> Iterator[str]:
         yield (
             f"{row.title:{width}}  test accuracy {row.test_accuracy:.1%} ({row.test_low:.1%} to {row.test_high:.1%}, "
             f"N={row.test_n:,}), {many(row.parameters)} parameters, {size(row.peak_memory_bytes)}, "
-            f"{fine_tuning.epoch_in_words(row.epoch_seconds)} an epoch"
+            f"{quick(row.epoch_seconds)} an epoch"
         )
     if rows:
         found = fine_tuning.verdict(rows)

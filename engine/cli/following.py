@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from engine import settings
+from engine import kinds, settings
 from engine.cli.answers import EXIT_CODES, FAILED, print_json
 from engine.cli.progress import Bar, progress_bar
 from engine.contract import choices, events, specs
@@ -102,7 +102,7 @@ def _draw(bar: "Bar", run: "Run", queue: "Queue") -> None:
         stage = run.story.stages[-1]
         rest = ""
         if stage.total and stage.done:
-            left = run.seconds_left()
+            left = kinds.of(run).seconds_left(run)
             if left is None:
                 left = (run.story.last_t - stage.began) * (stage.total - stage.done) / stage.done
             rest = f"{stage.done:,} of {stage.total:,}, {left:.0f} s left"

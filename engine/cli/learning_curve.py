@@ -9,7 +9,7 @@ from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import dataset, fetch_backbone
 from engine.contract import catalog, choices
-from engine.contract.kinds.learning_curve import LearningCurveSpec
+from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveSpec
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class _Lines:
     def __call__(self, run: "Run") -> list[str]:
         from engine.kinds.learning_curve import photo_counts as learning_curve
 
-        new = run.story.learning_curve[self.said :]
+        new = run.story.every(LearningCurvePoint)[self.said :]
         self.said += len(new)
         return [learning_curve.point_in_words(point) for point in new]
 

@@ -9,7 +9,7 @@ from engine.cli.answers import add_json
 from engine.cli.following import carry_out
 from engine.cli.inputs import need
 from engine.contract import catalog, choices
-from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
 from engine.errors import SpecError
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def _report(run: "Run") -> dict[str, Any]:
     story = run.story
     networks = []
     for lane in run.lanes:
-        if result := story.network_results.get(lane):
-            exported = story.networks_exported.get(lane)
+        if result := story.by_lane(NetworkResult).get(lane):
+            exported = story.by_lane(NetworkExported).get(lane)
             networks.append(
                 {
                     "name": lane,
@@ -114,7 +114,7 @@ def _lines(run: "Run") -> Iterator[str]:
 
     titles = run.titles
     width = max(map(len, titles.values()))
-    for result in sorted(run.story.network_results.values(), key=lambda each: -each.test_accuracy):
+    for result in sorted(run.story.by_lane(NetworkResult).values(), key=lambda each: -each.test_accuracy):
         low, high = interval(result.test_accuracy, result.test_n)
         yield (
             f"{titles[result.lane]:{width}}  test accuracy {result.test_accuracy:.2%} ({low:.2%} to {high:.2%}, "

@@ -88,11 +88,11 @@ def _fetch(missing: "list[Query]", planner: "Planner", lab: settings.Settings) -
 
 def _planner(lab: settings.Settings) -> "Planner":
     from engine import runs
+    from engine.kinds import rows
     from engine.machine import device
     from engine.questions import plans
-    from engine.run_views import run_rows
 
-    return plans.Planner(lab, [run_rows.read(run) for run in runs.list_runs(lab.home)], device.has_gpu())
+    return plans.Planner(lab, [rows.read(run) for run in runs.list_runs(lab.home)], device.has_gpu())
 
 
 def _why_not(planned: "Plan") -> str:

@@ -116,7 +116,7 @@ def _retrain(options: argparse.Namespace, lab: settings.Settings) -> int:
 
 
 def _predict(lab: settings.Settings, spec: RaceSpec, dataset: "Dataset") -> events.Predicted:
-    from engine import prediction
+    from engine.kinds import prediction
 
     told = prediction.predict(lab.home, lab.worker_python, spec, dataset)
     print(prediction.in_words(told, len(dataset.photos)), file=sys.stderr)

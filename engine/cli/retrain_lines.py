@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.contract import events
+from engine.contract.kinds.race import RaceResult
 
 if TYPE_CHECKING:
     from engine.kinds.race.curves import LaneRow
@@ -84,7 +85,7 @@ def report(run: "Run") -> dict[str, Any]:
     """A run as one flat-ish record for programs; None where something is not known (yet)."""
     from engine.kinds.race import curves
 
-    story, result = run.story, run.story.result
+    story, result = run.story, run.story.last(RaceResult)
     rows = {row.lane: row for row in curves.lane_rows(story, run.lanes)}
     lanes = []
     for lane in run.lanes:

@@ -3,7 +3,7 @@
 Python 3.6, standard library only.
 """
 
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from engine.contract import VERSION, choices, kinds, shapes
 from engine.contract.run_folder import read_json, write_json
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
         def faults(self) -> List[str]:
             """What is wrong, one sentence each that says what came and what is accepted; empty if nothing."""
+
+        def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+            """On lists and pages; `number` of photos: None where nobody can tell."""
 
         def lane_names(self) -> List[str]:
             """In the order of creation, which is the order of their colours; empty for kinds without lanes."""

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import assets, worker_programs
+from engine import assets, kinds, worker_programs
 from engine.contract import catalog, layers, specs
+from engine.contract import kinds as contract_kinds
 from engine.contract import models as keys
-from engine.contract.kinds.fine_tuning import FineTuningSpec
-from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.errors import EngineError, ModelNotFound, ModelRefused, WorkerStartError
 from engine.settings import Settings
@@ -169,43 +167,21 @@ def _can_answer(folder: RunFolder) -> bool:
 def _of_run(settings: Settings, folder: RunFolder, backbones: dict[str, catalog.Backbone]) -> Iterator[Model]:
     """Its lanes, the kept one first, or its networks; nothing where its files cannot be read."""
     spec, contract = _remembered(specs.read, folder.spec), _remembered(read_json, folder.contract)
+    photos = _remembered(_title_of_photos, folder.dataset) or "unknown photos"
     try:
-        if isinstance(spec, MnistSpec):
-            data = catalog.digit_set(spec.data).title
-            for network in contract["networks"]:
-                title = f"{data} · {network['title']}"
-                yield Model(f"{folder.id}:{network['name']}", title, DIGITS, run=folder.id, lane=network["name"])
-        elif isinstance(spec, RaceSpec):
-            yield from _lanes(settings, folder, spec, contract, backbones.get(spec.backbone))
-        elif isinstance(spec, FineTuningSpec):
-            yield from _depths(folder, spec, contract, backbones[spec.backbone])
+        for each in kinds.named(contract_kinds.of(spec)).models(folder, spec, contract, photos):
+            row = backbones.get(each.needs)
+            yield Model(
+                key=folder.id if each.is_kept and not each.is_digit else f"{folder.id}:{each.lane}",
+                title=each.title,
+                group=DIGITS if each.is_digit else RUNS,
+                needs=row.asset if row and not assets.find_backbone(settings.home, row) else "",
+                run=folder.id,
+                lane=each.lane,
+                is_kept=each.is_kept,
+            )
     except Exception:  # a damaged run, or one from elsewhere, must not hide the others
         return
-
-
-def _lanes(
-    settings: Settings, folder: RunFolder, spec: RaceSpec, contract: Any, row: catalog.Backbone | None
-) -> Iterator[Model]:
-    """`row`: of its backbone; None where that was deleted."""
-    kept = lane_name(contract["learning_rate"])
-    photos = _remembered(_title_of_photos, folder.dataset) or "unknown photos"
-    words = f"{photos} · {row.title if row else spec.backbone}"
-    yield Model(folder.id, f"{words} · lr {kept}", RUNS, run=folder.id, lane=kept)
-    needs = row.asset if row and not assets.find_backbone(settings.home, row) else ""
-    for lane in spec.lane_names():
-        if lane != kept and row and os.path.isfile(keys.lane_file(folder, lane)):
-            yield Model(f"{folder.id}:{lane}", f"{words} · lr {lane}", RUNS, needs, folder.id, lane, is_kept=False)
-
-
-def _depths(folder: RunFolder, spec: FineTuningSpec, contract: Any, row: catalog.Backbone) -> Iterator[Model]:
-    """The kept one, then those that have a file of their own: without one it diverged."""
-    kept, titles = keys.kept_lane(contract), dict(zip(spec.lane_names(), spec.lane_titles(), strict=True))
-    words = f"{_remembered(_title_of_photos, folder.dataset) or 'unknown photos'} · {row.title}"
-    yield Model(folder.id, f"{words} · {titles[kept].lower()}", RUNS, run=folder.id, lane=kept)
-    for lane, title in titles.items():
-        if lane != kept and os.path.isfile(keys.lane_tflite(folder, lane)):
-            name = f"{words} · {title.lower()}"
-            yield Model(f"{folder.id}:{lane}", name, RUNS, run=folder.id, lane=lane, is_kept=False)
 
 
 def _backbones(settings: Settings) -> dict[str, catalog.Backbone]:

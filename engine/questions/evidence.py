@@ -2,7 +2,7 @@
 
 A query is the table [runs.NAME] of a question (engine/questions/questions.py). Its keys, all but `kind` optional:
 
-    kind             of KINDS; "devices" is the same retraining run on each device, a group of runs
+    kind             its name in engine/contract/kinds/; "devices" is the same race on each device, a group of runs
     backbone         names of the catalogue, any of which will do; the first that is here would be run
     learning_rates   lanes that the run must have
     networks         likewise, of a comparison of networks for digits
@@ -13,29 +13,28 @@ A query is the table [runs.NAME] of a question (engine/questions/questions.py). 
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine import assets
-from engine.contract import catalog, choices, events, hardware, kinds, specs
-from engine.contract.kinds.batch_size import BatchSizeSpec
-from engine.contract.kinds.fine_tuning import FineTuningSpec
-from engine.contract.kinds.learning_curve import LearningCurveSpec
-from engine.contract.kinds.mnist import MnistSpec
+from engine import kinds as engine_kinds
+from engine.contract import catalog, events, hardware, kinds, specs
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.errors import RunNotFound
+from engine.kinds import results
+from engine.kinds.blocks import Block, Chart, Table, Text
+from engine.kinds.kind import Kind
+from engine.kinds.race import kind as race
 from engine.kinds.race.device_comparison import halves
-from engine.questions import measured
-from engine.run_views import run_blocks
-from engine.run_views.blocks import Block, Text
 from engine.runs import Run, list_runs
 from engine.settings import Settings
 
-DEVICES = measured.DEVICES
-KINDS = tuple(measured.FIGURES)
+DEVICES = "devices"  # the same run on each device: a view of runs of one kind
+DEVICES_KIND = race.Devices(kinds.RETRAIN)
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ def query(values: Mapping[str, Any]) -> Query:
     known = dict(values)
     if unknown := set(known) - set(Query.__dataclass_fields__):
         raise ValueError(f"a query has no {min(unknown)}")
-    if known.get("kind") not in KINDS:
-        raise ValueError(f"kind is {known.get('kind')!r}; choose one of {', '.join(KINDS)}")
+    if known.get("kind") not in (names := (*kinds.KINDS, DEVICES)):
+        raise ValueError(f"kind is {known.get('kind')!r}; choose one of {', '.join(names)}")
     for name in ("backbone", "learning_rates", "networks", "blocks"):
         known[name] = tuple(known.get(name, ()))
     found = Query(**known)
@@ -95,9 +94,9 @@ def query(values: Mapping[str, Any]) -> Query:
 
 def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
     """Raises ValueError where runs of this query never have such a figure, chart or table."""
-    if field in blocks_of(asked) and not options:
+    if field in kind_of(asked).block_ids and not options:
         return
-    if field not in measured.FIGURES[asked.kind]:
+    if field not in kind_of(asked).figures:
         raise ValueError(f"runs of kind {asked.kind} have no figure {field}")
     for name, value in options.items():
         lanes = spec(asked).lane_names()
@@ -105,9 +104,8 @@ def check(asked: Query, field: str, options: Mapping[str, str]) -> None:
             raise ValueError(f"{field} {name}={value}: choose lane= one of {', '.join(lanes)}")
 
 
-def blocks_of(asked: Query) -> Mapping[str, Any]:
-    """The charts and tables of its runs, by name."""
-    return measured.BLOCKS[asked.kind]
+def kind_of(asked: Query) -> Kind[Any]:
+    return DEVICES_KIND if asked.kind == DEVICES else engine_kinds.named(asked.kind)
 
 
 # --- what fits -------------------------------------------------------------------------------------------------------
@@ -115,24 +113,10 @@ def blocks_of(asked: Query) -> Mapping[str, Any]:
 
 def fits(asked: Query, given: Any) -> bool:
     """Whether a run of that spec answers the query, as far as the spec tells."""
-    usual = spec(asked)
-    if type(given) is not type(usual) or (asked.device and given.device != asked.device):
+    kind = kind_of(asked)
+    if type(given) is not type(kind.usual) or (asked.device and given.device != asked.device):
         return False
-    if asked.backbone and given.backbone not in asked.backbone:
-        return False
-    if isinstance(given, RaceSpec):
-        is_half = bool(given.group)
-        lanes = set(asked.learning_rates) <= set(given.learning_rates)
-        return lanes and is_half == (asked.kind == DEVICES) and not choices.is_distorted(given)
-    if isinstance(given, MnistSpec):
-        whole = given.data == usual.data and not given.training_images
-        named = {network.name: network.layers for network in given.networks}
-        return whole and all(named.get(name) == catalog.network(name).layers for name in asked.networks)
-    if isinstance(given, FineTuningSpec):
-        return not given.memory_limit and set(asked.blocks) <= set(given.blocks)
-    if isinstance(given, BatchSizeSpec):
-        return given.blocks == usual.blocks
-    return True
+    return (not asked.backbone or given.backbone in asked.backbone) and kind.fits(asked, given)
 
 
 def find(asked: Query, known: Iterable[Known], opened: Callable[[str], Run], settings: Settings) -> Evidence:
@@ -213,29 +197,12 @@ def _built_in(settings: Settings) -> set[str]:
 
 def spec(asked: Query, home: LabHome | None = None) -> Any:
     """What to run for it: the lab's usual settings, with what the query names. `home`: where weights are looked for."""
-    usual = _USUAL[asked.kind]
+    kind = kind_of(asked)
     changes: dict[str, Any] = {"device": asked.device} if asked.device else {}
     if asked.backbone:
         here = [name for name in asked.backbone if home and assets.find_backbone(home, catalog.backbone(name))]
         changes["backbone"] = (here or list(asked.backbone))[0]
-    if asked.learning_rates:
-        changes["learning_rates"] = asked.learning_rates
-    if asked.networks:
-        changes["networks"] = tuple(catalog.network(name) for name in asked.networks)
-        changes["epochs"] = max(network.epochs for network in changes["networks"])
-    if asked.blocks:
-        changes["blocks"] = asked.blocks[0] if asked.kind == kinds.BATCH_SIZE else asked.blocks
-    return usual._replace(**changes)
-
-
-_USUAL: dict[str, Any] = {
-    kinds.RETRAIN: RaceSpec(),
-    DEVICES: RaceSpec(learning_rates=(0.01,), use_cache=False, group=DEVICES),  # one of its parts
-    kinds.MNIST: MnistSpec(),
-    kinds.FINE_TUNE: FineTuningSpec(),
-    kinds.BATCH_SIZE: BatchSizeSpec(),
-    kinds.LEARNING_CURVE: LearningCurveSpec(),
-}
+    return kind.usual._replace(**changes, **kind.asked_for(asked))
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------
@@ -246,8 +213,8 @@ def figure(found: Evidence, field: str, options: Mapping[str, str]) -> str | Non
     if not found.runs:
         return None
     try:
-        return measured.FIGURES[found.query.kind][field](found.runs, options.get("lane", ""))
-    except run_blocks.DAMAGED:
+        return kind_of(found.query).figures[field](found.runs, options.get("lane", ""))
+    except results.DAMAGED:
         return None
 
 
@@ -256,9 +223,14 @@ def blocks(found: Evidence, field: str, settings: Settings, height: int) -> list
     if not found.runs:
         return []
     try:
-        return list(blocks_of(found.query)[field](found.runs, settings, height))
-    except run_blocks.DAMAGED:
+        shown = kind_of(found.query).blocks_of(found.runs, settings, height)
+        return list(itertools.islice((block for block in shown if _id(block) == field), 1))  # no more is computed
+    except results.DAMAGED:
         return [Text("A part of this run cannot be read: its folder is damaged.")]
+
+
+def _id(block: Block) -> str:
+    return block.id if isinstance(block, Chart | Table) else ""
 
 
 def described(found: Evidence) -> str:

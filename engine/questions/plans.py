@@ -4,26 +4,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import assets, forecast, photos
-from engine.contract import catalog, choices, kinds, layers, specs
-from engine.contract.kinds.batch_size import BatchSizeSpec
-from engine.contract.kinds.fine_tuning import FineTuningSpec
-from engine.contract.kinds.learning_curve import LearningCurveSpec
-from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import RaceSpec, lane_name
+from engine import assets, photos
+from engine.contract import catalog, choices, kinds
 from engine.errors import EngineError, PhotosError
 from engine.kinds.race import device_comparison
+from engine.kinds.rows import RunRow
 from engine.machine import devices
 from engine.models import samples
 from engine.photos import Source
 from engine.questions import evidence
 from engine.questions.evidence import DEVICES, Query
-from engine.run_views.run_rows import KINDS, RunRow
 from engine.settings import Settings
 from engine.words import count, plain
 
 FLOWERS, TRAFFIC_LIGHTS = "flower_photos", "traffic_lights"
-OF_PHOTOS = (kinds.RETRAIN, DEVICES, kinds.FINE_TUNE, kinds.LEARNING_CURVE)
 
 
 @dataclass(frozen=True)
@@ -59,17 +53,18 @@ class Planner:
         if not asked.device and self._has_gpu:
             spec = spec._replace(device=choices.GPU)
         source, fetch = None, ""
-        if asked.kind in OF_PHOTOS:
+        if kinds.contract(evidence.kind_of(asked).name).HAS_DATASET:
             source = self._source(asked.own)
             if source is None and not asked.own:
                 fetch = TRAFFIC_LIGHTS
-        if asked.kind == kinds.MNIST and assets.find(home, spec.data) is None:
-            fetch = spec.data
+        if (data := getattr(spec, "data", "")) and assets.find(home, data) is None:
+            fetch = data
         if asked.backbone and assets.find_backbone(home, row := catalog.backbone(spec.backbone)) is None:
             fetch = row.asset
         number = self._counted(source) if source else 0
-        known = _known_seconds(self._rows, asked, spec, number)
-        seconds = known if known is not None else _guess(asked, spec, number or 1484)
+        kind = evidence.kind_of(asked)
+        known = kind.seconds(self._rows, spec, number)
+        seconds = known if known is not None else kind.guess(spec, number or 1484)
         return Plan(asked, spec, source, number, fetch, asked.own and source is None, seconds, known is None)
 
     def _source(self, own: bool) -> Source | None:
@@ -125,16 +120,12 @@ def runs(found: Plan, ask: Callable[[], devices.Devices]) -> list[Any]:
 
 def words(found: Plan) -> str:
     """ "a run of Retraining with MobileNet v2 at lr 0.005, 0.5 and 1.0 on Flowers, 3,670 photos", as Markdown"""
-    asked, spec, said = found.query, found.spec, ""
-    if isinstance(spec, MnistSpec):
-        said = " with " + ", ".join(network.title for network in spec.networks)
-    elif asked.backbone:
-        said = f" with {catalog.backbone(spec.backbone).title}"
-    if isinstance(spec, RaceSpec):
-        said += " at lr " + ", ".join(lane_name(rate) for rate in spec.learning_rates)
+    asked, spec, kind = found.query, found.spec, evidence.kind_of(found.query)
+    said = f" with {catalog.backbone(spec.backbone).title}" if asked.backbone else ""
+    said += kind.in_a_plan(spec)
     if found.source:
         said += f" on {plain(found.source.title)}, {count(found.photos, 'photo')}"
-    what = "two runs of Retraining, one on each device," if asked.kind == DEVICES else f"a run of {KINDS[asked.kind]}"
+    what = "two runs of Retraining, one on each device," if asked.kind == DEVICES else f"a run of {kind.title}"
     return f"{what}{said}"
 
 
@@ -145,47 +136,3 @@ def price(found: Sequence[Plan]) -> str:
         return f"about {max(1, round(seconds)) if seconds < 10 else 5 * round(seconds / 5)} s"
     minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60:02d} min"
-
-
-# --- what it takes ---------------------------------------------------------------------------------------------------
-
-
-def _known_seconds(rows: Sequence[RunRow], asked: Query, spec: specs.Spec, number: int) -> float | None:
-    """From earlier runs on this machine; None where nothing like it has run."""
-    if isinstance(spec, RaceSpec):
-        once = forecast.of_retraining(rows, spec, number)
-        return once if once is None or asked.kind != DEVICES else 2 * once
-    if isinstance(spec, MnistSpec):
-        found = forecast.of_comparison(rows, spec)
-        return None if found.unknown else found.seconds
-    if isinstance(spec, FineTuningSpec):
-        depths = forecast.of_depths(rows, spec, number)
-        return depths.seconds if depths else None
-    if isinstance(spec, BatchSizeSpec):
-        sizes = forecast.of_sizes(rows, spec)
-        return sizes.seconds if sizes else None
-    if isinstance(spec, LearningCurveSpec):  # bottlenecks that are not kept yet come on top
-        return forecast.of_trainings(rows, spec, (len(spec.sizes) + 1) * spec.seeds)
-    return None
-
-
-# Of two cores of a laptop, from docs/benchmarks.md: for the first run, which then measures this machine.
-_STARTING = 15.0  # seconds of a run around its work
-_MULTIPLY_ADDS = 1.5e10  # a second, learning
-_PHOTOS = {299: 12.0, 224: 110.0}  # a second, through a backbone of that input
-
-
-def _guess(asked: Query, spec: specs.Spec, number: int) -> float:
-    if isinstance(spec, MnistSpec):
-        images = spec.epochs * forecast.BUILT_IN_IMAGES
-        costs = [sum(cost.multiply_adds for cost in layers.costs(layers.read(row.layers))) for row in spec.networks]
-        return _STARTING + sum(images * (cost / _MULTIPLY_ADDS + 1.5e-5) for cost in costs)
-    if isinstance(spec, BatchSizeSpec):
-        return 8 * _STARTING
-    speed = _PHOTOS.get(catalog.backbone(getattr(spec, "backbone", "mobilenet_v2")).size, 60.0)
-    once = _STARTING + number / speed
-    if asked.kind == DEVICES:
-        return 3 * once  # one of them is slower
-    if isinstance(spec, FineTuningSpec):
-        return len(spec.blocks) * (_STARTING + spec.epochs * number * 0.01) + once
-    return once

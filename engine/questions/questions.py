@@ -159,13 +159,13 @@ def _paragraphs(body: str, runs: Mapping[str, Query]) -> tuple[Paragraph | Refer
 
 def _paragraph(text: str, runs: Mapping[str, Query]) -> Paragraph | Reference:
     alone = _NAMED.fullmatch(text)
-    if alone and alone[1] in runs and alone[2] in evidence.blocks_of(runs[alone[1]]):
+    if alone and alone[1] in runs and alone[2] in evidence.kind_of(runs[alone[1]]).block_ids:
         return _reference(alone, runs)
     parts: list[str | Reference] = []
     at = 0
     for found in _NAMED.finditer(text):
         reference = _reference(found, runs)
-        if reference.source != QUOTED and reference.field in evidence.blocks_of(runs[reference.source]):
+        if reference.source != QUOTED and reference.field in evidence.kind_of(runs[reference.source]).block_ids:
             raise ValueError(f"{found[0]} is a chart or a table and must stand alone in its paragraph")
         parts += [text[at : found.start()], reference]
         at = found.end()

@@ -11,10 +11,10 @@ text (a sentence, or a cell of a table) is left out where one of its figures is 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.kinds.blocks import Block, Text
 from engine.questions import evidence, quoted
 from engine.questions.evidence import Evidence, Query
 from engine.questions.questions import QUOTED, Paragraph, Question, Reference
-from engine.run_views.blocks import Block, Text
 from engine.settings import Settings
 from engine.words import plain
 

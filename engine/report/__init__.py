@@ -24,12 +24,12 @@ from engine.charts import vega
 from engine.charts.base import LIGHT, Spec
 from engine.contract import VERSION, hardware
 from engine.errors import RunNotFound
+from engine.kinds import results
 from engine.kinds.batch_classification.many_pictures import harmless
+from engine.kinds.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.questions import answers, evidence, questions, write_up
 from engine.questions.evidence import Evidence
 from engine.questions.write_up import Answer, Figure
-from engine.run_views import run_blocks
-from engine.run_views.blocks import Block, Chart, Pictures, Section, Table, Text
 from engine.runs import open_run
 from engine.settings import Settings
 from engine.words import count, join, plain
@@ -56,7 +56,7 @@ def of_runs(settings: Settings, run_ids: Sequence[str], progress: Progress = lam
     sections = []
     for number, run_id in enumerate(dict.fromkeys(run_ids), 1):
         try:
-            sections.append(run_blocks.section(open_run(settings.home, run_id), settings))
+            sections.append(results.section(open_run(settings.home, run_id), settings))
         except RunNotFound as error:
             sections.append(Section(run_id, run_id, "", [Text(plain(str(error)))]))
         progress(number, len(run_ids))

@@ -36,14 +36,14 @@ def delete(home: LabHome, run_id: str) -> None:
 
 def uploaded_pictures(run: Run) -> Path | None:
     """The folder of pictures that were uploaded for this run and that no other run shows; None where there is none."""
-    if not run.is_classify:
+    if not run.has_dataset:
         return None
     try:
         root, home = Path(run.dataset.root), run.folder.home
         # With links and ".." resolved: what a run that came from elsewhere says is not to be believed.
         if root.resolve() != Path(home.pictures).resolve() / root.name or root.name in ("", ".."):
             return None
-        others = [other for other in list_runs(home) if other.is_classify and other.id != run.id]
+        others = [other for other in list_runs(home) if other.has_dataset and other.id != run.id]
         if any(Path(each.dataset.root) == root for each in others):
             return None
     except (OSError, ValueError, KeyError, TypeError):  # a damaged dataset.json: rather too little than too much

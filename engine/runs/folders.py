@@ -21,7 +21,7 @@ def open_run(home: LabHome, run_id: str) -> Run:
     if run_id != folder.id or not os.path.isfile(folder.spec):
         raise RunNotFound(f"There is no run {run_id!r}. It may have been deleted.")
     try:
-        run = Run(folder)
+        run: Run = Run(folder)
         str((run.title, run.started, run.seconds, run.stage_seconds, run.best_lane))  # what every list asks of it
         return run
     except Exception as error:  # whatever a damaged or foreign folder makes of it, the others are still listed

@@ -1,26 +1,17 @@
 """One run, read from its folder: what its events say, and its state, which is judged from evidence and never stored."""
 
+import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from engine.contract import catalog, choices, events, kinds, specs
+from engine.contract import catalog, events, kinds, specs
 from engine.contract import dataset as datasets
-from engine.contract.kinds.batch_classification import (
-    BatchClassificationResult,
-    BatchClassificationSpec,
-    Classified,
-    ModelLoaded,
-)
-from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
-from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult, FineTuningSpec
-from engine.contract.kinds.imported import ImportedSpec
-from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult, LearningCurveSpec
-from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult
-from engine.contract.kinds.race import LaneResult, RaceResult
 from engine.contract.run_folder import RunFolder, is_locked, read_json
 from engine.runs.queue import judge
-from engine.words import count
+
+Event = TypeVar("Event")
+Spec = TypeVar("Spec", bound=specs.Spec)
 
 
 @dataclass
@@ -51,31 +42,18 @@ class Story:
     hardware: events.Hardware | None = None  # None before its turn, and in runs of earlier versions
     stages: list[StageStory] = field(default_factory=list)
     curves: dict[tuple[str, str], Curve] = field(default_factory=dict)  # by (lane, split)
-    lane_results: dict[str, LaneResult] = field(default_factory=dict)
     diverged: dict[str, events.Diverged] = field(default_factory=dict)
     skipped: list[events.Skipped] = field(default_factory=list)
     warnings: list[events.Warning] = field(default_factory=list)
     kept: str = ""  # the lane that was chosen, "" before that
     exported: dict[str, events.Exported] = field(default_factory=dict)  # by file, of a retraining run
-    result: RaceResult | None = None  # of a retraining run
     predicted: events.Predicted | None = None  # before it was started
     expected: events.Expected | None = None  # likewise
     lanes_started: dict[str, events.LaneStarted] = field(default_factory=dict)  # of a comparison of networks
     lanes_ended: dict[str, events.LaneEnded] = field(default_factory=dict)
-    network_results: dict[str, NetworkResult] = field(default_factory=dict)
-    networks_exported: dict[str, NetworkExported] = field(default_factory=dict)
-    mnist_result: MnistResult | None = None
-    model_loaded: ModelLoaded | None = None  # of many pictures
-    classified: list[Classified] = field(default_factory=list)
-    classify_result: BatchClassificationResult | None = None
-    fine_tuned: dict[str, FineTuned] = field(default_factory=dict)  # by lane
-    fine_tune_result: FineTuningResult | None = None
     batches_halved: list[events.BatchHalved] = field(default_factory=list)
-    batches_tried: list[BatchTried] = field(default_factory=list)
-    batch_size_result: BatchSizeResult | None = None
-    learning_curve: list[LearningCurvePoint] = field(default_factory=list)
-    learning_curve_result: LearningCurveResult | None = None
     error: events.Error | None = None
+    own: dict[type, list[Any]] = field(default_factory=dict)  # what only the run's kind reports, by type
     last_t: float = 0.0  # Unix seconds of the newest event
 
     @property
@@ -112,8 +90,6 @@ class Story:
                 curve.cross_entropy += event.cross_entropy
                 # A block is told where it ends.
                 curve.told += [event.t - (event.seconds[-1] - second) for second in event.seconds]
-            case LaneResult():
-                self.lane_results[event.lane] = event
             case events.Diverged():
                 self.diverged[event.lane] = event
             case events.Skipped():
@@ -124,8 +100,6 @@ class Story:
                 self.kept = event.lane
             case events.Exported():
                 self.exported[event.file] = event
-            case RaceResult():
-                self.kept, self.result = event.kept, event
             case events.Predicted():
                 self.predicted = event
             case events.Expected():
@@ -138,50 +112,37 @@ class Story:
                 self.lanes_started[event.lane] = event
             case events.LaneEnded():
                 self.lanes_ended[event.lane] = event
-            case NetworkResult():
-                self.network_results[event.lane] = event
-            case NetworkExported():
-                self.networks_exported[event.lane] = event
-            case MnistResult():
-                self.mnist_result = event
-            case ModelLoaded():
-                self.model_loaded = event
-            case Classified():
-                self.classified.append(event)
-            case BatchClassificationResult():
-                self.classify_result = event
-            case FineTuned():
-                self.fine_tuned[event.lane] = event
-            case FineTuningResult():
-                self.fine_tune_result = event
             case events.BatchHalved():
                 self.batches_halved.append(event)
                 if not event.lane:  # all that was told of photos and lanes is told again
-                    for told in (self.curves, self.lane_results, self.diverged, self.exported):
+                    for told in (self.curves, self.diverged, self.exported, self.skipped, self.own):
                         told.clear()
-                    self.skipped.clear()
-                    self.classified.clear()
-                    self.learning_curve.clear()
                     self.kept = ""
-            case BatchTried():
-                self.batches_tried.append(event)
-            case BatchSizeResult():
-                self.batch_size_result = event
-            case LearningCurvePoint():
-                self.learning_curve.append(event)
-            case LearningCurveResult():
-                self.learning_curve_result = event
             case events.Error():
                 self.error = event
+            case _:
+                self.own.setdefault(type(event), []).append(event)
+
+    def every(self, kind: type[Event]) -> list[Event]:
+        """The events of a type that only the run's kind has, in their order."""
+        return self.own.get(kind, [])
+
+    def last(self, kind: type[Event]) -> Event | None:
+        """The newest of them."""
+        return self.own[kind][-1] if kind in self.own else None
+
+    def by_lane(self, kind: type[Event]) -> dict[str, Event]:
+        """The newest of each lane."""
+        return {event.lane: event for event in self.own.get(kind, [])}
 
 
-class Run:
+class Run(Generic[Spec]):
     """One run, read from its folder. `refresh` reads what was appended since."""
 
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.id = folder.id
-        self.spec: Any = specs.read(folder.spec)  # a RetrainSpec, or another kind's where is_... says so
+        self.spec: Spec = specs.read(folder.spec)
         self.story = Story()
         self._reader = events.Reader(folder.events)
         self._dataset: datasets.Dataset | None = None
@@ -209,43 +170,13 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """As engine/contract/specs.py names the kinds; the next ones ask for one of them."""
+        """Its name in engine/contract/kinds/."""
         return kinds.of(self.spec)
-
-    @property
-    def is_mnist(self) -> bool:
-        """Whether it compares networks for digits; otherwise it retrains on photos, or was imported."""
-        return isinstance(self.spec, MnistSpec)
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether it is curves alone, read from TensorBoard's files."""
-        return isinstance(self.spec, ImportedSpec)
-
-    @property
-    def is_classify(self) -> bool:
-        """Whether a model says what many pictures show."""
-        return isinstance(self.spec, BatchClassificationSpec)
-
-    @property
-    def is_fine_tune(self) -> bool:
-        """Whether blocks of a backbone learn along, one lane for each depth."""
-        return isinstance(self.spec, FineTuningSpec)
-
-    @property
-    def is_batch_size(self) -> bool:
-        """Whether batch sizes are tried against the memory; it has no photos and no lanes."""
-        return isinstance(self.spec, BatchSizeSpec)
-
-    @property
-    def is_learning_curve(self) -> bool:
-        """Whether it measures accuracy against the photos that were learned from; it has no lanes."""
-        return isinstance(self.spec, LearningCurveSpec)
 
     @property
     def has_dataset(self) -> bool:
         """Whether it was given photos or pictures, which dataset.json then names."""
-        return not (self.is_mnist or self.is_imported or self.is_batch_size)
+        return bool(kinds.contract(self.kind).HAS_DATASET)
 
     @property
     def version(self) -> str:
@@ -270,48 +201,25 @@ class Run:
     @property
     def title(self) -> str:
         """dataset · model · the one thing varied. Never raises: a list must show damaged runs too."""
-        if self.is_imported:
-            return f"{self.spec.title} · imported"
-        if self.is_mnist:
-            networks = self.spec.networks
-            what = networks[0].title if len(networks) == 1 else f"{len(networks)} networks"
-            return f"{catalog.digit_set(self.spec.data).title} · {what} · {count(self.spec.epochs, 'epoch')}"
-        if self.is_batch_size:
-            return f"Batch size · {self.backbone_title} · {choices.depth_title(self.spec.blocks).lower()}"
-        try:
-            photos, number = self.dataset.title, count(len(self.dataset.photos), "picture")
-        except (OSError, ValueError, KeyError, TypeError):
-            photos, number = "unknown photos", "unknown number"
-        if self.is_classify:
-            return f"{photos} · {self.spec.model_title} · {number}"
-        if self.is_fine_tune:
-            return f"{photos} · {self.backbone_title} · {self.depths}"
-        if self.is_learning_curve:
-            return f"{photos} · {self.backbone_title} · photos per class"
-        rates = self.spec.learning_rates
-        varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
-        if self.spec.group:
-            varied += f" · {self.spec.machine_title()}"
-        return f"{photos} · {self.backbone_title} · {varied}"
-
-    @property
-    def depths(self) -> str:
-        """Of fine-tuning, what is varied: "frozen against all blocks"."""
-        titles = [title.lower() for title in self.titles.values()]
-        return " against ".join(titles) if len(titles) < 3 else f"{len(titles)} depths"
+        photos, number = "unknown photos", None
+        if self.has_dataset:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                photos, number = self.dataset.title, len(self.dataset.photos)
+        return self.spec.run_title(photos, number, self.backbone_title)
 
     @property
     def backbone(self) -> catalog.Backbone | None:
-        """Of a retraining run; None where it was an added module that has been deleted since."""
+        """None for kinds without one, and where it was an added module that has been deleted since."""
+        name = getattr(self.spec, "backbone", "")
         try:
-            return catalog.backbone(self.spec.backbone, self.folder.home)
+            return catalog.backbone(name, self.folder.home) if name else None
         except KeyError:
             return None
 
     @property
     def backbone_title(self) -> str:
         row = self.backbone
-        return row.title if row else self.spec.backbone
+        return row.title if row else getattr(self.spec, "backbone", "")
 
     @property
     def started(self) -> float:
@@ -344,23 +252,6 @@ class Run:
             if split == "validation" and curve.step
         }
         return self.story.kept or max(newest, key=newest.__getitem__, default=next(iter(self.lanes), ""))
-
-    def seconds_left(self) -> float | None:
-        """Of training in a comparison: each network's steps left, at its own pace; None where a pace is not known."""
-        story, left = self.story, 0.0
-        if not story.lanes_started or story.stages[-1].name != events.TRAINING or self.is_fine_tune:
-            return None  # depths begin one after the other: those that have not begun would be missing
-        for lane, started in story.lanes_started.items():
-            curve = story.curves.get((lane, "training"), Curve())
-            if lane in story.lanes_ended:
-                continue
-            if len(curve.step) < 2:
-                return None
-            # The first call of a network, a few steps, also builds its function and says nothing of its pace.
-            first = 4 if len(curve.step) > 8 else 0
-            pace = (curve.seconds[-1] - curve.seconds[first]) / (curve.step[-1] - curve.step[first])
-            left += pace * (started.steps - curve.step[-1])
-        return left
 
     @property
     def cancel_asked(self) -> bool:

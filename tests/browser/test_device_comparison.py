@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
 from engine.runs import list_runs, open_run
 from tests.browser.conftest import wait_until
 from tests.browser.test_pages import choose_lamps
@@ -69,9 +70,9 @@ def test_batch_sizes_are_tried_up_to_one_that_really_does_not_fit(visitor, real_
     run = open_run(real_lab.home, re.search(r"run=([\w-]+)", page.url)[1])
     wait_until(lambda: not run.refresh().is_active, 800)
     assert run.state == "done", run.log_tail()
-    failed = [each for each in run.story.batches_tried if not each.fits]
+    failed = [each for each in run.story.every(BatchTried) if not each.fits]
     assert failed
-    fits = run.story.batch_size_result.largest
+    fits = run.story.last(BatchSizeResult).largest
     expect(page.get_by_text(f"The largest that fits within 1.0 GB is {fits}.")).to_be_visible()
     assert all(re.search("memory", each.why) for each in failed)
     at_once = f"{failed[0].batch_size} pictures at once: {failed[0].why}"

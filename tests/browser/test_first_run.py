@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from engine.contract.kinds.mnist import NetworkExported, NetworkResult
+from engine.contract.kinds.race import LaneResult, RaceResult
 from engine.runs import open_run
 from tests.browser import test_mnist
 from tests.browser.conftest import wait_until
@@ -43,7 +45,7 @@ def test_race_read_classify_and_download(visitor, real_lab):
     verdict = page.get_by_text(re.compile(r"Keep lr [\d.]+: [\d.]+% of the validation photos")).inner_text()
     run = open_run(real_lab.home, run_id)
     assert run.state == "done"
-    kept = run.story.lane_results[run.story.result.kept]
+    kept = run.story.by_lane(LaneResult)[run.story.last(RaceResult).kept]
     assert f"Keep lr {kept.lane}: {kept.final_validation_accuracy * 100:.1f}%" in verdict
     assert kept.test_accuracy >= 0.98
     expect(page.get_by_text("Ordered by validation accuracy")).to_be_visible()
@@ -92,11 +94,11 @@ def test_compare_two_networks_and_draw_a_seven(visitor, real_lab):
     wait_until(lambda: test_mnist.lines(page) != before, 180)  # strong learns on
     expect(page.get_by_text("in total · finished")).to_be_visible(timeout=300000)
 
-    results = run.refresh().story.network_results
+    results = run.refresh().story.by_lane(NetworkResult)
     assert run.story.lanes_started["beginner"].training == 20000
     assert results["beginner"].test_accuracy >= 0.9
     assert results["strong"].test_accuracy >= 0.96
-    assert all(each.difference <= 1e-4 for each in run.story.networks_exported.values())
+    assert all(each.difference <= 1e-4 for each in run.story.by_lane(NetworkExported).values())
     expect(
         page.get_by_text(re.compile(r"^Strong is best: 9[6-9]\.\d+% of the 10,000 test digits right\."))
     ).to_be_visible()

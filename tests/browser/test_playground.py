@@ -107,7 +107,7 @@ def test_upload_why_beside_many_and_the_same_in_a_shell(visitor, playground, tmp
         rows = list(csv.reader(file))
     assert len(rows) == 31
     (run,) = list_runs(playground.home)
-    assert run.is_classify
+    assert run.kind == "classify"
     at_rest(page)
     assert here.violations() == []
     page.get_by_role("radio", name="One picture").click()

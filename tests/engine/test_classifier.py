@@ -16,12 +16,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from engine import prediction
 from engine.contract import choices, signatures, tickets
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, try_lock, write_json
 from engine.errors import ClassifierError, EngineError
+from engine.kinds import prediction
 from engine.models.classifier import Classifier
 from tests.assets_home import with_assets
 from tests.own_processes import children

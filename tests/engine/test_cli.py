@@ -17,8 +17,8 @@ import pytest
 
 from engine import assets, photos
 from engine.contract import VERSION, events
-from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import STAGES, RaceSpec, lane_name
+from engine.contract.kinds.mnist import MnistSpec, NetworkResult
+from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec, lane_name
 from engine.contract.run_folder import LabHome
 from engine.runs import Curve, list_runs, open_run
 from engine.runs.queue import Queue, holder_of
@@ -106,7 +106,7 @@ def test_a_retraining_prints_retrain_pys_lines_on_stdout_and_progress_on_stderr(
             f"Step {step}: Cross entropy = {training.cross_entropy[at]:.6f}",
             f"Step {step}: Validation accuracy = {100 * validation.accuracy[at]:.1f}% (N=100)",
         ]
-    kept = run.story.lane_results["0.01"]
+    kept = run.story.by_lane(LaneResult)["0.01"]
     expected.append(f"Final test accuracy = {100 * kept.test_accuracy:.1f}% (N={kept.test_n})")
     assert ended.stdout.splitlines() == expected
 
@@ -125,7 +125,7 @@ def test_with_several_rates_each_line_names_its_own_and_a_table_compares_them(ho
     assert len(table) == 3
     assert table[0].startswith(f"* learning rate {run.story.kept}")
     assert table[-1].endswith("diverged")
-    kept = run.story.lane_results[run.story.kept]
+    kept = run.story.by_lane(LaneResult)[run.story.kept]
     assert lines[-1] == f"Final test accuracy = {100 * kept.test_accuracy:.1f}% (N={kept.test_n})"
 
 
@@ -156,12 +156,12 @@ def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: P
     assert said["images"] == sum(said["splits"].values()) == 36
     assert list(said["splits"]) == ["training", "validation", "testing"]
     assert said["backbone"] == "mobilenet_v2"
-    assert said["race_seconds"] == run.story.result.race_seconds
-    assert said["kept"] == float(run.story.result.kept)
+    assert said["race_seconds"] == run.story.last(RaceResult).race_seconds
+    assert said["kept"] == float(run.story.last(RaceResult).kept)
     assert [lane["learning_rate"] for lane in said["lanes"]] == [0.005, 0.5, 1.0]
     assert [lane["diverged"] for lane in said["lanes"]] == [False, False, True]  # seed 903
     for lane in said["lanes"]:
-        result = run.story.lane_results[lane_name(lane["learning_rate"])]
+        result = run.story.by_lane(LaneResult)[lane_name(lane["learning_rate"])]
         assert lane["test_accuracy"] == result.test_accuracy
         assert lane["test_n"] == result.test_n == said["splits"]["testing"]
         assert lane["best_validation_accuracy"] == result.best_validation_accuracy
@@ -456,7 +456,7 @@ def test_a_comparison_prints_a_line_for_each_network_the_best_first(home: LabHom
     assert run.title == "MNIST · 3 networks · 2 epochs"
     assert "Done 100%" in ended.stderr
     shown = [float(line.split("test accuracy ")[1].split("%")[0]) for line in ended.stdout.splitlines()]
-    told = sorted((100 * each.test_accuracy for each in run.story.network_results.values()), reverse=True)
+    told = sorted((100 * each.test_accuracy for each in run.story.by_lane(NetworkResult).values()), reverse=True)
     assert shown == [pytest.approx(each, abs=0.006) for each in told]
 
 
@@ -467,7 +467,7 @@ def test_a_comparison_in_json_says_what_each_network_reached_and_took(home: LabH
     assert (said["state"], said["data"], said["error"]) == ("done", "mnist", None)
     assert [each["name"] for each in said["networks"]] == ["strong", "beginner"]
     for each in said["networks"]:
-        result = run.story.network_results[each["name"]]
+        result = run.story.by_lane(NetworkResult)[each["name"]]
         assert each["parameters"] == result.parameters
         assert each["test_accuracy"] == result.test_accuracy
         assert each["train_seconds"] == result.train_seconds

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from engine import prediction
 from engine.contract import dataset as datasets
 from engine.contract import events, specs
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.errors import SpecError
+from engine.kinds import prediction
 from engine.kinds.race import device_comparison
 from engine.machine import devices, sampler
 from engine.machine.device import Reading, encode

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from engine import report
 from engine import settings as lab_settings
-from engine.run_views.blocks import Chart, Picture, Pictures, Section, Table, Text
+from engine.kinds.blocks import Chart, Picture, Pictures, Section, Table, Text
 from engine.words import plain
 
 USUAL = settings(deadline=None, max_examples=60)

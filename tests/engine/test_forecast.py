@@ -2,12 +2,12 @@
 
 import pytest
 
-from engine import forecast
 from engine.contract import choices, events, hardware, kinds
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.race import RaceSpec
-from engine.run_views.run_rows import Depth, RunRow
+from engine.kinds import forecast
+from engine.kinds.rows import Depth, RunRow
 
 PHOTOS = 1000
 PLAIN = RaceSpec(backbone="mobilenet_v2", steps=4000)

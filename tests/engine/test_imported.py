@@ -42,10 +42,12 @@ def test_an_imported_run_is_listed_read_and_deleted_as_any_other(lab, files):
     found = imported.import_summaries(lab, files)
     assert found.warnings == []
     run = open_run(lab.home, found.run_id)
-    assert (run.state, run.title, run.is_imported, run.is_mnist) == ("done", "old run · imported", True, False)
+    assert (run.state, run.title, run.kind) == ("done", "old run · imported", "imported")
     assert (run.lanes, run.titles, run.stages) == (["old run"], {"old run": "old run"}, ())
     assert run.story.curves["old run", "validation"].accuracy == [0.5, 0.625]
-    assert [each.id for each in list_runs(lab.home)] == [each.id for each in list_runs(lab.home) if each.is_imported]
+    assert [each.id for each in list_runs(lab.home)] == [
+        each.id for each in list_runs(lab.home) if each.kind == "imported"
+    ]
     with pytest.raises(SpecError, match="not run again"):
         Queue(lab.home, sys.executable).start(run.spec)
     delete(lab.home, run.id)

@@ -59,8 +59,8 @@ def test_answers_are_judged_by_name_and_a_folder_that_is_no_label_says_nothing(t
         ("3.jpg", "", "crane", None, False),
     ]
     assert rows[0].top == (("crane", 0.6), ("tench", 0.3))
-    assert (run.title, run.is_classify, run.stages) == (
-        "Trip · MobileNet v2 · 4 pictures", True, ("Loading", "Classifying")
+    assert (run.title, run.kind, run.stages) == (
+        "Trip · MobileNet v2 · 4 pictures", "classify", ("Loading", "Classifying")
     )  # fmt: skip
     assert [row.file for row in many_pictures.newest(run, 3)] == ["3.jpg", "holiday/2.jpg", "granny_smith/1.jpg"]
     assert many_pictures.newest(run, 10) == rows[::-1]

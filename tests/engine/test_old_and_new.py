@@ -17,7 +17,7 @@ from PIL import Image
 from engine import photos
 from engine.contract import events, specs
 from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.models.classifier import Classifier
 from engine.runs import Run, open_run
@@ -85,7 +85,7 @@ def test_what_one_interpreter_learned_the_other_opens_and_answers_alike(
     np.save(tmp_path / "pixels.npy", np.asarray(Image.open(path))[None])
     for learner, reader in ((OLD, NEW), (NEW, OLD)):
         run = learned_by(learner, home, spec)
-        assert run.story.result
+        assert run.story.last(RaceResult)
         assert len(run.story.curves[("0.05", "validation")].step) > 1
         other = next(lane for lane in run.lanes if lane != run.story.kept)
         for model in (f"{run.id}:{other}", run.id):

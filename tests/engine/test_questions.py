@@ -16,11 +16,11 @@ from engine.contract import catalog, events, hardware, kinds
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.mnist import MnistSpec
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome
+from engine.kinds import settings as run_settings
+from engine.kinds.blocks import Chart, Table, Text
 from engine.questions import evidence, questions, quoted, write_up
-from engine.run_views import run_settings
-from engine.run_views.blocks import Chart, Table, Text
 from engine.runs import list_runs, open_run
 from engine.runs.queue import Queue
 from engine.settings import Settings
@@ -244,7 +244,7 @@ def test_every_figure_has_a_run_or_a_source_and_without_runs_the_mark_that_it_is
 def test_the_figures_are_those_of_the_run(answer):
     here = answer(8)
     run = here.evidence["race"].runs[0]
-    low = run.story.lane_results["0.005"]
+    low = run.story.by_lane(LaneResult)["0.005"]
     said = here.blocks[0].markdown
     assert f"{low.test_accuracy * 100:.1f}%" in said
     assert "<script>" not in said.replace("\\<script", "")  # a name of photos stays what it is

@@ -19,15 +19,15 @@ from engine.contract import choices, events, kinds, specs
 from engine.contract import dataset as datasets
 from engine.contract.dataset import Dataset, Photo
 from engine.contract.kinds.batch_classification import BatchClassificationSpec
-from engine.contract.kinds.batch_size import BatchSizeSpec
+from engine.contract.kinds.batch_size import BatchSizeSpec, BatchTried
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.learning_curve import LearningCurveSpec
-from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.mnist import MnistSpec, NetworkResult
 from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome, write_json
+from engine.kinds import results
+from engine.kinds.blocks import Chart
 from engine.questions import answers
-from engine.run_views import run_blocks
-from engine.run_views.blocks import Chart
 from engine.runs import Run, open_run
 from engine.runs.queue import Queue
 from engine.words import percent
@@ -114,17 +114,17 @@ def files(made: report.Report) -> dict[str, bytes]:
 
 
 def test_there_is_a_teller_for_every_kind_of_run_and_each_tells_its_figures(lab, told):
-    assert set(told) | {kinds.IMPORTED} == set(run_blocks.KINDS)
+    assert set(told) | {kinds.IMPORTED} == set(kinds.KINDS)
     page = html(lab, *(run.id for run in told.values()))
     assert "cannot be read" not in page
     retrained, compared = told[kinds.RETRAIN], told[kinds.MNIST]
-    kept = retrained.story.lane_results[retrained.story.kept]
+    kept = retrained.story.by_lane(LaneResult)[retrained.story.kept]
     assert f"Keep lr {retrained.story.kept}: {percent(kept.final_validation_accuracy)}" in page
-    for result in retrained.story.lane_results.values():
+    for result in retrained.story.by_lane(LaneResult).values():
         assert f"{percent(result.test_accuracy)} (" in page
-    for result in compared.story.network_results.values():
+    for result in compared.story.by_lane(NetworkResult).values():
         assert f"{result.test_accuracy:.2%} (" in page
-    for tried in told[kinds.BATCH_SIZE].story.batches_tried:
+    for tried in told[kinds.BATCH_SIZE].story.every(BatchTried):
         assert f"<td>{tried.batch_size:,}</td>" in page
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page)[1])
     assert len(charts) == page.count("data-chart=") > 10
@@ -186,8 +186,8 @@ def test_twenty_runs_fit_into_five_megabytes(lab, told):
         shutil.copytree(run.folder.path, lab.home.run(each).path)
     made = report.of_runs(lab, ids)
     # A photo of 128 pixels takes 6 KB; those that are drawn for tests are simple, and few of them are wrong.
-    picture = run_blocks.Picture(bytes(6_000), "red → green 90.0%", "a photo")
-    shown = run_blocks.Pictures([picture] * (run_blocks.HARDEST + 5), "Hardest photos")
+    picture = results.Picture(bytes(6_000), "red → green 90.0%", "a photo")
+    shown = results.Pictures([picture] * (results.HARDEST + 5), "Hardest photos")
     full = [replace(each, blocks=[*each.blocks, shown]) for each in made.sections]
     assert len(report.html(replace(made, sections=full), lab, NOW)) < 5_000_000
 
@@ -249,7 +249,7 @@ def test_a_browser_without_a_network_shows_it_and_prints_it(lab, told, browser, 
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(path.as_uri())
     expect(page.locator("html[data-drawn=yes]")).to_be_attached()
-    kept = run.story.lane_results[run.story.kept]
+    kept = run.story.by_lane(LaneResult)[run.story.kept]
     expect(page.get_by_text(f"Keep lr {run.story.kept}: {percent(kept.final_validation_accuracy)}")).to_be_visible()
     for chart in page.locator("[data-chart]").all():
         expect(chart.locator("svg")).to_be_attached()

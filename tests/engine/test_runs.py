@@ -17,7 +17,8 @@ from engine.contract.kinds.mnist import STAGES, MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json, try_lock, write_json
 from engine.errors import EngineError, RunNotFound
-from engine.run_views import run_settings
+from engine.kinds import settings as run_settings
+from engine.kinds.mnist.comparison import seconds_left
 from engine.runs import delete, list_runs, open_run, size, zip_artifacts, zip_run
 
 SPEC = RaceSpec()
@@ -202,7 +203,7 @@ def test_a_comparison_is_told_by_its_events_and_needs_no_photos(home: LabHome) -
         networks=networks[:1],
     )
     run = open_run(home, "c")
-    assert (run.is_mnist, run.lanes, run.titles) == (True, ["beginner"], {"beginner": "Beginner"})
+    assert (run.kind, run.lanes, run.titles) == ("mnist", ["beginner"], {"beginner": "Beginner"})
     assert run.title == "MNIST · Beginner · 5 epochs"
     assert run.stages == STAGES
     assert run.story.curves["beginner", "training"].step == list(range(1, 21))
@@ -215,16 +216,16 @@ def test_time_left_is_each_networks_steps_at_its_own_pace_without_its_first_call
     slow_start = events.Metric(2.0, "beginner", "training", [1, 2, 3, 4], [9.0] * 4, [0.1] * 4, [2.0] * 4)
     folder = compare(home, *started, events.Stage(2.0, events.TRAINING, 200), slow_start)
     run = open_run(home, "c")
-    assert run.seconds_left() is None  # small has not begun
+    assert seconds_left(run) is None  # small has not begun
     events.append(folder.events, steps("small", 1, 50, 0.1))
     at = list(range(5, 21))
     later = events.Metric(3.0, "beginner", "training", at, [9.0 + 0.5 * (s - 4) for s in at], [0.1] * 16, [2.0] * 16)
     events.append(folder.events, later)
-    assert run.refresh().seconds_left() == pytest.approx(80 * 0.5 + 50 * 0.1)
+    assert seconds_left(run.refresh()) == pytest.approx(80 * 0.5 + 50 * 0.1)
     events.append(folder.events, events.LaneEnded(4.0, "beginner", True))
-    assert run.refresh().seconds_left() == pytest.approx(5.0)
+    assert seconds_left(run.refresh()) == pytest.approx(5.0)
     events.append(folder.events, events.Stage(5.0, events.EVALUATING, 2))
-    assert run.refresh().seconds_left() is None
+    assert seconds_left(run.refresh()) is None
 
 
 def test_curves_begin_anew_where_a_comparison_does(home: LabHome) -> None:

@@ -14,7 +14,7 @@ from engine.contract.kinds.imported import ImportedSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome
-from engine.run_views import runs_compared
+from engine.kinds import compared
 from engine.runs import Run, open_run
 
 FILES = [Photo(f"red/{number}.jpg", 1, "validation" if number % 2 else "testing") for number in range(40)]
@@ -48,14 +48,14 @@ def learned(lane: str, validation: float, tested: float, n: int = 400) -> tuple[
 
 
 def said(*found: Run) -> str:
-    verdict = runs_compared.verdict(runs_compared.sides(found))
+    verdict = compared.verdict(compared.sides(found))
     return f"{verdict.conclusion} {verdict.reasons}".strip()
 
 
 def test_a_race_speaks_by_the_lane_that_it_kept_and_the_better_is_so_by_validation_alone(home: LabHome) -> None:
     race = make(home, RaceSpec(), *learned("0.005", 0.99, 0.99), *learned("1.0", 0.9, 0.91))
     single = make(home, SINGLE, *learned("0.5", 0.92, 0.9))
-    sides = runs_compared.sides([race, single])
+    sides = compared.sides([race, single])
     assert [(side.name, side.validation, str(side.tested)) for side in sides] == [
         ("1 · lr 1.0", 0.9, "91.0% (87.8–93.4)"),
         ("2 · lr 0.5", 0.92, "90.0% (86.7–92.6)"),
@@ -82,7 +82,7 @@ def test_what_cannot_be_compared_is_not_called_better(home: LabHome) -> None:
     run = make(home, SINGLE, *learned("0.5", 0.9, 0.9))
     mixed = make(home, MnistSpec(), dataset=None)
     assert said(run, mixed) == "These runs are of different kinds, so none of them is called better."
-    groups = runs_compared.by_kind(runs_compared.sides([run, mixed, run]))
+    groups = compared.by_kind(compared.sides([run, mixed, run]))
     assert [[side.number for side in group] for group in groups] == [[0, 2], [1]]
     other = make(home, SINGLE, *learned("0.5", 0.8, 0.8), dataset=LAMPS._replace(root="/elsewhere"))
     assert said(run, other) == "They were validated on different photos, so none of them is called better."
@@ -103,7 +103,7 @@ def test_a_run_with_damaged_files_is_compared_as_far_as_it_can_be_read(home: Lab
 
 
 def test_settings_that_differ_come_first(home: LabHome) -> None:
-    found = runs_compared.settings([{"Steps": "4,000", "Seed": "0"}, {"Steps": "4,000", "Seed": "1", "Folder": "/a"}])
+    found = compared.settings([{"Steps": "4,000", "Seed": "0"}, {"Steps": "4,000", "Seed": "1", "Folder": "/a"}])
     assert [(each.name, each.values, each.differs) for each in found] == [
         ("Seed", ("0", "1"), True),
         ("Folder", (None, "/a"), True),

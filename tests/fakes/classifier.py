@@ -24,7 +24,7 @@ def interpreter(path: Path) -> Path:
     """A program that is this Python but for the classifier."""
     python = f'exec "{sys.executable}"'
     path.write_text(
-        f'#!/bin/sh\ncase "$*" in *playground.classify*) {python} -m tests.fakes.classifier;; *) {python} "$@";; esac\n'
+        f'#!/bin/sh\ncase "$*" in *classify.classifier*) {python} -m tests.fakes.classifier;; *) {python} "$@";; esac\n'
     )
     path.chmod(0o755)
     return path

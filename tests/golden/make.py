@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine import photos, prediction, settings
+from engine import photos, settings
 from engine.contract import catalog, choices, events, specs
 from engine.contract.dataset import Dataset
 from engine.contract.kinds.batch_classification import BatchClassificationSpec
@@ -34,6 +34,7 @@ from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, is_locked
+from engine.kinds import prediction
 from engine.kinds.imported import importing as imported
 from engine.machine import sampler
 from engine.runs.queue import Queue, holder_of

@@ -16,7 +16,7 @@ from engine.contract.run_folder import write_json
 from engine.errors import AssetError
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
-from ui.retraining import backbone_choice
+from ui.choices import backbone_choice
 
 ORIGINAL = catalog.backbone("mobilenet_0.50_160")
 

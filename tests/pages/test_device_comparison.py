@@ -11,13 +11,13 @@ import pytest
 
 from engine import runs
 from engine.contract import events
-from engine.run_views import run_settings
+from engine.kinds import settings as run_settings
 from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, choose_lamps, texts
 from tests.waiting import wait_until
 from ui import lab
-from ui.retraining import foresight
+from ui.choices import foresight
 
 GPU = {"name": "NVIDIA Tegra X2", "memory_bytes": 6_000_000_000}
 FORESEEN = {

@@ -40,7 +40,7 @@ from tests.digit_sets import draw_digits
 from tests.pages.conftest import APP, finished
 from tests.photo_folders import draw_photos
 from tests.weights import pretend
-from ui import lab
+from ui import rooms
 
 FAKE = "tests.fakes.fake_worker"
 LANES = ("retrain_logs", "second")  # of the imported run
@@ -221,7 +221,7 @@ class Visitor:
         return self.runs()
 
     def shows(self, run: Run) -> AppTest:
-        return self.opens(lab.page_of(run.kind), run=run.id)
+        return self.opens(rooms.page_of(run.kind), run=run.id)
 
     def runs(self) -> AppTest:
         self.app.run()
@@ -444,7 +444,7 @@ def test_a_damaged_run_is_listed_or_refused_with_a_sentence_and_the_others_stay(
         is_readable = not name.startswith(("spec", "no spec"))
         assert (damaged.id in listed) is is_readable, name
         if name in VISITED:
-            app = visitor.opens(lab.page_of(kind), run=damaged.id)
+            app = visitor.opens(rooms.page_of(kind), run=damaged.id)
             assert any(damaged.id in each.value for each in app.error) is not is_readable, name
         assert contents(run.folder.path) == before
     app = visitor.opens("pages/runs.py")
@@ -474,7 +474,7 @@ def test_a_form_filled_with_the_settings_of_a_run_asks_for_the_same(kind, done, 
     run = done(kind)
     visitor.chooses(run)
     visitor.clicks_icon("content_copy")
-    visitor.app.switch_page(lab.page_of(kind))  # AppTest itself stays on the page that it was told
+    visitor.app.switch_page(rooms.page_of(kind))  # AppTest itself stays on the page that it was told
     visitor.runs()
     known = {each.id for each in list_runs(home)}
     visitor.clicks("start")

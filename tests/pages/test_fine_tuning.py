@@ -10,7 +10,7 @@ from engine.runs import list_runs
 from tests.pages.conftest import finished
 from tests.pages.test_device import charts, tab
 from tests.pages.test_retraining import button, choose_lamps, texts
-from ui.retraining import foresight
+from ui.choices import foresight
 
 
 def train(app, label="Train 2 depths"):

@@ -1,3 +1,4 @@
+from engine.contract.kinds.race import LaneResult, RaceResult
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished
 from tests.pages.test_retraining import button, start, texts
@@ -19,7 +20,7 @@ def test_home_lists_runs_with_state_and_figures(visit, home):
     table = visit().dataframe[0].value
     assert list(table["Run"]) == [failed.title, done.title]
     assert [list(each) for each in table["Status"]] == [["Failed"], ["Done"]]
-    kept = done.story.lane_results[done.story.result.kept]
+    kept = done.story.by_lane(LaneResult)[done.story.last(RaceResult).kept]
     assert table["Val. acc."][1] == 100 * kept.final_validation_accuracy
 
 

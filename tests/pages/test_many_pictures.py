@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine import runs
 from engine.contract import catalog, events
-from engine.contract.kinds.batch_classification import BatchClassificationSpec
+from engine.contract.kinds.batch_classification import BatchClassificationSpec, Classified
 from engine.contract.run_folder import is_locked
 from engine.kinds.batch_classification import many_pictures
 from engine.runs import list_runs, open_run
@@ -214,7 +214,7 @@ def test_a_cancelled_run_shows_what_it_has(page, home, monkeypatch):
     app.selectbox(key="many_source").set_value("lamps").run()
     start(app)
     run_id = list_runs(home)[0].id
-    wait_until(lambda: open_run(home, run_id).story.classified)
+    wait_until(lambda: open_run(home, run_id).story.every(Classified))
     app = page(run=run_id)
     assert "**Classifying**" in "".join(str(each.proto.text) for each in app.get("progress"))
     assert not app.get("download_button")

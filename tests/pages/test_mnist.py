@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import catalog, choices
-from engine.contract.kinds.mnist import MnistSpec
+from engine.contract.kinds.mnist import MnistSpec, NetworkResult
 from engine.kinds.mnist import comparison, explanations
 from engine.runs import list_runs, open_run
 from engine.words import percent
@@ -248,7 +248,7 @@ def test_the_controls_choose_what_the_curves_show(ran):
 def test_the_best_network_by_validation_speaks_for_the_run_on_home(ran):
     run = ran(COMPARISON)
     table = open_page().dataframe[0].value
-    validated = [each for each in run.story.network_results.values() if each.validation_accuracy is not None]
+    validated = [each for each in run.story.by_lane(NetworkResult).values() if each.validation_accuracy is not None]
     best = max(validated, key=lambda each: each.validation_accuracy)
     assert list(table["Run"]) == [run.title]
     assert table["Val. acc."][0] == 100 * best.validation_accuracy

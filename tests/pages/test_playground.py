@@ -239,7 +239,7 @@ def test_several_uploads_become_a_run_of_their_own(visit, real_home, monkeypatch
     button(app, "Classify all 2").click().run()
     assert not app.exception
     run = finished(real_home)
-    assert (run.is_classify, run.spec.model, len(run.dataset.photos)) == (True, "mobilenet_v2", 2)
+    assert (run.kind, run.spec.model, len(run.dataset.photos)) == ("classify", "mobilenet_v2", 2)
     assert app.query_params["run"] in (run.id, [run.id])
 
 

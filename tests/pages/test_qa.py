@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.questions import answers, questions
 from engine.runs import delete, list_runs
 from engine.words import plain
@@ -50,7 +50,7 @@ def test_the_button_queues_exactly_the_run_that_answers_and_the_figures_appear_w
     run = finished(home)
     assert run.spec == RACE
     app = visit("qa", q="8")
-    low = run.story.lane_results["0.005"]
+    low = run.story.by_lane(LaneResult)["0.005"]
     assert f"[**{low.test_accuracy * 100:.1f}% (" in said(app).replace("\\", "")
     assert f"](retraining?run={run.id})" in said(app)
     assert f"Measured here: {run.id}, MobileNet v2, seed 0, CPU," in said(app)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import choices, events
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.runs import list_runs, open_run
 from tests.pages.conftest import finished, open_page, start_all
 from tests.photo_folders import draw_photos
@@ -195,13 +195,13 @@ def start(visit, home, seed=0, mode="race"):
 def test_a_finished_race_has_a_verdict_and_a_table_from_the_same_rows(ran):
     run = ran(RACE)
     app = open_page("retraining", run=run.id)
-    assert f"**Keep lr {run.story.result.kept}:" in texts(app)
+    assert f"**Keep lr {run.story.last(RaceResult).kept}:" in texts(app)
     table = app.dataframe[0].value
     assert list(table.columns) == [
         "Learning rate", "Test accuracy", "Best validation", "Best at step", "Plateau at step",
         "Plateau at seconds", "Spread",
     ]  # fmt: skip
-    kept = run.story.lane_results[run.story.result.kept]
+    kept = run.story.by_lane(LaneResult)[run.story.last(RaceResult).kept]
     assert table["Learning rate"][0] == f"lr {kept.lane} · kept"
     assert table["Test accuracy"][0].startswith(f"{kept.test_accuracy * 100:.1f}% (")
     assert table["Test accuracy"][0].endswith(f"N={kept.test_n})")
@@ -225,7 +225,7 @@ def test_a_finished_single_run_has_four_figures_and_a_row_for_each_class(ran):
     run = ran(SINGLE)
     app = open_page("retraining", run=run.id)
     assert [metric.label for metric in app.metric] == ["Test accuracy", "Best validation", "Time to 85%", "Training"]
-    result = run.story.lane_results["0.01"]
+    result = run.story.by_lane(LaneResult)["0.01"]
     assert app.metric[0].value == f"{result.test_accuracy * 100:.1f}%"
     assert list(app.dataframe[0].value["Class"]) == ["green", "red", "yellow"]
     assert app.dataframe[0].value["Test photos"].sum() == result.test_n
@@ -315,6 +315,8 @@ def test_a_photo_that_is_gone_is_said(visit, home, tmp_path):
     assert shown.count(".jpg (") == sum(
         true != said
         for true, said in zip(
-            run.predictions()["truth"], run.predictions()["lanes"][run.story.result.kept]["predicted"], strict=True
+            run.predictions()["truth"],
+            run.predictions()["lanes"][run.story.last(RaceResult).kept]["predicted"],
+            strict=True,
         )
     )

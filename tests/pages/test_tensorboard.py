@@ -75,7 +75,7 @@ def lines_of(app) -> list[str]:
 def test_files_are_imported_on_runs_and_shown_as_curves(visit, home, elsewhere):
     app = import_files(visit("runs"), elsewhere, "Of 2017")
     assert not app.exception
-    (made,) = [run for run in list_runs(home) if run.is_imported]
+    (made,) = [run for run in list_runs(home) if run.kind == "imported"]
     assert list(app.dataframe[0].value["Run"]) == ["Of 2017 · imported"]
     app = visit("retraining", run=made.id)
     assert "**Of 2017 · imported**" in texts(app)

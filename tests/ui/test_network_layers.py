@@ -10,7 +10,7 @@ import pytest
 from engine.contract import catalog, layers
 from engine.digits import keras_code
 from engine.worker.mnist import fitting, networks
-from ui.mnist import network_layers
+from ui.kinds.mnist import network_layers
 
 EVERYTHING = catalog.network("beginner")._replace(
     name="every_kind",

@@ -15,9 +15,9 @@ from engine import processes
 from engine.contract import VERSION, hardware, memory
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError
+from engine.kinds.rows import of_here
 from engine.machine import buffers, device, devices, sampler
 from engine.machine.device import Reading
-from engine.run_views.run_rows import of_here
 from engine.words import age, duration, size
 from ui import lab, parts
 

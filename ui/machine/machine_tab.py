@@ -5,7 +5,7 @@ import math
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import runs
+from engine import kinds, runs
 from engine.charts import curve_charts, device_charts
 from engine.charts.device_charts import Band
 from engine.contract import events
@@ -77,7 +77,7 @@ def show_memory(run: runs.Run) -> None:
 
 def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:
     """Validation accuracy in the machine's time; False where there is none, as of networks that hold nothing out."""
-    weight = 0.0 if run.is_mnist or run.is_fine_tune else 0.9  # theirs is of the whole split, once an epoch
+    weight = 0.0 if kinds.of(run).whole_split else 0.9
     lines = curve_charts.lines(
         run.story, run.titles, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.CLOCK, weight
     )

@@ -13,6 +13,7 @@ from PIL import Image
 from engine import runs
 from engine.charts import base
 from engine.contract import catalog
+from engine.contract.kinds.mnist import NetworkExported
 from engine.digits import digits
 from engine.errors import DigitsError, EngineError
 from engine.models.classifier import DigitAnswer
@@ -204,7 +205,7 @@ class Given:
 
 def show(run: runs.Run) -> None:
     """The tab of a comparison; redraws itself alone after each stroke."""
-    if not run.story.networks_exported:
+    if not run.story.by_lane(NetworkExported):
         words = "You can draw as soon as the networks are exported." if run.is_active else "No network was exported."
         st.caption(words)
         return

@@ -17,7 +17,8 @@ from engine.errors import DigitsError, EngineError, PhotosError
 from engine.models import addresses, pictures, samples
 from engine.models.models import Model
 from ui import lab, parts
-from ui.playground import digit_pad, many_pictures
+from ui.kinds.batch_classification import results as many_pictures
+from ui.playground import digit_pad
 
 SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS, DRAWING = "Samples", "Upload", "Camera", "Address", "Photos", "Drawing"
 SOURCES = (SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS)

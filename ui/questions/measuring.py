@@ -17,8 +17,8 @@ from engine.questions import plans
 from engine.questions.evidence import Evidence, Query
 from engine.questions.plans import Plan, Planner
 from engine.words import plain
-from ui import lab, parts, run_panel
-from ui.retraining import retraining_form
+from ui import lab, parts, rooms, run_panel
+from ui.choices import photos_choice
 
 REFRESH_SECONDS = 1.0
 
@@ -60,7 +60,7 @@ def _dataset(found: Plan) -> Dataset:
     source, spec = found.source, found.spec
     if source is None or source.root is None:
         raise PhotosError("There are no photos on this machine yet. Bring some first.")
-    chosen = retraining_form.looked_at(Path(source.root), source.title, source.attribution)
+    chosen = photos_choice.looked_at(Path(source.root), source.title, source.attribution)
     if chosen.faults or chosen.scan is None:
         raise PhotosError(chosen.faults[0] if chosen.faults else f"{source.title} cannot be read.")
     return photos.split(chosen.scan, spec.validation_percentage, spec.testing_percentage)
@@ -115,7 +115,7 @@ def _way(found: Evidence, planned: Plan, key: str, kind: Literal["primary", "sec
                 _start_all([planned])
             row = next((row for row in lab.rows() if found.failed and row.id == found.failed.id), None)
             if row:
-                st.page_link(lab.page_of(row.kind), label="Open the failed run", query_params={"run": row.id})
+                st.page_link(rooms.page_of(row.kind), label="Open the failed run", query_params={"run": row.id})
 
 
 def _why(found: Evidence, planned: Plan) -> str:
@@ -186,7 +186,7 @@ def progress(ids: Sequence[str]) -> None:
                         st.rerun()
                     share, words = run_panel.progress(run, time.time())
                     waits = run.state == events.QUEUED
-                    title, page = run.title, lab.page_of(run.kind)
+                    title, page = run.title, rooms.page_of(run.kind)
             except RunNotFound:  # deleted just now
                 st.rerun()
             st.progress(share, text=f"{plain(title)} · {'waits for its turn' if waits else words or 'starting'}")

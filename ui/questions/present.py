@@ -7,12 +7,12 @@ import streamlit as st
 
 from engine import runs
 from engine.errors import RunNotFound
+from engine.kinds import results
+from engine.kinds.blocks import Block, Chart, Section, Table, Text
 from engine.questions import evidence, write_up
 from engine.questions.questions import Question
-from engine.run_views import run_blocks
-from engine.run_views.blocks import Block, Chart, Section, Table, Text
 from engine.words import join, plain
-from ui import blocks, frame, lab
+from ui import blocks, frame, lab, rooms
 from ui.questions import questions
 
 ENLARGED = 1.5  # of charts
@@ -62,7 +62,7 @@ def _of_run(run_id: str, address: Mapping[str, str]) -> Screen:
     if "runs" in address:
         return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
     try:
-        page = lab.page_of(runs.open_run(lab.home(), run_id).kind)
+        page = rooms.page_of(runs.open_run(lab.home(), run_id).kind)
     except RunNotFound:
         return Screen(address, lambda: _section(run_id), "pages/runs.py", {})
     return Screen(address, lambda: _section(run_id), page, {"run": run_id})
@@ -71,7 +71,7 @@ def _of_run(run_id: str, address: Mapping[str, str]) -> Screen:
 def _section(run_id: str) -> Section:
     """What is said of a run up to its first table: the conclusion, its curves and figures."""
     try:
-        whole = run_blocks.section(runs.open_run(lab.home(), run_id), lab.load_settings(), HEIGHT)
+        whole = results.section(runs.open_run(lab.home(), run_id), lab.load_settings(), HEIGHT)
     except RunNotFound as error:
         return Section(run_id, "This run is not here", "", [Text(plain(str(error)))])
     ends = next((at for at, block in enumerate(whole.blocks) if isinstance(block, Table)), len(whole.blocks))

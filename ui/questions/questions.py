@@ -10,14 +10,14 @@ from engine import runs
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import EngineError, RunNotFound
+from engine.kinds.rows import RunRow
 from engine.questions import evidence, questions, write_up
 from engine.questions.evidence import DEVICES, Evidence, Known, Query
 from engine.questions.questions import Question
 from engine.questions.write_up import Answer, Figure
-from engine.run_views.run_rows import RunRow
 from engine.runs import Run
 from engine.words import join, plain
-from ui import blocks, lab
+from ui import blocks, lab, rooms
 from ui.questions import measuring, own_answers
 
 LONGEST_LINK = 120  # characters; whole paragraphs are no links, the line below them says where they come from
@@ -169,7 +169,7 @@ def _mark(shelf: Shelf, question: Question) -> Callable[[Figure], str]:
 
 def _address(found: Evidence) -> str:
     run = found.runs[0]
-    page = Path(lab.page_of(run.kind)).stem
+    page = Path(rooms.page_of(run.kind)).stem
     return f"{page}?compare={run.spec.group}" if found.query.kind == DEVICES else f"{page}?run={run.id}"
 
 
@@ -182,7 +182,7 @@ def _evidence_line(found: Evidence) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{evidence.where(found)}: {plain(f'{ids}, {evidence.described(found)}')}.{newer}", width="stretch")
         st.page_link(
-            lab.page_of(run.kind),
+            rooms.page_of(run.kind),
             label="Open the comparison" if compared else "Open the run",
             icon=":material/arrow_forward:",
             icon_position="right",

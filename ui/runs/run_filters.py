@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.run_views.run_rows import KINDS, RunRow
+from engine import kinds
+from engine.kinds.rows import RunRow
 from ui import lab
 from ui.run_panel import BADGES
 
@@ -42,7 +43,7 @@ def clear() -> None:
 
 def _values(row: RunRow) -> dict[str, tuple[str, ...]]:
     return {
-        "kind": (KINDS[row.kind],),
+        "kind": (kinds.named(row.kind).title,),
         "data": (row.data,),
         "model": row.models,
         "state": (BADGES[row.state][0],),

@@ -3,22 +3,19 @@
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import streamlit as st
 
-from engine import runs
-from engine.charts import curve_charts, learning_curve_charts, time_charts
+from engine import kinds, runs
+from engine.charts import time_charts
 from engine.contract import events
 from engine.contract.run_folder import LabHome
 from engine.errors import RunNotFound
-from engine.kinds.learning_curve import photo_counts as learning_curve
-from engine.run_views import run_settings, runs_compared
-from engine.run_views.run_rows import KINDS
-from engine.run_views.runs_compared import FEWEST, MOST, Side
+from engine.kinds import compared
+from engine.kinds import settings as run_settings
+from engine.kinds.compared import FEWEST, MOST, Side
 from engine.words import count, duration, join, plain
-from ui import lab, parts
-from ui.mnist import mnist_results
+from ui import compared_curves, lab, parts, rooms
 from ui.run_panel import BADGES
 
 HEIGHT = 300  # pixels of a chart
@@ -33,11 +30,10 @@ def show(asked: str) -> None:
     if len(found) < FEWEST:
         st.markdown("**A comparison takes two to six runs.** Choose them in the list of all runs.")
         return
-    sides = runs_compared.sides(found)
-    said = runs_compared.verdict(sides)
+    sides = compared.sides(found)
+    said = compared.verdict(sides)
     st.markdown(f"**{plain(said.conclusion)}** {plain(said.reasons)}")
     _curves(sides)
-    _photo_counts(sides)
     parts.tabs(
         {
             "Results": lambda: _results(sides),
@@ -82,77 +78,23 @@ def _read(home_path: str, run_id: str, size: int, changed: int) -> runs.Run:
 
 
 def _curves(sides: Sequence[Side]) -> None:
-    """A chart for each kind of run that has curves."""
-    groups = [group for group in runs_compared.by_kind(sides) if group[0].run.lanes]
-    if len(groups) > 1:
-        kinds = join([KINDS[group[0].run.kind] for group in groups])
-        st.caption(f"Curves of different kinds are drawn apart: {kinds}. A run has the same colour everywhere.")
+    """A chart for each kind of run that has curves, in the way of the kind."""
+    groups = compared.by_kind(sides)
+    own = [group for group in groups if rooms.comparison(group[0].run.kind)]
+    alike = [group for group in groups if group not in own and group[0].run.lanes]
+    drawn = [*alike, *own]
+    if len(drawn) > 1:
+        titles = join([kinds.of(group[0].run).title for group in drawn])
+        st.caption(f"Curves of different kinds are drawn apart: {titles}. A run has the same colour everywhere.")
     names = [side.name for side in sides]
-    photos = [group for group in groups if not group[0].run.is_mnist]
-    digits = [group for group in groups if group[0].run.is_mnist]
-    if photos:
+    if alike:
         with st.container(horizontal=True, gap="small", key="chart_controls"):
-            split, measure, axis, weight = parts.curve_controls(max(map(len, photos)))
-        for group in photos:
-            drawn = [
-                replace(line, name=side.name, number=side.number)
-                for side in group
-                for line in curve_charts.lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
-            ]
-            _chart(group, drawn, names, split, measure, axis)
-    for group in digits:
-        with st.container(horizontal=True, gap="small", key="digit_chart_controls"):
-            split, measure, axis, weight = mnist_results.curve_controls(
-                len(group), [curve_charts.VALIDATION, curve_charts.TRAINING], "compared_split"
-            )
-        drawn = [
-            replace(line, name=side.name, number=side.number)
-            for side in group
-            for line in curve_charts.network_lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
-        ]
-        _chart(group, drawn, names, split, measure, axis)
-        alone = [side.name for side in group if (side.lane, curve_charts.VALIDATION) not in side.run.story.curves]
-        if alone and drawn and split == curve_charts.VALIDATION:
-            st.caption(f"Training in place of validation, for which they hold nothing out: {plain(join(alone))}.")
-
-
-def _photo_counts(sides: Sequence[Side]) -> None:
-    """Of learning curves, accuracy against photos per class in one chart."""
-    curves = [
-        learning_curve_charts.Curve(side.name, side.number, rows)
-        for side in sides
-        if side.run.is_learning_curve and (rows := learning_curve.rows(side.run))
-    ]
-    if curves:
-        st.markdown("**Test accuracy against photos per class**")
-        chart = learning_curve_charts.accuracy_against_photos(curves, HEIGHT, lab.is_dark())
-        alt = learning_curve_charts.chart_in_words(curves)
-        st.vega_lite_chart(chart, width="stretch", key="compared_photo_counts", alt=alt)
-
-
-def _chart(
-    group: Sequence[Side], drawn: list[curve_charts.Line], names: Sequence[str], split: str, measure: str, axis: str
-) -> None:
-    without = [side.name for side in group if side.name not in [line.name for line in drawn]]
-    if without:
-        st.caption(f"{plain(join(without))}: no {split} curve of that.")
-    if not drawn:
-        return
-    in_epochs = group[0].run.is_fine_tune and axis == curve_charts.STEPS
-    chart = curve_charts.curves(
-        drawn,
-        names,
-        measure=measure,
-        axis=curve_charts.EPOCHS if in_epochs else axis,
-        end=max(line.x[-1] for line in drawn),
-        height=HEIGHT,
-        dark=lab.is_dark(),
-        narrow=lab.is_phone(),
-    )
-    what = "accuracy" if measure == curve_charts.ACCURACY else "loss"
-    ends = curve_charts.networks_in_words(drawn, measure)
-    alt = f"{split.capitalize()} {what} of {count(len(drawn), 'run')} at their ends: {ends}"
-    st.vega_lite_chart(chart, width="stretch", key=f"curves_{type(group[0].run.spec).__name__}", alt=alt)
+            controls = parts.curve_controls(max(map(len, alike)))
+        for group in alike:
+            compared_curves.lines(group, names, *controls)
+    for group in own:
+        if draw := rooms.comparison(group[0].run.kind):
+            draw(group, names)
 
 
 # --- tabs ------------------------------------------------------------------------------------------------------------
@@ -166,10 +108,10 @@ def _results(sides: Sequence[Side]) -> None:
             "Run": f"{side.number + 1} · {side.run.title}",
             "Lane": side.run.titles.get(side.lane) if side.lane else None,
             "State": BADGES[side.run.state][0],
-            "Validation": None if side.validation is None else runs_compared.in_words(side.validation, _n(side)),
+            "Validation": None if side.validation is None else compared.in_words(side.validation, _n(side)),
             "Test accuracy": str(side.tested) if side.tested else None,
             "Tested": f"{side.tested.n:,}" if side.tested else None,
-            "Time": None if side.run.seconds is None or side.run.is_imported else duration(side.run.seconds),
+            "Time": None if side.run.seconds is None or not side.run.stages else duration(side.run.seconds),
             "Device": side.run.spec.device.upper() or None,
         }
         for side in sides
@@ -192,7 +134,7 @@ def _results(sides: Sequence[Side]) -> None:
     with st.container(horizontal=True, gap="small", key="open_compared"):
         for side in sides:
             st.page_link(
-                lab.page_of(side.run.kind),
+                rooms.page_of(side.run.kind),
                 label=f"Open {side.number + 1}",
                 icon=":material/open_in_new:",
                 query_params={"run": side.run.id},
@@ -230,7 +172,7 @@ def _stages(sides: Sequence[Side]) -> None:
 
 
 def _settings(sides: Sequence[Side]) -> None:
-    found = runs_compared.settings([_settings_of(side.run) for side in sides])
+    found = compared.settings([_settings_of(side.run) for side in sides])
     apart = [setting for setting in found if setting.differs]
     alike = [setting for setting in found if not setting.differs]
     if not apart:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine.contract import events, hardware
-from engine.run_views.run_rows import RunRow
+from engine.kinds.rows import RunRow
 from engine.words import age, duration
 from ui import lab
 from ui.run_panel import BADGES

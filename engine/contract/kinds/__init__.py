@@ -22,20 +22,29 @@ RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE, LEARNING_CURVE = (
 class Rooms(NamedTuple):
     """Where a kind of run is at home."""
 
-    contract: str  # its spec, its stages and its events
+    contract: str  # SPEC, HAS_DATASET, STAGES and EVENTS: what it is asked for and what it reports
     worker: str  # run(spec, folder, report) computes it
+    engine: str  # KIND: what the dashboard and the command line know of it
+    form: str  # its form on a page (ui/rooms.py); "" where another place starts it
+    results: str  # what its page shows of a run
 
 
-def _rooms(name: str) -> Rooms:
-    return Rooms(f"engine.contract.kinds.{name}", f"engine.worker.{name}")
+def _rooms(name: str, has_form: bool = True) -> Rooms:
+    return Rooms(
+        contract=f"engine.contract.kinds.{name}",
+        worker=f"engine.worker.{name}",
+        engine=f"engine.kinds.{name}.kind",
+        form=f"ui.kinds.{name}.form" if has_form else "",
+        results=f"ui.kinds.{name}.results",
+    )
 
 
 # By the name in spec.json, which stays as it is.
 KINDS = {
     "retrain": _rooms("race"),
     "mnist": _rooms("mnist"),
-    "imported": _rooms("imported"),
-    "classify": _rooms("batch_classification"),
+    "imported": _rooms("imported", has_form=False),
+    "classify": _rooms("batch_classification", has_form=False),
     "fine_tune": _rooms("fine_tuning"),
     "batch_size": _rooms("batch_size"),
     "learning_curve": _rooms("learning_curve"),
@@ -43,7 +52,7 @@ KINDS = {
 
 
 def contract(kind: str) -> Any:
-    """The module with SPEC, STAGES and EVENTS of a kind. Raises KeyError for a kind that this version does not know."""
+    """The module that says what a kind is asked for and what it reports. Raises KeyError for an unknown kind."""
     return importlib.import_module(KINDS[kind].contract)
 
 

@@ -4,7 +4,7 @@ Python 3.6, standard library only.
 """
 
 import re
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 from engine.contract import choices, events
 
@@ -16,6 +16,10 @@ class BatchClassificationSpec(NamedTuple):
     model_title: str = ""  # for people, as it was called when it was asked: it may be deleted since
     top: int = 5  # labels kept of each picture, 1 to 20
     device: str = choices.CPU  # "cpu" or "gpu"
+
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        pictures = "unknown number" if number is None else f"{number:,} picture{'' if number == 1 else 's'}"
+        return f"{photos} · {self.model_title} · {pictures}"
 
     def lane_names(self) -> List[str]:
         return []
@@ -66,5 +70,6 @@ class BatchClassificationResult(NamedTuple):
 
 
 SPEC = BatchClassificationSpec
+HAS_DATASET = True
 STAGES = (events.LOADING, events.CLASSIFYING)
 EVENTS = {"model_loaded": ModelLoaded, "classified": Classified, "classify_result": BatchClassificationResult}

@@ -3,7 +3,7 @@
 Python 3.6, standard library only.
 """
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 from engine.contract import choices, events
 
@@ -16,6 +16,9 @@ class BatchSizeSpec(NamedTuple):
     largest: int = 64  # batch size tried, 1 to 1,024
     device: str = choices.CPU  # "cpu" or "gpu"
     memory_limit: int = 0  # MB for the process that learns; 0: what is free when the run begins
+
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        return f"Batch size · {backbone} · {choices.depth_title(self.blocks).lower()}"
 
     def lane_names(self) -> List[str]:
         return []
@@ -55,5 +58,6 @@ class BatchSizeResult(NamedTuple):
 
 
 SPEC = BatchSizeSpec
+HAS_DATASET = False
 STAGES = (events.TRYING,)
 EVENTS = {"batch_tried": BatchTried, "batch_size_result": BatchSizeResult}

@@ -30,6 +30,14 @@ class FineTuningSpec(NamedTuple):
     device: str = choices.CPU  # "cpu" or "gpu"
     memory_limit: int = 0  # MB for the process of a lane; 0: what the machine has
 
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        return f"{photos} · {backbone} · {self.depths()}"
+
+    def depths(self) -> str:
+        """What is varied: "frozen against all blocks"."""
+        titles = [title.lower() for title in self.lane_titles()]
+        return " against ".join(titles) if len(titles) < 3 else f"{len(titles)} depths"
+
     def lane_names(self) -> List[str]:
         return [choices.depth_name(blocks) for blocks in self.blocks]
 
@@ -97,5 +105,6 @@ class FineTuningResult(NamedTuple):
 
 
 SPEC = FineTuningSpec
+HAS_DATASET = True
 STAGES = (events.SCANNING, events.BOTTLENECKS, events.LOADING, events.TRAINING, events.EXPORTING)
 EVENTS = {"fine_tuned": FineTuned, "fine_tune_result": FineTuningResult}

@@ -3,7 +3,7 @@
 Python 3.6, standard library only.
 """
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 
 class ImportedSpec(NamedTuple):
@@ -13,6 +13,9 @@ class ImportedSpec(NamedTuple):
     source: str = ""  # absolute: the folder they were read from
     lanes: Tuple[str, ...] = ()  # the names of its runs, 1 to 8 different ones
     device: str = ""  # "": it is not known where they were trained
+
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        return f"{self.title} · imported"
 
     def lane_names(self) -> List[str]:
         return list(self.lanes)
@@ -25,5 +28,6 @@ class ImportedSpec(NamedTuple):
 
 
 SPEC = ImportedSpec
+HAS_DATASET = False
 STAGES: Tuple[str, ...] = ()
 EVENTS: Dict[str, Any] = {}

@@ -3,7 +3,7 @@
 Python 3.6, standard library only.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from engine.contract import choices, events
 
@@ -26,6 +26,9 @@ class LearningCurveSpec(NamedTuple):
     testing_percentage: int = 20  # of the photos; the difference between sizes is judged on these
     seed: int = 0  # the first one; the others follow it
     device: str = choices.CPU  # "cpu" or "gpu"
+
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        return f"{photos} · {backbone} · photos per class"
 
     def lane_names(self) -> List[str]:
         return []
@@ -78,5 +81,6 @@ class LearningCurveResult(NamedTuple):
 
 
 SPEC = LearningCurveSpec
+HAS_DATASET = True
 STAGES = (events.SCANNING, events.BOTTLENECKS, events.TRAINING)
 EVENTS = {"learning_curve_point": LearningCurvePoint, "learning_curve_result": LearningCurveResult}

@@ -27,6 +27,11 @@ class MnistSpec(NamedTuple):
     seed: int = 0  # of first weights, order, dropout and moved pictures
     device: str = choices.CPU  # "cpu" or "gpu"
 
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        what = self.networks[0].title if len(self.networks) == 1 else f"{len(self.networks)} networks"
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        return f"{catalog.digit_set(self.data).title} · {what} · {epochs}"
+
     def lane_names(self) -> List[str]:
         return [network.name for network in self.networks]
 
@@ -110,5 +115,6 @@ class MnistResult(NamedTuple):
 
 
 SPEC = MnistSpec
+HAS_DATASET = False
 STAGES = (events.LOADING, events.TRAINING, events.EVALUATING, events.EXPORTING)
 EVENTS = {"network_result": NetworkResult, "network_exported": NetworkExported, "mnist_result": MnistResult}

@@ -36,6 +36,13 @@ class RaceSpec(NamedTuple):
     use_cache: bool = True  # False: bottlenecks are neither read nor kept, so that their time is measured
     group: str = ""  # the same for runs that were started to be compared with each other; "" for none
 
+    def run_title(self, photos: str, number: Optional[int], backbone: str) -> str:
+        rates = self.learning_rates
+        varied = f"lr {rates[0]:g}" if len(rates) == 1 else f"{len(rates)} learning rates"
+        if self.group:
+            varied += f" · {self.machine_title()}"
+        return f"{photos} · {backbone} · {varied}"
+
     def lane_names(self) -> List[str]:
         return [lane_name(rate) for rate in self.learning_rates]
 
@@ -123,5 +130,6 @@ class RaceResult(NamedTuple):
 
 
 SPEC = RaceSpec
+HAS_DATASET = True
 STAGES = (events.SCANNING, events.BOTTLENECKS, events.TRAINING, events.EVALUATING, events.EXPORTING)
 EVENTS = {"lane_result": LaneResult, "result": RaceResult}

@@ -70,13 +70,13 @@ def known_labels(folders: Sequence[str], labels: Sequence[str]) -> list[str]:
 
 def rows(run: Run) -> list[Row]:
     """Every picture that was classified so far, in the order of the dataset."""
-    return list(_rows(run, run.story.classified))
+    return list(_rows(run, run.story.every(Classified)))
 
 
 def newest(run: Run, number: int) -> list[Row]:
     """The last so many of them, the newest first; quick however many there are."""
     blocks: list[Classified] = []
-    for block in reversed(run.story.classified):
+    for block in reversed(run.story.every(Classified)):
         blocks.insert(0, block)
         if sum(len(each.photo) for each in blocks) >= number:
             break

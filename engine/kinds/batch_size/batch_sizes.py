@@ -13,7 +13,7 @@ ROOMY = 0.8  # of the memory limit: other programs, photos and caches want some 
 
 def tried(story: Story) -> list[BatchTried]:
     """By size; each was tried once."""
-    return sorted(story.batches_tried, key=lambda each: each.batch_size)
+    return sorted(story.every(BatchTried), key=lambda each: each.batch_size)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Recommendation:
 def recommend(run: Run) -> Recommendation | None:
     """The smallest size that is nearly as fast as the fastest and leaves memory free; None before one has fitted."""
     fitting = [each for each in tried(run.story) if each.fits]
-    result = run.story.batch_size_result
+    result = run.story.last(BatchSizeResult)
     if not fitting or result is None:
         return None
     limit = result.memory_limit_bytes

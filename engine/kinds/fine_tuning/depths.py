@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract import choices
+from engine.contract.kinds.fine_tuning import FineTuned
 from engine.runs import Run
 from engine.stats import Z_95, Numbers, interval
-from engine.words import count, duration, short_duration
+from engine.words import count, quick
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def rows(run: Run) -> list[DepthRow]:
     found, said = [], run.predictions() or {}
     base = base_lane(run)
     for number, (lane, title) in enumerate(run.titles.items()):
-        figures = run.story.fine_tuned.get(lane)
+        figures = run.story.by_lane(FineTuned).get(lane)
         if figures is None:
             continue
         low, high = interval(figures.test_accuracy, figures.test_n)
@@ -144,8 +145,8 @@ def verdict(found: Sequence[DepthRow]) -> Verdict:
         slowest = max(compared, key=lambda row: row.epoch_seconds)
         if base.epoch_seconds > 0:
             sentences.append(
-                f"With {slowest.title.lower()} learning an epoch took {epoch_in_words(slowest.epoch_seconds)}, "
-                f"{base.title.lower()} {epoch_in_words(base.epoch_seconds)}."
+                f"With {slowest.title.lower()} learning an epoch took {quick(slowest.epoch_seconds)}, "
+                f"{base.title.lower()} {quick(base.epoch_seconds)}."
             )
     return Verdict(_changed(first), " ".join(sentences))
 
@@ -169,8 +170,3 @@ def _changed(row: DepthRow) -> str:
 
 def _in_sentence(row: DepthRow) -> str:
     return row.title.lower() if row.title == "All blocks" else f"the {row.title.lower()}"
-
-
-def epoch_in_words(seconds: float) -> str:
-    """22 ms, 2.6 s, 1m 04s: a frozen epoch is short."""
-    return duration(seconds) if seconds < 0.1 else short_duration(seconds)

@@ -94,7 +94,7 @@ def rows(run: Run) -> list[SizeRow]:
     """The sizes of which every seed was measured, from the fewest photos to all."""
     found: list[SizeRow] = []
     by_size: dict[int, list[LearningCurvePoint]] = {}
-    for point in run.story.learning_curve:
+    for point in run.story.every(LearningCurvePoint):
         by_size.setdefault(point.size, []).append(point)
     classes = max(1, len(run.dataset.labels))
     for size, points in by_size.items():

@@ -15,8 +15,10 @@ from functools import lru_cache
 import numpy as np
 
 from engine.contract import catalog
+from engine.contract.events import TRAINING
+from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import read_json
-from engine.runs import Run
+from engine.runs import Curve, Run
 from engine.stats import CHANCE, Difference, Verdict, chance_in_words, interval, mcnemar, wilson
 from engine.words import epochs, many, percent, short_duration
 
@@ -54,10 +56,10 @@ def network_rows(run: Run) -> list[NetworkRow]:
     """
     rows = []
     for number, (lane, title) in enumerate(run.titles.items()):
-        result = run.story.network_results.get(lane)
+        result = run.story.by_lane(NetworkResult).get(lane)
         if result is None:
             continue
-        exported = run.story.networks_exported.get(lane)
+        exported = run.story.by_lane(NetworkExported).get(lane)
         right = round(result.test_accuracy * result.test_n)
         low, high = wilson(right, result.test_n)
         rows.append(
@@ -83,6 +85,24 @@ def network_rows(run: Run) -> list[NetworkRow]:
             )
         )
     return sorted(rows, key=lambda row: (-row.test_accuracy, row.parameters, row.number))
+
+
+def seconds_left(run: Run) -> float | None:
+    """Of training: each network's steps left, at its own pace; None where a pace is not known."""
+    story, left = run.story, 0.0
+    if not story.lanes_started or story.stages[-1].name != TRAINING:
+        return None
+    for lane, started in story.lanes_started.items():
+        curve = story.curves.get((lane, "training"), Curve())
+        if lane in story.lanes_ended:
+            continue
+        if len(curve.step) < 2:
+            return None
+        # The first call of a network, a few steps, also builds its function and says nothing of its pace.
+        first = 4 if len(curve.step) > 8 else 0
+        pace = (curve.seconds[-1] - curve.seconds[first]) / (curve.step[-1] - curve.step[first])
+        left += pace * (started.steps - curve.step[-1])
+    return left
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -336,12 +356,12 @@ def leaderboard(runs: Iterable[Run]) -> list[LeaderRow]:
     rows: list[tuple[tuple, tuple, LeaderRow]] = []  # with what makes networks the same, and the place of their data
     names = [row.name for row in catalog.DIGIT_SETS]
     for run in runs:
-        if not run.is_mnist:
-            continue
         spec = run.spec
+        if not isinstance(spec, MnistSpec):
+            continue
         place = (names.index(spec.data) if spec.data in names else len(names), spec.data)
         for network in spec.networks:
-            result = run.story.network_results.get(network.name)
+            result = run.story.by_lane(NetworkResult).get(network.name)
             if result is None:
                 continue
             # However it is called and wherever it comes from.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.contract import catalog, layers
+from engine.contract.kinds.mnist import NetworkResult
 from engine.kinds.mnist.comparison import answers_of, frontier, is_level, network_rows, pictures
 from engine.runs import Curve, Run
 from engine.words import join, many, percent, points, short_duration, short_percent
@@ -106,7 +107,7 @@ def _against_as_meant(run: Run, network: catalog.Network) -> list[str]:
         ]
     )
     other = next((each for each in run.spec.networks if each.layers == turned), None)
-    results = run.story.network_results
+    results = run.story.by_lane(NetworkResult)
     if other is None or not {network.name, other.name} <= set(results):
         return []
     given, meant = results[network.name], results[other.name]
@@ -217,7 +218,7 @@ def _overfitting(run: Run) -> Explanation | None:
     if len(found) > 1:
         sentences.append(f"The same shows in {join([each.title for each in found[1:]])}.")
     # Without a validation split there is the test alone, which comes once.
-    results = run.story.network_results
+    results = run.story.by_lane(NetworkResult)
     held_none = [lane for lane in run.lanes if lane not in evaluated and lane in results]
     for lane in held_none[:1]:
         training = ending(run, lane).training_accuracy
@@ -257,7 +258,7 @@ def _training_aids(run: Run) -> list[Explanation]:
 
 def _users(run: Run, uses: Callable[[catalog.Network], bool]) -> list[catalog.Network]:
     """The networks that use it, those with a result first, the best of them at the head."""
-    results = run.story.network_results
+    results = run.story.by_lane(NetworkResult)
     used = [network for network in run.spec.networks if uses(network)]
     return sorted(used, key=lambda each: -results[each.name].test_accuracy if each.name in results else 0.0)
 
@@ -305,7 +306,7 @@ def _moved_pictures(run: Run) -> str | None:
     sentence = (
         "**Moved images** are turned, shifted and stretched a little, differently each time, so that none is seen twice"
     )
-    started, result = run.story.lanes_started.get(network.name), run.story.network_results.get(network.name)
+    started, result = run.story.lanes_started.get(network.name), run.story.by_lane(NetworkResult).get(network.name)
     if started and result:
         sentence += (
             f": {network.title} learned from {round(result.epochs * started.training):,} different ones made from "

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.contract.kinds.race import LaneResult
 from engine.runs import Curve, Story
 from engine.stats import Verdict, chance_in_words, interval, mcnemar, smooth
 from engine.words import percent
@@ -72,7 +73,7 @@ def lane_rows(story: Story, lanes: Sequence[str]) -> list[LaneRow]:
     """
     rows = []
     for number, lane in enumerate(lanes):
-        result = story.lane_results.get(lane)
+        result = story.by_lane(LaneResult).get(lane)
         if result is None:
             continue
         curve = story.curves.get((lane, "validation"), Curve())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.contract import choices, events
-from engine.contract.kinds.race import RaceSpec
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.kinds.race.curves import Plateau, plateau
 from engine.machine import sampler
 from engine.machine.device import Reading
@@ -61,7 +61,7 @@ def halves(group: Iterable[Run]) -> list[Half]:
 
 
 def _half(run: Run, lane: str) -> Half:
-    story, result = run.story, run.story.result
+    story, result = run.story, run.story.last(RaceResult)
     ended = {stage.name: stage.ended - stage.began for stage in story.stages if stage.ended is not None}
     # A stage also ends where the run does, however far it came.
     last = story.stages[-1].name if story.stages else ""
@@ -74,7 +74,7 @@ def _half(run: Run, lane: str) -> Half:
     elif through and through.done:
         took = (through.ended or story.last_t) - through.began
         speed = through.done / took if took else None
-    tested = story.lane_results.get(lane)
+    tested = story.by_lane(LaneResult).get(lane)
     curve = story.curves.get((lane, "validation"), Curve())
     return Half(
         run=run,

@@ -1,0 +1,21 @@
+"""The table of batch sizes, in words."""
+
+from collections.abc import Sequence
+
+from engine.contract.kinds.batch_size import BatchTried
+from engine.kinds.batch_size import batch_sizes
+from engine.words import size
+
+
+def sizes(tried: Sequence[BatchTried]) -> list[dict[str, str | None]]:
+    """The batch sizes that were tried."""
+    return [
+        {
+            "Batch size": f"{each.batch_size:,}",
+            "Fits": "yes" if each.fits else "no",
+            "Peak memory": size(each.peak_memory_bytes) if each.fits else None,
+            "Speed": batch_sizes.speed(each.images_per_second) if each.fits else None,
+            "Why not": each.why or None,
+        }
+        for each in tried
+    ]

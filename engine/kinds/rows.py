@@ -1,0 +1,127 @@
+"""A run in a few words and figures, for tables, choices and what later runs are going to take."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from engine import kinds
+from engine.contract import catalog, events, hardware
+from engine.runs import Curve, Run
+from engine.stats import thin
+
+CURVE_POINTS = 60  # of a row's small curve
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One network of a comparison that was tested."""
+
+    network: catalog.Network
+    data: str  # the set, for people
+    accuracy: float  # 0..1, on the testing images
+    validation: float | None  # 0..1, at the end
+    seconds: float  # of training, this network alone
+    images_per_second: float  # learned from
+
+
+@dataclass(frozen=True)
+class Depth:
+    """One depth of fine-tuning that was measured."""
+
+    blocks: int  # that learned
+    starting_seconds: float  # of its process
+    epoch_seconds: float
+    around_seconds: float  # of everything else: what is frozen, validation, testing
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as tables show it."""
+
+    id: str
+    title: str
+    short: str  # "Traffic lights · lr 0.01"
+    state: str
+    device: str
+    # 0..1, on the testing split, of the kept lane or the network best by validation; of pictures that were classified,
+    # on those whose label is known
+    accuracy: float | None
+    validation: float | None  # 0..1, of that lane at the end, or the best lane's newest evaluation
+    curve: list[float]  # validation accuracy of that lane, thinned
+    seconds: float | None  # wall time from its turn on
+    started: float  # Unix seconds
+    stage: str  # the current or last stage, "" before the first
+    contents: str  # what its folder holds besides settings, curves and log
+    stays: str  # what deleting it leaves
+    ticket: int = 0  # its place in the order of all runs of this lab; 0 for one whose events are gone
+    stages: tuple[tuple[str, float, float], ...] = ()  # name, Unix seconds of its begin and its end; inf: it goes on
+    hardware: events.Hardware | None = None  # where it ran; None for runs of earlier versions
+    # As people choose by:
+    kind: str = ""  # its name in engine/contract/kinds/
+    data: str = ""  # photos, digits, pictures, or what was imported
+    models: tuple[str, ...] = ()  # the backbone, the networks, or the model that classified
+    # Of a retraining run:
+    backbone: str = ""
+    photos: int = 0
+    steps: int = 0
+    computed: int = 0  # photos whose bottleneck this run computed
+    bottleneck_seconds: float = 0.0
+    race_seconds: float = 0.0
+    distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
+    threads: int = 0  # that it was held to; 0 for all
+    group: str = ""  # of the comparison that it belongs to
+    # Of fine-tuning, which has photos too, and of batch sizes:
+    depths: tuple[Depth, ...] = ()
+    before_seconds: float = 0.0  # until the first depth begins
+    tried: int = 0  # batch sizes
+    # Of an imported run:
+    lanes: tuple[str, ...] = ()
+    # Of a comparison:
+    networks: tuple[Learned, ...] = ()
+    around_seconds: float = 0.0  # of everything but training
+
+
+def of_here(rows: Iterable[RunRow]) -> list[RunRow]:
+    """Those whose times hold for this machine. Earlier versions did not write down where: theirs are among them."""
+    here = hardware.here()
+    return [row for row in rows if row.hardware is None or hardware.is_same(row.hardware, here)]
+
+
+def read(run: Run) -> RunRow:
+    """Of any kind and in any state. Never raises: a list must show damaged runs too."""
+    story = run.story
+    newest = {
+        lane: curve.accuracy[-1]
+        for (lane, split), curve in story.curves.items()
+        if split == "validation" and curve.step
+    }
+    best = max(newest, key=newest.__getitem__, default="")
+    lane = story.kept if story.kept and run.state == events.DONE else best
+    curve = story.curves.get((lane, "validation"), Curve())
+    spent = {stage.name: (stage.ended or story.last_t) - stage.began for stage in story.stages}
+    row = RunRow(
+        id=run.id,
+        title=run.title,
+        short=run.title,
+        state=run.state,
+        device=run.spec.device.upper(),
+        accuracy=None,
+        validation=newest.get(lane),
+        curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)],
+        seconds=run.seconds,
+        started=run.started,
+        ticket=run.story.ticket,
+        stage=story.stages[-1].name if story.stages else "",
+        contents=kinds.of(run).contents,
+        stays=kinds.of(run).stays,
+        stages=tuple(
+            (stage.name, stage.began, stage.ended or (math.inf if run.is_active else story.last_t))
+            for stage in story.stages
+        ),
+        kind=run.kind,
+        hardware=story.hardware,
+    )
+    try:
+        return kinds.of(run).row(run, row, lane, spent)
+    except Exception:  # damaged: it is listed, so that it can be deleted
+        return replace(row, contents="whatever is left of it", stays="")

@@ -1,0 +1,1 @@
+"""What several forms let a visitor choose: a backbone, distortions, and what a run would take."""

@@ -1,0 +1,1 @@
+"""Batch classification: many pictures on the Playground."""

@@ -1,0 +1,1 @@
+"""Batch size: form and results."""

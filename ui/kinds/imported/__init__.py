@@ -1,0 +1,1 @@
+"""Imported curves: form and results."""

@@ -1,0 +1,1 @@
+"""The learning curve: form and results."""

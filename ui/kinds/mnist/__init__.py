@@ -1,0 +1,1 @@
+"""The comparison of networks for digits: form, network builder and results."""

@@ -1,0 +1,1 @@
+"""The race, and the same run on two devices: form and results."""
