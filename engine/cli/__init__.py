@@ -6,38 +6,31 @@ each imports the rest of the engine in its functions, so that `assets` with noth
 """
 
 import argparse
+import importlib
 import os
 import sys
 
 from engine import settings
 from engine.cli import (
     assets,
-    batch_size,
     devices,
     evaluate,
-    fine_tune,
-    import_summaries,
     inspect_graph,
     kept_models,
     label_image,
-    learning_curve,
-    mnist,
     questions,
     report,
-    retrain,
     runs,
 )
 from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
-from engine.contract import VERSION
+from engine.contract import VERSION, kinds
 from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefused, PhotosError, RunNotFound, SpecError
 
+# A kind of run has its command in a module of its own, with its NAME, its HELP and add_arguments.
+OF_KINDS = [importlib.import_module(rooms.command) for rooms in kinds.KINDS.values() if rooms.command]
 # name, module, help
 COMMANDS = [
-    ("retrain", retrain, "learn from photos, one lane per learning rate"),
-    ("fine_tune", fine_tune, "let the last blocks of a backbone learn along, one lane per depth"),
-    ("batch_size", batch_size, "which batch sizes fit into the memory, and which to take"),
-    ("learning_curve", learning_curve, "how accuracy grows with photos per class, and where it flattens"),
-    ("mnist", mnist, "compare networks for handwritten digits, one lane per network"),
+    *((module.NAME, module, module.HELP) for module in OF_KINDS),
     ("label_image", label_image, "what a model says about a picture"),
     ("models", kept_models, "list what can be asked about a picture; add or delete models"),
     ("evaluate", evaluate, "how often a model is right on a folder of photos"),
@@ -45,7 +38,6 @@ COMMANDS = [
     ("runs", runs, "list, cancel or delete runs"),
     ("report", report, "runs, or questions and answers, as one HTML file or as Markdown"),
     ("questions", questions, "which answers to the coursework's questions this machine has measured"),
-    ("import_summaries", import_summaries, "make a run of TensorBoard's files from elsewhere"),
     ("devices", devices, "what runs can compute on, and why there is no GPU"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
 ]

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine import settings
 from engine.cli.answers import add_json
-from engine.cli.fine_tune import add_backbone, depth
 from engine.cli.following import carry_out
-from engine.cli.inputs import fetch_backbone
+from engine.cli.inputs import add_tuned_backbone, depth, fetch_backbone
 from engine.contract import catalog, choices
 from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
 from engine.errors import SpecError
@@ -16,10 +15,12 @@ from engine.errors import SpecError
 if TYPE_CHECKING:
     from engine.runs import Run
 
+NAME, HELP = "batch_size", "which batch sizes fit into the memory, and which to take"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default, add = BatchSizeSpec(), parser.add_argument
-    add_backbone(parser, default.backbone)
+    add_tuned_backbone(parser, default.backbone)
     add("--blocks", type=depth, default=default.blocks, help="how many of the last blocks learn; all by default")
     add("--largest", type=int, default=default.largest, help="batch size that is tried at most")
     add("--device", choices=choices.DEVICES, default=default.device)

@@ -1,12 +1,13 @@
 """What a command needs before it can start, photos and weights: looked at or fetched behind a bar."""
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import assets, settings
 from engine.cli.progress import progress_bar
-from engine.contract import catalog
+from engine.contract import catalog, choices
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.learning_curve import LearningCurveSpec
 from engine.contract.kinds.race import RaceSpec
@@ -82,3 +83,17 @@ def scan(image_dir: str, lab: settings.Settings) -> "Scan":
             typed=image_dir,
             roots=(Path("/"),),
         )
+
+
+def add_tuned_backbone(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option of kinds whose blocks learn."""
+    names = ", ".join(row.name for row in choices.tunable())
+    parser.add_argument("--backbone", default=default, help=f"one whose blocks can learn: {names}")
+
+
+def depth(text: str) -> int:
+    """ "all" or a number, as --blocks takes them."""
+    try:
+        return choices.ALL_BLOCKS if text.strip() == "all" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of blocks; write a number or all") from None

@@ -15,6 +15,8 @@ from engine.errors import SpecError
 if TYPE_CHECKING:
     from engine.runs import Run
 
+NAME, HELP = "learning_curve", "how accuracy grows with photos per class, and where it flattens"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default, add = LearningCurveSpec(), parser.add_argument

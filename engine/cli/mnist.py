@@ -15,6 +15,8 @@ from engine.errors import SpecError
 if TYPE_CHECKING:
     from engine.runs import Run
 
+NAME, HELP = "mnist", "compare networks for handwritten digits, one lane per network"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = MnistSpec()

@@ -27,27 +27,29 @@ class Rooms(NamedTuple):
     engine: str  # KIND: what the dashboard and the command line know of it
     form: str  # its form on a page (ui/rooms.py); "" where another place starts it
     results: str  # what its page shows of a run
+    command: str  # its command of python -m engine; "" where it has none
 
 
-def _rooms(name: str, has_form: bool = True) -> Rooms:
+def _rooms(name: str, form: bool = True, command: bool = True) -> Rooms:
     return Rooms(
         contract=f"engine.contract.kinds.{name}",
         worker=f"engine.worker.{name}",
         engine=f"engine.kinds.{name}.kind",
-        form=f"ui.kinds.{name}.form" if has_form else "",
+        form=f"ui.kinds.{name}.form" if form else "",
         results=f"ui.kinds.{name}.results",
+        command=f"engine.cli.{name}" if command else "",
     )
 
 
-# By the name in spec.json, which stays as it is.
+# By the name in spec.json, which stays as it is; in the order in which forms and commands are offered.
 KINDS = {
     "retrain": _rooms("race"),
-    "mnist": _rooms("mnist"),
-    "imported": _rooms("imported", has_form=False),
-    "classify": _rooms("batch_classification", has_form=False),
     "fine_tune": _rooms("fine_tuning"),
     "batch_size": _rooms("batch_size"),
     "learning_curve": _rooms("learning_curve"),
+    "mnist": _rooms("mnist"),
+    "classify": _rooms("batch_classification", form=False, command=False),
+    "imported": _rooms("imported", form=False),
 }
 
 

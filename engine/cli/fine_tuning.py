@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine import settings
 from engine.cli.answers import add_json
 from engine.cli.following import carry_out
-from engine.cli.inputs import dataset, fetch_backbone
+from engine.cli.inputs import add_tuned_backbone, dataset, depth, fetch_backbone
 from engine.contract import catalog, choices
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.errors import SpecError
@@ -16,11 +16,13 @@ from engine.words import quick
 if TYPE_CHECKING:
     from engine.runs import Run
 
+NAME, HELP = "fine_tune", "let the last blocks of a backbone learn along, one lane per depth"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default, add = FineTuningSpec(), parser.add_argument
     add("--image_dir", required=True, help="a folder with one folder per class, or the name of a set: traffic_lights")
-    add_backbone(parser, default.backbone)
+    add_tuned_backbone(parser, default.backbone)
     add(
         "--blocks",
         type=_depths,
@@ -42,19 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory_limit", type=int, default=default.memory_limit, help="MB for the process of a depth; 0: no limit")
     add_json(parser)
     parser.set_defaults(command=_fine_tune)
-
-
-def add_backbone(parser: argparse.ArgumentParser, default: str) -> None:
-    names = ", ".join(row.name for row in choices.tunable())
-    parser.add_argument("--backbone", default=default, help=f"one whose blocks can learn: {names}")
-
-
-def depth(text: str) -> int:
-    """ "all" or a number, as --blocks takes them."""
-    try:
-        return choices.ALL_BLOCKS if text.strip() == "all" else int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of blocks; write a number or all") from None
 
 
 def _depths(text: str) -> tuple[int, ...]:

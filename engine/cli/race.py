@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ARCHITECTURE = "inception_v3"  # retrain.py's default; the lab's own is RaceSpec()'s
 LEARNING_RATES = (0.01,)
 
+NAME, HELP = "retrain", "learn from photos, one lane per learning rate"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default, add = RaceSpec(), parser.add_argument

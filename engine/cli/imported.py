@@ -8,6 +8,8 @@ from engine import settings
 from engine.cli.answers import add_json, said
 from engine.errors import ImportRefused
 
+NAME, HELP = "import_summaries", "make a run of TensorBoard's files from elsewhere"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="with event files, as retrain.py wrote them to its --summaries_dir")
