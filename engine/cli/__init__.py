@@ -1,4 +1,4 @@
-"""python -m engine COMMAND: what the pages do, without a browser. The commands are in COMMANDS.
+"""python -m engine COMMAND: what the pages do, without a browser. A kind of run brings its own.
 
 Exit codes: 0 done, 1 failed, 2 bad arguments (nothing was started), 130 cancelled. Answers go to stdout, progress and
 failures to stderr. With --json every command prints one JSON object on stdout, last and alone. One module per command;
@@ -9,6 +9,8 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from engine import settings
 from engine.cli import (
@@ -26,11 +28,8 @@ from engine.cli.answers import BAD_ARGUMENTS, CANCELLED, FAILED, print_json
 from engine.contract import VERSION, kinds
 from engine.errors import EngineError, ImportRefused, ModelNotFound, ModelRefused, PhotosError, RunNotFound, SpecError
 
-# A kind of run has its command in a module of its own, with its NAME, its HELP and add_arguments.
-OF_KINDS = [importlib.import_module(rooms.command) for rooms in kinds.KINDS.values() if rooms.command]
-# name, module, help
-COMMANDS = [
-    *((module.NAME, module, module.HELP) for module in OF_KINDS),
+# Beside those of the kinds of run: name, module, help.
+OTHERS = (
     ("label_image", label_image, "what a model says about a picture"),
     ("models", kept_models, "list what can be asked about a picture; add or delete models"),
     ("evaluate", evaluate, "how often a model is right on a folder of photos"),
@@ -40,7 +39,7 @@ COMMANDS = [
     ("questions", questions, "which answers to the coursework's questions this machine has measured"),
     ("devices", devices, "what runs can compute on, and why there is no GPU"),
     ("assets", assets, "fetch weights, digits and photos, or list them"),
-]
+)
 # What was wrong before anything was started.
 REFUSALS = (SpecError, PhotosError, RunNotFound, ImportRefused, ModelNotFound, ModelRefused)
 
@@ -68,7 +67,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine", description="Bottleneck Lab without a browser.")
     parser.add_argument("--version", action="version", version=f"Bottleneck Lab {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, module, text in COMMANDS:
+    for name, module, text in _commands():
         # Abbreviations are refused: --test would come to mean something else with the next flag.
         module.add_arguments(commands.add_parser(name, help=text, allow_abbrev=False))
     return parser
+
+
+def _commands() -> Iterator[tuple[str, Any, str]]:
+    """A kind of run has its command in a module of its own, with its NAME, its HELP and add_arguments."""
+    for rooms in kinds.KINDS.values():
+        if rooms.command:
+            module = importlib.import_module(rooms.command)
+            yield module.NAME, module, module.HELP
+    yield from OTHERS
