@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 from benchmarks.dashboard import server as served
 from benchmarks.measure import record, table
 from engine import photos, runs, settings
-from engine.contract import kinds, specs
+from engine.contract import specs
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
@@ -128,7 +128,7 @@ def _command(process: psutil.Process) -> list[str]:
 def _classifier(home: LabHome, python: str) -> list[list[str]]:
     """With one model as TFLite, and with a run's frozen graph, for which TensorFlow is loaded."""
     photo = next(Path(with_assets("traffic_lights").assets, "traffic_lights", "photos").rglob("*.*")).read_bytes()
-    rows, lights = [], [run for run in runs.list_runs(home) if run.kind == kinds.RETRAIN]
+    rows, lights = [], [run for run in runs.list_runs(home) if run.kind == "retrain"]
     classifier = Classifier(home, python)
 
     def held() -> str:

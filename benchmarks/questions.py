@@ -14,7 +14,6 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.dashboard import server
 from benchmarks.measure import record, table
 from engine import photos
-from engine.contract import kinds
 from engine.contract.run_folder import LabHome
 from engine.questions import evidence, questions
 from engine.runs import list_runs
@@ -62,7 +61,7 @@ def _fill(home: LabHome) -> None:
     asked = dict.fromkeys(query for question in questions.read_all() for query in question.runs.values())
     for number, query in enumerate(asked):
         spec, dataset = evidence.spec(query), None
-        if query.kind not in (kinds.MNIST, kinds.BATCH_SIZE):
+        if query.kind not in ("mnist", "batch_size"):
             dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage)
         if query.kind == evidence.DEVICES:
             spec = spec._replace(group=f"pair{number}")

@@ -43,16 +43,16 @@ RETRAIN = RaceSpec(train_batch_size=20, learning_rates=(0.02,), steps=25)
 ASKED: dict[str, specs.Spec] = {
     "several rates": RETRAIN._replace(learning_rates=(0.02, 0.05), intermediate_store_frequency=10),
     "one rate": RETRAIN._replace(test_batch_size=7),
-    kinds.FINE_TUNE: FineTuningSpec(blocks=(0, 1), epochs=2),
-    kinds.BATCH_SIZE: BatchSizeSpec(blocks=0, largest=1, memory_limit=4000),
-    kinds.LEARNING_CURVE: LearningCurveSpec(sizes=(2, 50), seeds=2, steps=40),
-    kinds.MNIST: MnistSpec(
+    "fine_tune": FineTuningSpec(blocks=(0, 1), epochs=2),
+    "batch_size": BatchSizeSpec(blocks=0, largest=1, memory_limit=4000),
+    "learning_curve": LearningCurveSpec(sizes=(2, 50), seeds=2, steps=40),
+    "mnist": MnistSpec(
         data="bars", networks=tuple(catalog.network(name) for name in ("beginner", "coursework_as_meant")), epochs=2
     ),
-    kinds.CLASSIFY: BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2"),
+    "classify": BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2"),
 }
 # A minute of a core each, for whole runs that differ from "several rates" by what comes before the export alone.
-HEAVY = ("one rate", kinds.FINE_TUNE)
+HEAVY = ("one rate", "fine_tune")
 EACH = [pytest.param(name, id=name, marks=pytest.mark.thorough if name in HEAVY else ()) for name in ASKED]
 
 # Of each kind of event what spec and photos alone decide.
@@ -147,7 +147,7 @@ def test_the_fake_worker_tells_and_leaves_what_the_real_one_does(pairs, name):
         if kind == ".json":
             both = [keys(read_json(os.path.join(folder.path, file))) for folder in (pair.fake, pair.real)]
             assert both[0] == both[1], file
-        elif kind == ".npz" and name not in (kinds.FINE_TUNE, kinds.MNIST):  # whose weights are too many to invent
+        elif kind == ".npz" and name not in ("fine_tune", "mnist"):  # whose weights are too many to invent
             both = [arrays(os.path.join(folder.path, file)) for folder in (pair.fake, pair.real)]
             assert both[0] == both[1], file
     assert Path(pair.fake.labels).is_file() == Path(pair.real.labels).is_file()

@@ -132,6 +132,10 @@ class Kind(Generic[Spec]):
         """The same where nothing like it has run: seconds on two cores of a laptop."""
         return 60.0
 
+    def machine(self, spec: Spec) -> str:
+        """What it computes on, as people read it."""
+        return spec.device.upper()
+
     def in_a_plan(self, spec: Spec) -> str:
         """ " at lr 0.005 and 0.5": what is varied, behind "a run of Retraining"; Markdown."""
         return ""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine import kinds
 from engine.contract import catalog, events, hardware
@@ -22,16 +23,6 @@ class Learned:
     validation: float | None  # 0..1, at the end
     seconds: float  # of training, this network alone
     images_per_second: float  # learned from
-
-
-@dataclass(frozen=True)
-class Depth:
-    """One depth of fine-tuning that was measured."""
-
-    blocks: int  # that learned
-    starting_seconds: float  # of its process
-    epoch_seconds: float
-    around_seconds: float  # of everything else: what is frozen, validation, testing
 
 
 @dataclass(frozen=True)
@@ -60,25 +51,12 @@ class RunRow:
     kind: str = ""  # its name in engine/contract/kinds/
     data: str = ""  # photos, digits, pictures, or what was imported
     models: tuple[str, ...] = ()  # the backbone, the networks, or the model that classified
-    # Of a retraining run:
-    backbone: str = ""
+    backbone: str = ""  # "" without one
     photos: int = 0
-    steps: int = 0
-    computed: int = 0  # photos whose bottleneck this run computed
-    bottleneck_seconds: float = 0.0
-    race_seconds: float = 0.0
-    distorted: int = 0  # photos that went through the backbone while it raced; 0 without distortions
-    threads: int = 0  # that it was held to; 0 for all
-    group: str = ""  # of the comparison that it belongs to
-    # Of fine-tuning, which has photos too, and of batch sizes:
-    depths: tuple[Depth, ...] = ()
-    before_seconds: float = 0.0  # until the first depth begins
-    tried: int = 0  # batch sizes
-    # Of an imported run:
-    lanes: tuple[str, ...] = ()
-    # Of a comparison:
-    networks: tuple[Learned, ...] = ()
-    around_seconds: float = 0.0  # of everything but training
+    group: str = ""  # of the comparison of devices that it belongs to
+    lanes: tuple[str, ...] = ()  # of an imported run
+    networks: tuple[Learned, ...] = ()  # those that were tested
+    took: Any = None  # what it took, in parts, as the forecasts of its kind need it
 
 
 def of_here(rows: Iterable[RunRow]) -> list[RunRow]:

@@ -22,7 +22,6 @@ from typing import Any
 from engine import assets
 from engine import kinds as engine_kinds
 from engine.contract import catalog, events, hardware, kinds, specs
-from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.errors import RunNotFound
 from engine.kinds import results
@@ -34,7 +33,7 @@ from engine.runs import Run, list_runs
 from engine.settings import Settings
 
 DEVICES = "devices"  # the same run on each device: a view of runs of one kind
-DEVICES_KIND = race.Devices(kinds.RETRAIN)
+DEVICES_KIND = race.Devices("retrain")
 
 
 @dataclass(frozen=True)
@@ -242,15 +241,11 @@ def described(found: Evidence) -> str:
     what = [
         run.backbone_title if hasattr(run.spec, "backbone") else "",
         f"seed {run.spec.seed}" if hasattr(run.spec, "seed") else "",
-        " and ".join(dict.fromkeys(_machine(each.spec) for each in found.runs)),
+        " and ".join(dict.fromkeys(kind_of(found.query).machine(each.spec) for each in found.runs)),
         hardware.describe(run.story.hardware) if run.story.hardware else "",  # earlier versions did not write it down
         time.strftime("%-d %b %Y", time.localtime(run.story.last_t)),
     ]
     return ", ".join(filter(None, what))
-
-
-def _machine(spec: Any) -> str:
-    return spec.machine_title() if isinstance(spec, RaceSpec) and spec.group else spec.device.upper()
 
 
 def where(found: Evidence) -> str:

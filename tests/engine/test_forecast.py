@@ -2,12 +2,15 @@
 
 import pytest
 
-from engine.contract import choices, events, hardware, kinds
+from engine.contract import choices, events, hardware
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.race import RaceSpec
-from engine.kinds import forecast
-from engine.kinds.rows import Depth, RunRow
+from engine.kinds.batch_size import forecast as sizes
+from engine.kinds.fine_tuning import forecast as depths
+from engine.kinds.fine_tuning.forecast import Depth
+from engine.kinds.race import forecast
+from engine.kinds.rows import RunRow
 
 PHOTOS = 1000
 PLAIN = RaceSpec(backbone="mobilenet_v2", steps=4000)
@@ -34,17 +37,14 @@ def row(**fields) -> RunRow:
         "stays": "",
         "backbone": "mobilenet_v2",
         "photos": 1000,
-        "steps": 2000,
-        "computed": 1000,
-        "bottleneck_seconds": 10.0,
-        "race_seconds": 4.0,
-        "kind": kinds.RETRAIN,
+        "took": forecast.Took(2000, 1000, 10.0, 4.0, 0, 0),
+        "kind": "retrain",
     }
     return RunRow(**(usual | fields))
 
 
 # With distortions: 2,500 photos went through the backbone in 50 s of training, 50 a second; 6 s of everything else.
-DISTORTED = row(distorted=2500, race_seconds=50.0, computed=200, bottleneck_seconds=4.0, seconds=60.0, steps=25)
+DISTORTED = row(seconds=60.0, took=forecast.Took(25, 200, 4.0, 50.0, 2500, 0))
 HELD_OUT = 200  # of the photos, 20 %
 
 
@@ -68,21 +68,25 @@ HELD_OUT = 200  # of the photos, 20 %
         pytest.param([row(hardware=HERE)], PLAIN, 10 + 2 * 4 + 5, id="this machine, said so"),
         pytest.param([row(hardware=BOARD)], PLAIN, None, id="another machine"),
         pytest.param([row(backbone="efficientnet_lite0")], CROPPED, None, id="another backbone"),
-        pytest.param([row(computed=0), row(state=events.CANCELLED)], CROPPED, None, id="nothing that was computed"),
+        pytest.param(
+            [row(took=forecast.Took(2000, 0, 0.0, 4.0, 0, 0)), row(state=events.CANCELLED)],
+            CROPPED,
+            None,
+            id="nothing that was computed",
+        ),
     ],
 )
 def test_a_run_is_expected_to_take_what_its_parts_took_here(known, spec, seconds):
-    expected = forecast.of_retraining(known, spec, PHOTOS)
+    expected = forecast.seconds(known, spec, PHOTOS)
     assert expected == (None if seconds is None else pytest.approx(seconds))
 
 
 # 1,000 photos: 10 s before the depths, then for each 6 s of starting, 2 and 8 s an epoch, 4 and 5 s of the rest.
 TUNED = row(
-    kind=kinds.FINE_TUNE,
-    before_seconds=10.0,
-    depths=(Depth(0, 6.0, 2.0, 4.0), Depth(choices.ALL_BLOCKS, 6.0, 8.0, 5.0)),
+    kind="fine_tune",
+    took=depths.Took(10.0, (Depth(0, 6.0, 2.0, 4.0), Depth(choices.ALL_BLOCKS, 6.0, 8.0, 5.0))),
 )
-TRIED = row(kind=kinds.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds=70.0)
+TRIED = row(kind="batch_size", took=sizes.Took(2, 7), seconds=70.0)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +100,12 @@ TRIED = row(kind=kinds.BATCH_SIZE, depths=(Depth(2, 0, 0, 0),), tried=7, seconds
 )
 def test_how_long_fine_tuning_takes_is_known_from_the_same_depths(known, blocks, seconds):
     spec = FineTuningSpec(blocks=blocks, epochs=3)
-    found = forecast.of_depths(known, spec, 500)
+    found = depths.expected(known, spec, 500)
     assert (found.seconds if found else None) == (None if seconds is None else pytest.approx(seconds))
 
 
 def test_how_long_batch_sizes_take_is_known_from_a_run_of_the_same_depth():
     spec = BatchSizeSpec(blocks=2, largest=48)  # 1, 2, 4, 8, 16, 32, 48
-    assert forecast.of_sizes([TUNED, TRIED], spec).seconds == pytest.approx(70)
-    assert forecast.of_sizes([TUNED, TRIED], spec._replace(blocks=4)) is None
-    assert forecast.of_sizes([], spec) is None
+    assert sizes.expected([TUNED, TRIED], spec).seconds == pytest.approx(70)
+    assert sizes.expected([TUNED, TRIED], spec._replace(blocks=4)) is None
+    assert sizes.expected([], spec) is None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import cli, photos
-from engine.contract import catalog, events, hardware, kinds
+from engine.contract import catalog, events, hardware
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.mnist import MnistSpec
@@ -180,7 +180,7 @@ def measured(tmp_path_factory) -> LabHome:
     try:
         for asked in dict.fromkeys(of(number).runs[name] for number, name in QUERIES):
             spec, dataset = evidence.spec(asked), None
-            if asked.kind not in (kinds.MNIST, kinds.BATCH_SIZE):
+            if asked.kind not in ("mnist", "batch_size"):
                 dataset = photos.split(scan, spec.validation_percentage, spec.testing_percentage)
             if asked.kind == evidence.DEVICES:
                 group = "-".join(asked.backbone)

@@ -47,38 +47,38 @@ LANES = ("retrain_logs", "second")  # of the imported run
 
 # By kind a spec with other values than the usual ones wherever a form has a place for them.
 ASKED: dict[str, specs.Spec] = {
-    kinds.RETRAIN: RaceSpec(
+    "retrain": RaceSpec(
         learning_rates=(0.007, 0.5), steps=300, train_batch_size=-1, validation_batch_size=20, test_batch_size=7,
         eval_step_interval=20, validation_percentage=20, testing_percentage=20, seed=7, random_crop=10,
         flip_left_right=True,
     ),
-    kinds.MNIST: MnistSpec(
+    "mnist": MnistSpec(
         data="bars", networks=(catalog.network("beginner"), catalog.network("strong")), epochs=2, seed=3,
         training_images=1000,
     ),
-    kinds.IMPORTED: ImportedSpec(title="Old curves", source="", lanes=LANES, device=""),
-    kinds.CLASSIFY: BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2", top=3),
-    kinds.FINE_TUNE: FineTuningSpec(
+    "imported": ImportedSpec(title="Old curves", source="", lanes=LANES, device=""),
+    "classify": BatchClassificationSpec(model="mobilenet_v2", model_title="MobileNet v2", top=3),
+    "fine_tune": FineTuningSpec(
         blocks=(0, 3), epochs=3, batch_size=16, head_learning_rate=0.02, body_learning_rate=0.0005, seed=11,
         random_brightness=20, validation_percentage=15, testing_percentage=25, memory_limit=3000,
     ),
-    kinds.BATCH_SIZE: BatchSizeSpec(blocks=2, largest=32, memory_limit=2000),
-    kinds.LEARNING_CURVE: LearningCurveSpec(
+    "batch_size": BatchSizeSpec(blocks=2, largest=32, memory_limit=2000),
+    "learning_curve": LearningCurveSpec(
         sizes=(2, 7), seeds=2, steps=200, learning_rate=0.2, train_batch_size=50, seed=5, validation_percentage=15,
         testing_percentage=25,
     ),
 }  # fmt: skip
 KINDS = list(ASKED)
-AT_WORK = [kind for kind in KINDS if kind != kinds.IMPORTED]  # nothing is asked of a worker for imported curves
-WITH_FORM = [kind for kind in AT_WORK if kind != kinds.CLASSIFY]  # pictures are chosen anew
+AT_WORK = [kind for kind in KINDS if kind != "imported"]  # nothing is asked of a worker for imported curves
+WITH_FORM = [kind for kind in AT_WORK if kind != "classify"]  # pictures are chosen anew
 TABS = {  # what holds the name of the open one
-    kinds.RETRAIN: "run_tabs",
-    kinds.MNIST: "mnist_tabs",
-    kinds.IMPORTED: "imported_tabs",
-    kinds.CLASSIFY: "many_tabs",
-    kinds.FINE_TUNE: "tune_tabs",
-    kinds.BATCH_SIZE: "batch_tabs",
-    kinds.LEARNING_CURVE: "sizes_tabs",
+    "retrain": "run_tabs",
+    "mnist": "mnist_tabs",
+    "imported": "imported_tabs",
+    "classify": "many_tabs",
+    "fine_tune": "tune_tabs",
+    "batch_size": "batch_tabs",
+    "learning_curve": "sizes_tabs",
 }
 
 
@@ -144,7 +144,7 @@ def done(environment, folder, home, dataset, kept):
 
     def done(kind: str) -> Run:
         if kind not in kept:
-            kept[kind] = imported(folder) if kind == kinds.IMPORTED else finished(home, start(home, dataset, kind))
+            kept[kind] = imported(folder) if kind == "imported" else finished(home, start(home, dataset, kind))
             deadline = time.monotonic() + 120
             while is_locked(kept[kind].folder.lock):  # it has said its last word and is about to end
                 assert time.monotonic() < deadline
@@ -489,7 +489,7 @@ def test_a_form_filled_with_the_settings_of_a_run_asks_for_the_same(kind, done, 
 def test_runs_of_a_kind_are_compared_with_each_other_and_with_another_kind(kind, done, made, visitor):
     run = done(kind)
     again = made(run, events.DONE)
-    other = done(kinds.RETRAIN if kind != kinds.RETRAIN else kinds.MNIST)
+    other = done("retrain" if kind != "retrain" else "mnist")
     for beside in (again, other):
         app = visitor.opens("pages/runs.py", compare=f"{run.id},{beside.id}")
         assert app.error == []

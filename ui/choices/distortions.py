@@ -11,7 +11,7 @@ from engine.contract import choices
 from engine.contract.kinds.fine_tuning import FineTuningSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.errors import ClassifierError
-from engine.kinds import forecast
+from engine.kinds.race import forecast
 from engine.kinds.rows import RunRow
 from engine.words import duration
 from ui import lab
@@ -50,11 +50,13 @@ def choose(usual: Distorted) -> Distorted:
     )
 
 
-def preview(spec: RaceSpec | FineTuningSpec, scan: photos.Scan | None) -> None:
-    """A row of pictures of what the distortions do to one of the photos; another photo at every press of the button."""
+def preview(spec: RaceSpec | FineTuningSpec, scan: photos.Scan | None, without: str) -> None:
+    """A row of pictures of what the distortions do to one of the photos; another photo at every press of the button.
+
+    `without`: what holds with all of them off, in words.
+    """
     if not choices.is_distorted(spec):
-        once = "every photo goes through the backbone once" if isinstance(spec, RaceSpec) else "nothing changes"
-        st.caption(f"All off: {once}.")
+        st.caption(f"All off: {without}.")
         return
     classes = [row for row in scan.classes if row.files] if scan else []
     if scan is None or not classes:
@@ -90,15 +92,13 @@ def _samples(path: Path, changed: int, spec: RaceSpec, seed: int) -> list[bytes]
 
 def cost(known: list[RunRow], spec: RaceSpec, photo_count: int) -> str:
     """What the run takes here with the distortions, against what it takes without, and why."""
-    expected = forecast.of_retraining(known, spec, photo_count)
+    expected = forecast.seconds(known, spec, photo_count)
     where = f"on this {spec.device.upper()}"
     batch = "every training photo" if spec.train_batch_size == -1 else f"{spec.train_batch_size:,} changed photos"
     why = f"every step runs {batch} through the backbone."
     if expected is None:
         return f"The first run measures how long it takes {where}: {why}"
     off = RaceSpec()._asdict()
-    without = forecast.of_retraining(
-        known, spec._replace(**{name: off[name] for name in choices.DISTORTIONS}), photo_count
-    )
+    without = forecast.seconds(known, spec._replace(**{name: off[name] for name in choices.DISTORTIONS}), photo_count)
     instead = "" if without is None else f" instead of {duration(without)}"
     return f"About {duration(expected)}{instead} {where}: {why}"

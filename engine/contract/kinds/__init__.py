@@ -8,16 +8,6 @@ import functools
 import importlib
 from typing import Any, Dict, NamedTuple, Tuple
 
-RETRAIN, MNIST, IMPORTED, CLASSIFY, FINE_TUNE, BATCH_SIZE, LEARNING_CURVE = (
-    "retrain",
-    "mnist",
-    "imported",
-    "classify",
-    "fine_tune",
-    "batch_size",
-    "learning_curve",
-)
-
 
 class Rooms(NamedTuple):
     """Where a kind of run is at home."""

@@ -7,11 +7,12 @@ from typing import Any
 from engine.charts import fine_tuning_charts
 from engine.contract import choices
 from engine.contract.kinds.batch_size import BatchSizeResult, BatchSizeSpec, BatchTried
-from engine.kinds import figures, forecast, results
-from engine.kinds.batch_size import batch_sizes, tables
+from engine.kinds import figures, results
+from engine.kinds.batch_size import batch_sizes, forecast, tables
 from engine.kinds.blocks import Block, Chart, Table
+from engine.kinds.forecast import STARTING
 from engine.kinds.kind import Kind
-from engine.kinds.rows import Depth, RunRow
+from engine.kinds.rows import RunRow
 from engine.runs import Run
 from engine.settings import Settings
 
@@ -28,8 +29,7 @@ class BatchSize(Kind[BatchSizeSpec]):
             row,
             models=(run.backbone_title,),
             backbone=run.spec.backbone,
-            depths=(Depth(run.spec.blocks, 0.0, 0.0, 0.0),),
-            tried=len(run.story.every(BatchTried)),
+            took=forecast.Took(run.spec.blocks, len(run.story.every(BatchTried))),
         )
 
     def settings(self, run: Run[BatchSizeSpec]) -> dict[str, str]:
@@ -75,11 +75,11 @@ class BatchSize(Kind[BatchSizeSpec]):
         return {"blocks": asked.blocks[0]} if asked.blocks else {}
 
     def seconds(self, known: Sequence[RunRow], spec: BatchSizeSpec, photos: int) -> float | None:
-        found = forecast.of_sizes(known, spec)
+        found = forecast.expected(known, spec)
         return found.seconds if found else None
 
     def guess(self, spec: BatchSizeSpec, photos: int) -> float:
-        return 8 * forecast.STARTING
+        return 8 * STARTING
 
 
 KIND = BatchSize

@@ -10,12 +10,14 @@ from engine.contract import catalog, events
 from engine.contract import models as keys
 from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
 from engine.contract.run_folder import RunFolder
-from engine.kinds import figures, forecast, results, settings
+from engine.kinds import figures, results, settings
 from engine.kinds.blocks import Block, Chart, Table
 from engine.kinds.compared import Side, tested
-from engine.kinds.fine_tuning import depths, tables
+from engine.kinds.fine_tuning import depths, forecast, tables
+from engine.kinds.fine_tuning.forecast import Depth
+from engine.kinds.forecast import STARTING, guess_of_photos
 from engine.kinds.kind import Kind, ModelOfRun
-from engine.kinds.rows import Depth, RunRow
+from engine.kinds.rows import RunRow
 from engine.runs import Run
 from engine.settings import Settings
 from engine.words import count
@@ -46,8 +48,7 @@ class FineTuning(Kind[FineTuningSpec]):
             stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=len(run.dataset.photos),
-            depths=tuple(_depths(run)),
-            before_seconds=_before_training(run),
+            took=forecast.Took(_before_training(run), tuple(_depths(run))),
         )
 
     def settings(self, run: Run[FineTuningSpec]) -> dict[str, str]:
@@ -121,12 +122,12 @@ class FineTuning(Kind[FineTuningSpec]):
         return {"blocks": asked.blocks} if asked.blocks else {}
 
     def seconds(self, known: Sequence[RunRow], spec: FineTuningSpec, photos: int) -> float | None:
-        found = forecast.of_depths(known, spec, photos)
+        found = forecast.expected(known, spec, photos)
         return found.seconds if found else None
 
     def guess(self, spec: FineTuningSpec, photos: int) -> float:
-        learning = len(spec.blocks) * (forecast.STARTING + spec.epochs * photos * 0.01)
-        return learning + forecast.guess_of_photos(spec.backbone, photos)
+        learning = len(spec.blocks) * (STARTING + spec.epochs * photos * 0.01)
+        return learning + guess_of_photos(spec.backbone, photos)
 
 
 def _before_training(run: Run) -> float:

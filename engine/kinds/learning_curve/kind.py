@@ -7,11 +7,12 @@ from engine.charts import learning_curve_charts
 from engine.contract import events
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint, LearningCurveSpec
 from engine.contract.kinds.race import lane_name
-from engine.kinds import figures, forecast, results, settings
+from engine.kinds import figures, results, settings
 from engine.kinds.blocks import Block, Chart, Table
 from engine.kinds.compared import Side, Tested
+from engine.kinds.forecast import guess_of_photos
 from engine.kinds.kind import Kind
-from engine.kinds.learning_curve import photo_counts, tables
+from engine.kinds.learning_curve import forecast, photo_counts, tables
 from engine.kinds.rows import RunRow
 from engine.runs import Run
 from engine.settings import Settings
@@ -40,8 +41,7 @@ class LearningCurve(Kind[LearningCurveSpec]):
             stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=len(run.dataset.photos),
-            steps=run.spec.steps * trainings,
-            race_seconds=spent.get(events.TRAINING, 0.0),
+            took=forecast.Took(run.spec.steps * trainings, spent.get(events.TRAINING, 0.0)),
         )
 
     def settings(self, run: Run[LearningCurveSpec]) -> dict[str, str]:
@@ -97,10 +97,10 @@ class LearningCurve(Kind[LearningCurveSpec]):
 
     def seconds(self, known: Sequence[RunRow], spec: LearningCurveSpec, photos: int) -> float | None:
         """Bottlenecks that are not kept yet come on top."""
-        return forecast.of_trainings(known, spec, (len(spec.sizes) + 1) * spec.seeds)
+        return forecast.seconds(known, spec, (len(spec.sizes) + 1) * spec.seeds)
 
     def guess(self, spec: LearningCurveSpec, photos: int) -> float:
-        return forecast.guess_of_photos(spec.backbone, photos)
+        return guess_of_photos(spec.backbone, photos)
 
 
 KIND = LearningCurve

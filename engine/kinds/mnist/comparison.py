@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.contract import catalog
 from engine.contract.events import TRAINING
-from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResult
+from engine.contract.kinds.mnist import NetworkExported, NetworkResult
 from engine.contract.run_folder import read_json
 from engine.runs import Curve, Run
 from engine.stats import CHANCE, Difference, Verdict, chance_in_words, interval, mcnemar, wilson
@@ -356,12 +356,12 @@ def leaderboard(runs: Iterable[Run]) -> list[LeaderRow]:
     rows: list[tuple[tuple, tuple, LeaderRow]] = []  # with what makes networks the same, and the place of their data
     names = [row.name for row in catalog.DIGIT_SETS]
     for run in runs:
-        spec = run.spec
-        if not isinstance(spec, MnistSpec):
+        spec, results = run.spec, run.story.by_lane(NetworkResult)
+        if not results:  # nothing tested, or another kind
             continue
         place = (names.index(spec.data) if spec.data in names else len(names), spec.data)
         for network in spec.networks:
-            result = run.story.by_lane(NetworkResult).get(network.name)
+            result = results.get(network.name)
             if result is None:
                 continue
             # However it is called and wherever it comes from.

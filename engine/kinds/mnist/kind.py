@@ -11,11 +11,12 @@ from engine.charts import curve_charts, mnist_charts
 from engine.contract import catalog, events, layers
 from engine.contract.kinds.mnist import MnistSpec, NetworkResult
 from engine.contract.run_folder import RunFolder
-from engine.kinds import forecast, results, settings
+from engine.kinds import results, settings
 from engine.kinds.blocks import Block, Chart, Picture, Pictures, Table, Text
 from engine.kinds.compared import Side, tested
+from engine.kinds.forecast import MULTIPLY_ADDS, STARTING
 from engine.kinds.kind import Kind, ModelOfRun
-from engine.kinds.mnist import comparison, explanations, figures, tables
+from engine.kinds.mnist import comparison, explanations, figures, forecast, tables
 from engine.kinds.rows import CURVE_POINTS, Learned, RunRow
 from engine.runs import Curve, Run
 from engine.settings import Settings
@@ -58,7 +59,7 @@ class Mnist(Kind[MnistSpec]):
             contents=f"weights and exported files of {count(len(networks), 'network')}",
             stays="The images stay.",
             networks=tuple(learned),
-            around_seconds=(row.seconds or 0.0) - spent.get(events.TRAINING, 0.0),
+            took=(row.seconds or 0.0) - spent.get(events.TRAINING, 0.0),  # of everything but training
         )
 
     def settings(self, run: Run[MnistSpec]) -> dict[str, str]:
@@ -162,13 +163,13 @@ class Mnist(Kind[MnistSpec]):
         return {"networks": networks, "epochs": max(network.epochs for network in networks)} if networks else {}
 
     def seconds(self, known: Sequence[RunRow], spec: MnistSpec, photos: int) -> float | None:
-        found = forecast.of_comparison(known, spec)
+        found = forecast.expected(known, spec)
         return None if found.unknown else found.seconds
 
     def guess(self, spec: MnistSpec, photos: int) -> float:
         images = spec.epochs * forecast.BUILT_IN_IMAGES
         costs = [sum(cost.multiply_adds for cost in layers.costs(layers.read(row.layers))) for row in spec.networks]
-        return forecast.STARTING + sum(images * (cost / forecast.MULTIPLY_ADDS + 1.5e-5) for cost in costs)
+        return STARTING + sum(images * (cost / MULTIPLY_ADDS + 1.5e-5) for cost in costs)
 
     def in_a_plan(self, spec: MnistSpec) -> str:
         return " with " + ", ".join(network.title for network in spec.networks)

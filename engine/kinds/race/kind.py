@@ -10,11 +10,12 @@ from engine.contract import catalog, choices, events
 from engine.contract import models as keys
 from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
 from engine.contract.run_folder import RunFolder
-from engine.kinds import forecast, results, settings
+from engine.kinds import results, settings
 from engine.kinds.blocks import Block, Chart, Table, Text
 from engine.kinds.compared import Side, tested
+from engine.kinds.forecast import guess_of_photos
 from engine.kinds.kind import Kind, ModelOfRun, Runs
-from engine.kinds.race import curves, figures, tables
+from engine.kinds.race import curves, figures, forecast, tables
 from engine.kinds.race.curves import LaneRow, lane_rows
 from engine.kinds.race.device_comparison import halves
 from engine.kinds.rows import RunRow
@@ -47,12 +48,14 @@ class Race(Kind[RaceSpec]):
             stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=result.images if result else len(run.dataset.photos),
-            steps=run.spec.steps,
-            computed=result.computed if result else 0,
-            bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
-            race_seconds=result.race_seconds if result else 0.0,
-            distorted=forecast.distorted_photos(run.spec, result.training) if result else 0,
-            threads=run.spec.threads,
+            took=forecast.Took(
+                steps=run.spec.steps,
+                computed=result.computed if result else 0,
+                bottleneck_seconds=spent.get(events.BOTTLENECKS, 0.0),
+                race_seconds=result.race_seconds if result else 0.0,
+                distorted=forecast.distorted_photos(run.spec, result.training) if result else 0,
+                threads=run.spec.threads,
+            ),
             group=run.spec.group,
         )
 
@@ -127,10 +130,10 @@ class Race(Kind[RaceSpec]):
         return {"learning_rates": asked.learning_rates} if asked.learning_rates else {}
 
     def seconds(self, known: Sequence[RunRow], spec: RaceSpec, photos: int) -> float | None:
-        return forecast.of_retraining(known, spec, photos)
+        return forecast.seconds(known, spec, photos)
 
     def guess(self, spec: RaceSpec, photos: int) -> float:
-        return forecast.guess_of_photos(spec.backbone, photos)
+        return guess_of_photos(spec.backbone, photos)
 
     def in_a_plan(self, spec: RaceSpec) -> str:
         return " at lr " + ", ".join(spec.lane_names())
@@ -167,6 +170,9 @@ class Devices(Race):
 
     def guess(self, spec: RaceSpec, photos: int) -> float:
         return 3 * super().guess(spec, photos)  # one of them is slower
+
+    def machine(self, spec: RaceSpec) -> str:
+        return spec.machine_title()
 
 
 def _one_lane(row: LaneRow) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.contract import choices, events
 from engine.contract.kinds.batch_size import BatchSizeSpec
-from engine.kinds import forecast
+from engine.kinds.batch_size import forecast
 from engine.runs import Run
 from ui import lab, parts
 from ui.choices import backbone_choice, blocks_choice, foresight
@@ -47,7 +47,7 @@ def show(mode: str) -> Form:
     expected: events.Expected | None = None
     start = parts.start_button("Try batch sizes", faults, backbone.fault)
     if not faults and not backbone.fault:
-        expected = foresight.expect_sizes(spec, forecast.of_sizes(lab.rows(), spec))
+        expected = foresight.expect_sizes(spec, forecast.expected(lab.rows(), spec))
     return Form(spec, backbone, start, expected)
 
 

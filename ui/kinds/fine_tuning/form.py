@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine.contract import choices, events
 from engine.contract.kinds.fine_tuning import FineTuningSpec
-from engine.kinds import forecast
+from engine.kinds.fine_tuning import forecast
 from engine.runs import Run
 from engine.words import count
 from ui import lab, parts
@@ -54,7 +54,7 @@ def show(mode: str) -> Form:
     )
     with st.expander("Distortions", type="compact", key="distortions"):
         spec = distortions.choose(spec)
-        distortions.preview(spec, chosen.scan)
+        distortions.preview(spec, chosen.scan, "nothing changes")
     with st.expander("More settings", type="compact", key="tune_more"):
         spec = spec._replace(
             memory_limit=blocks_choice.memory_limit(),
@@ -71,7 +71,7 @@ def show(mode: str) -> Form:
     words = f"Train {count(len(spec.blocks), 'depth')}"
     start = parts.start_button(words, faults, in_the_way, chosen.dataset is not None)
     if chosen.dataset and not faults and not in_the_way:
-        known = forecast.of_depths(lab.rows(), spec, len(chosen.dataset.photos))
+        known = forecast.expected(lab.rows(), spec, len(chosen.dataset.photos))
         expected = foresight.expect_depths(spec, chosen.dataset, known)
     return Form(spec, chosen, backbone, start, expected)
 

@@ -8,7 +8,7 @@ import streamlit as st
 from engine import photos
 from engine.contract.dataset import TRAINING
 from engine.contract.kinds.learning_curve import SEEDS_LIMIT, LearningCurveSpec
-from engine.kinds import forecast
+from engine.kinds.learning_curve import forecast
 from engine.runs import Run
 from engine.words import count, duration
 from ui import lab, parts
@@ -86,7 +86,7 @@ def _measured(spec: LearningCurveSpec, chosen: photos_choice.Photos) -> int:
 
 
 def _cost(spec: LearningCurveSpec, trainings: int) -> str:
-    seconds = forecast.of_trainings(lab.rows(), spec, trainings)
+    seconds = forecast.seconds(lab.rows(), spec, trainings)
     takes = f"about {duration(seconds)} for " if seconds else ""
     words = f"{takes}{count(trainings, 'training')} of the last layer; bottlenecks that are not kept yet come first."
     return words[:1].upper() + words[1:]

@@ -9,7 +9,7 @@ from engine.contract import catalog
 from engine.contract.kinds.mnist import MnistSpec
 from engine.digits import digits, network_text
 from engine.errors import DigitsError
-from engine.kinds import forecast
+from engine.kinds.mnist import forecast
 from engine.runs import Run
 from engine.words import count, duration
 from ui import lab, parts
@@ -153,7 +153,7 @@ def _choose_data() -> digits.Source | None:
 
 
 def _cost(spec: MnistSpec) -> str:
-    expected, where = forecast.of_comparison(lab.rows(), spec), spec.device.upper()
+    expected, where = forecast.expected(lab.rows(), spec), spec.device.upper()
     known = len(spec.networks) - len(expected.unknown)
     if not known:
         return f"The first run measures how long it takes on this {where}."

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.contract import catalog, layers, specs
-from engine.contract.kinds.mnist import BATCH_LIMIT, MnistSpec, network_faults
+from engine.contract.kinds.mnist import BATCH_LIMIT, network_faults
 from engine.contract.run_folder import LabHome
 from engine.digits import network_text
 from engine.words import percent
@@ -210,10 +210,8 @@ def _own_of(home_path: str, run_id: str) -> list[catalog.Network]:
         spec = specs.read(LabHome(home_path).run(run_id).spec)
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    if not isinstance(spec, MnistSpec):
-        return []
     known = {row.name for row in catalog.NETWORKS}
-    return [row for row in spec.networks if row.name not in known and not network_faults(row)]
+    return [row for row in getattr(spec, "networks", ()) if row.name not in known and not network_faults(row)]
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from engine import runs
 from engine.contract import choices, events
 from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.errors import EngineError
-from engine.kinds import forecast
 from engine.kinds.race import device_comparison as comparison
+from engine.kinds.race import forecast
 from engine.machine.devices import Devices
 from engine.words import count, duration, join
 from ui import lab, parts
@@ -66,7 +66,7 @@ def show(mode: str) -> Form:
     spec = RaceSpec(backbone=backbone.name, learning_rates=rates, steps=steps, device=run_on)
     with st.expander("Distortions", type="compact", key="distortions"):
         spec = distortions.choose(spec)
-        distortions.preview(spec, chosen.scan)
+        distortions.preview(spec, chosen.scan, "every photo goes through the backbone once")
     with st.expander("More settings", type="compact", key="more_settings"):
         spec = _more_settings(spec)
     chosen = chosen.split(spec)
@@ -177,7 +177,7 @@ def _cost(spec: RaceSpec, photo_count: int) -> str:
     known = lab.rows()
     if choices.is_distorted(spec):
         return distortions.cost(known, spec, photo_count)
-    expected = forecast.of_retraining(known, spec, photo_count)
+    expected = forecast.seconds(known, spec, photo_count)
     where = spec.device.upper()
     if expected is None:
         return f"The first run measures how long it takes on this {where}."
