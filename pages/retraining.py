@@ -60,8 +60,6 @@ with form_column:
     if place is not None:
         with place:
             form = room.show(mode)
-            if (run_id or compared) and hasattr(form, "photos"):
-                st.button("Look at the photos", key="look", type="tertiary", on_click=run_panel.forget_run)
 
 with result_column:
     if form is not None and form.start:

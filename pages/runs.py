@@ -10,9 +10,9 @@ from engine.errors import EngineError
 from engine.kinds.compared import FEWEST, MOST
 from engine.kinds.rows import RunRow, of_here
 from engine.words import age, count, join, plain, size
-from ui import frame, lab, reports, rooms
+from ui import copied_settings, frame, lab, reports, rooms
 from ui.kinds.imported import form as imported_form
-from ui.runs import copied_settings, run_filters, runs_compared, tables
+from ui.runs import run_filters, runs_compared, tables
 
 NAMED = 8  # runs that the question before deleting names one by one
 

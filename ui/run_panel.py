@@ -8,11 +8,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine import runs
-from engine.contract import events, memory
+from engine.contract import events, kinds, memory
 from engine.errors import EngineError, RunNotFound
 from engine.kinds import settings as run_settings
 from engine.words import age, duration
-from ui import lab, parts, reports, rooms
+from ui import copied_settings, lab, parts, reports, rooms
 from ui.choices import foresight
 from ui.machine import machine_tab
 
@@ -91,10 +91,10 @@ def find(run_id: str, page: str) -> tuple[runs.Run | None, str]:
 
 
 def form_place(run: runs.Run | None) -> DeltaGenerator | None:
-    """Where the form goes; None while the run goes on, whose settings stand there instead."""
+    """Where the form goes; None beside a run, whose settings stand there instead."""
     folded = lab.is_phone()
-    if run is None or not run.is_active:
-        place = st.expander("New run", expanded=run is None) if folded else st.container(border=True, key="form")
+    if run is None:
+        place = st.expander("New run", expanded=True) if folded else st.container(border=True, key="form")
         with place:
             foresight.warn_of(memory.RUN)
             foresight.warn_of_full_disk()
@@ -104,9 +104,24 @@ def form_place(run: runs.Run | None) -> DeltaGenerator | None:
         if not folded:
             st.markdown("**This run**")
         parts.settings_table(run_settings.rows(run))
+        if kinds.KINDS[run.kind].form:
+            _copy_settings(run)
         st.button("New run", key="new_run", width="stretch", icon=":material/add:", on_click=forget_run)
-        st.caption("A further run lines up behind this one.")
+        if run.is_active:
+            st.caption("A further run lines up behind this one.")
     return None
+
+
+def _copy_settings(run: runs.Run) -> None:
+    if not st.button("Copy settings", key="copy_settings", width="stretch", icon=":material/content_copy:"):
+        return
+    try:
+        page, query = copied_settings.fill(run)
+    except EngineError as error:
+        st.error(str(error), icon=":material/error:")
+    else:
+        forget_run()
+        st.switch_page(page, query_params=query)
 
 
 def forget_run() -> None:

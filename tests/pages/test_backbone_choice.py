@@ -119,6 +119,7 @@ def test_a_run_whose_module_was_deleted_still_shows(visit, home):
     assert run.title == "Lamps · Tiny module · lr 0.01"
     shutil.rmtree(Path(home.backbones, "hub_tiny"))
     app.run()
+    button(app, "New run").click().run()
     assert app.selectbox(key="backbone").value == "mobilenet_v2"
     assert "Lamps · hub_tiny · lr 0.01" in texts(visit("retraining", run=run.id))
     assert not visit().exception

@@ -320,3 +320,26 @@ def test_a_photo_that_is_gone_is_said(visit, home, tmp_path):
             strict=True,
         )
     )
+
+
+def test_the_settings_of_a_finished_run_stand_beside_it_and_are_copied_from_there(visit, start):
+    (run,) = start(RaceSpec(learning_rates=(0.02,), steps=500, seed=9))
+    app = visit("retraining", run=run.id)  # a visitor who has chosen nothing
+    assert "**This run**" in texts(app)
+    shown = dict(zip(app.table[0].value["Setting"], app.table[0].value["Value"], strict=True))
+    assert (shown["Learning rate"], shown["Steps"], shown["Seed"]) == ("0.02", "500", "9")
+    assert not [each for each in app.button if each.label == "Start training"]
+    button(app, "Copy settings").click().run()
+    assert not app.exception
+    assert app.select_slider(key="learning_rate").value == 0.02
+    assert app.select_slider(key="steps").value == 500
+    assert app.number_input(key="seed").value == 9
+    assert button(app, "Start training")
+
+
+def test_a_new_run_begins_with_what_was_chosen_last(visit, start):
+    (run,) = start(RaceSpec(learning_rates=(0.02,), steps=500))
+    app = visit("retraining", run=run.id)
+    button(app, "New run").click().run()
+    assert app.select_slider(key="steps").value == RaceSpec().steps
+    assert "run" not in app.query_params
