@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Z_95 = 1.959963984540054  # standard normal, two-sided 95 %
+# Photos in a bin below which its share of right answers is not said: 95 % intervals are then wider than 50 points.
+FEW = 10
 CHANCE = 0.05  # two answers whose McNemar p is at least this do not differ by more than chance
 
 Numbers = Sequence[int] | np.ndarray
@@ -121,3 +123,27 @@ def thin(count: int, limit: int) -> list[int]:
     if count <= limit:
         return list(range(count))
     return sorted({round(i * (count - 1) / (limit - 1)) for i in range(limit)})
+
+
+def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which (cost, accuracy) no other point beats, being as cheap and more accurate or as accurate and cheaper.
+
+    Indices, the cheapest first; the Pareto frontier. Of equal points all are on it.
+    """
+    found: list[int] = []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        best = points[found[-1]] if found else (math.nan, -math.inf)
+        if points[i][1] > best[1] or points[i] == best:
+            found.append(i)
+    return found
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The photos of the testing split whose most probable label has a calibrated score in low..high."""
+
+    low: float  # 0..1
+    high: float  # included, and low is not, except in the first bin
+    photos: int
+    confidence: float | None  # 0..1, the mean of their calibrated scores; None without photos
+    right: float | None  # 0..1, the share of them that is answered right; None without photos

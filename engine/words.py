@@ -96,3 +96,18 @@ def plain(text: str) -> str:
     an ampersand that begins no entity, as in &amp;.
     """
     return re.sub(r"([\\`*_\[\]<>$~#|!]|:(?=[\w+/-])|&(?=#?\w+;))", r"\\\1", text)
+
+
+def average(number: float) -> str:
+    """20, 78.8"""
+    return f"{number:,.1f}".removesuffix(".0")
+
+
+def spread(deviation: float | None, before: str = "") -> str:
+    """0.013 -> "±1.3 pt"; "" where nothing is known of it"""
+    return "" if deviation is None else f"{before}±{deviation * 100:.1f} pt"
+
+
+def speed(images_per_second: float) -> str:
+    """8.4 -> "8.4 images/s", 1234 -> "1,234 images/s" """
+    return f"{images_per_second:,.1f} images/s" if images_per_second < 100 else f"{images_per_second:,.0f} images/s"

@@ -71,7 +71,7 @@ def one() -> None:
         with place:
             model, missing = asking.choose(offer)
             asking.prepare(model)
-            chosen = playground_pictures.choose(model)
+            chosen = playground_pictures.choose(model, many_pictures.start_uploads)
             device = parts.device_choice()
             repeats = st.slider("Timing repeats", 10, 200, 50, step=10, key="repeats", persist_state="session")
             measure = st.button(

@@ -65,6 +65,59 @@ def test_a_module_knows_only_the_floors_below_it(name, file):
     assert known <= MAY_KNOW[floor(name)]
 
 
+# Rooms of engine/ and of ui/, from the lowest floor up: a module knows rooms of lower floors, and its own.
+FLOORS = {
+    ENGINE: (
+        "errors words stats interpreter door",
+        "contract",
+        "settings",
+        "worker_programs",
+        "assets machine",
+        "photos charts runs",
+        "kinds digits processes tensorboard",
+        "models",
+        "questions",
+        "report",
+        "cli",
+        "__main__",
+    ),
+    UI: (
+        "lab",
+        "parts rooms blocks",
+        "choices machine reports exports compared_curves copied_settings",
+        "run_panel tensorboard_panel playground",
+        "frame kinds",
+        "questions runs",
+    ),
+}
+FLOOR = {
+    f"{house}.{room}": at
+    for house, floors in FLOORS.items()
+    for at, rooms in enumerate(floors)
+    for room in rooms.split()
+}
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [case for case in EVERY_MODULE if floor(case.values[0]) in (UI, ENGINE) and "." in case.values[0]]
+)
+def test_a_room_knows_only_the_rooms_of_lower_floors(name, file):
+    house = name.split(".")[0]
+    others = {room(other) for other in imported(file) if other.startswith(f"{house}.")} - {
+        room(name),
+        f"{house}.{house}",
+    }
+    assert [other for other in sorted(others) if FLOOR[other] >= FLOOR[room(name)]] == []
+
+
+def test_the_engine_has_twelve_floors_at_most():
+    assert len(FLOORS[ENGINE]) <= 12
+
+
 @pytest.mark.parametrize(
     ("name", "file"), [case for case in EVERY_MODULE if floor(case.values[0]) in (CONTRACT, WORKER)]
 )

@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine import kinds
 from engine.charts import curve_charts
+from engine.kinds import curve_lines
 from engine.kinds.compared import Side
 from engine.words import count, join, plain
 from ui import lab
@@ -19,7 +20,7 @@ def lines(group: Sequence[Side], names: Sequence[str], split: str, measure: str,
     drawn = [
         replace(line, name=side.name, number=side.number)
         for side in group
-        for line in curve_charts.lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
+        for line in curve_lines.lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
     ]
     chart(group, drawn, names, split, measure, axis)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.charts import base
 from engine.charts.base import Spec, palette
-from engine.models.calibration import FEW, Bin
+from engine.stats import FEW, Bin
 from engine.words import percent
 
 

@@ -1,18 +1,50 @@
 """Records of fine-tuning and of batch sizes -> Vega-Lite charts. Never calls st."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from engine.charts.base import Spec, palette
-from engine.contract.kinds.batch_size import BatchTried
-from engine.kinds.batch_size.batch_sizes import speed
-from engine.kinds.fine_tuning.depths import DepthRow
-from engine.words import size
+from engine.words import size, speed
 
 LABELS = 11  # pixels
 
 
-def changes(rows: Sequence[DepthRow], dark: bool) -> Spec:
+class Change(Protocol):
+    """Of accuracy, -1..1, with its 95 % interval; str() says it in words."""
+
+    @property
+    def change(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class Depth(Protocol):
+    @property
+    def title(self) -> str: ...
+    @property
+    def number(self) -> int: ...  # its colour
+    @property
+    def against(self) -> Change | None: ...  # None of the depth that the others are held against
+
+
+class Tried(Protocol):
+    """A batch size."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def fits(self) -> bool: ...
+    @property
+    def why(self) -> str: ...  # it does not fit
+    @property
+    def peak_memory_bytes(self) -> int: ...
+    @property
+    def images_per_second(self) -> float: ...
+
+
+def changes(rows: Sequence[Depth], dark: bool) -> Spec:
     """For each depth the change of accuracy with its interval, and a line where nothing changes."""
     colours = palette(dark)
     values: list[Spec] = [
@@ -52,7 +84,7 @@ def changes(rows: Sequence[DepthRow], dark: bool) -> Spec:
     return _chart(layers, 34 * len(values) + 44)
 
 
-def against_batch(tried: Sequence[BatchTried], what: str, limit: int, taken: int, dark: bool) -> Spec:
+def against_batch(tried: Sequence[Tried], what: str, limit: int, taken: int, dark: bool) -> Spec:
     """Memory or speed against the batch size, `what` "memory" or "speed"; a size that did not fit is a red cross.
 
     `limit`: bytes, drawn as a dashed line where it is not 0; `taken`: the recommended size, marked.

@@ -3,21 +3,37 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from engine.charts import base
 from engine.charts.base import AROUND, Spec, palette
-from engine.kinds.learning_curve.photo_counts import SizeRow, each, spread
-from engine.words import percent
+from engine.words import average, percent, spread
 
 LABEL_DISTANCE = 0.13  # of the axis, between two figures above a line
+
+
+class Size(Protocol):
+    """One number of photos per class."""
+
+    @property
+    def per_class(self) -> float: ...  # photos
+    @property
+    def mean(self) -> float: ...  # accuracy, 0..1
+    @property
+    def deviation(self) -> float | None: ...  # of it over the seeds
+    @property
+    def accuracies(self) -> tuple[float, ...]: ...  # of each seed
+    @property
+    def in_words(self) -> str: ...  # "20 photos a class"
+    @property
+    def gain(self) -> object | None: ...  # against the size before; str() says it in words
 
 
 @dataclass(frozen=True)
 class Curve:
     name: str  # at its end where there are several; "" for one alone
     number: int  # from 0: its colour
-    rows: Sequence[SizeRow]
+    rows: Sequence[Size]
 
 
 def accuracy_against_photos(curves: Sequence[Curve], height: int, dark: bool) -> Spec:
@@ -39,7 +55,7 @@ def accuracy_against_photos(curves: Sequence[Curve], height: int, dark: bool) ->
                 common
                 | {"y": row.mean, "low": max(0.0, row.mean - deviation), "high": min(1.0, row.mean + deviation)}
                 | {"top": max(*row.accuracies, min(1.0, row.mean + deviation)), "value": percent(row.mean)}
-                | {"words": percent(row.mean) + spread(row, " "), "photos": row.in_words}
+                | {"words": percent(row.mean) + spread(row.deviation, " "), "photos": row.in_words}
                 | {"gain": str(row.gain) if row.gain else "–"}
             )
             seeds += [common | {"y": accuracy} for accuracy in row.accuracies]
@@ -124,7 +140,7 @@ def chart_in_words(curves: Sequence[Curve]) -> str:
     said = []
     for curve in curves:
         figures = ", ".join(
-            f"{each(row.per_class)} a class {percent(row.mean)}{spread(row, ' ')}" for row in curve.rows
+            f"{average(row.per_class)} a class {percent(row.mean)}{spread(row.deviation, ' ')}" for row in curve.rows
         )
         said.append(f"{curve.name}: {figures}" if curve.name else figures)
     return "; ".join(said) + "."

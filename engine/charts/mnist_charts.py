@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 from engine.charts import base
 from engine.charts.base import Spec
 from engine.contract.layers import Cost
-from engine.digits import keras_code
-from engine.kinds.mnist.comparison import NetworkRow, frontier
+from engine.stats import frontier
 from engine.words import percent
 
-# A field of NetworkRow that a network may be weighed by -> the title of its axis, and what one unit there is of it.
+# What a network may be weighed by -> the title of its axis, and what one unit there is of it.
 COST_AXES = {
     "parameters": ("Parameters", 1.0),
     "multiply_adds": ("Multiply-adds for one image", 1.0),
@@ -20,7 +20,22 @@ COST_AXES = {
 MANY_TICKS = 7  # beyond, powers of ten alone are enough
 
 
-def accuracy_against_cost(rows: Sequence[NetworkRow], cost: str, height: int, dark: bool) -> Spec:
+class Network(Protocol):
+    """A network that was tested, with what it costs in fields that are keys of COST_AXES; None where nobody knows."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def number(self) -> int: ...  # its colour
+    @property
+    def test_accuracy(self) -> float: ...  # 0..1
+    @property
+    def test_low(self) -> float: ...  # 95 % interval of it
+    @property
+    def test_high(self) -> float: ...
+
+
+def accuracy_against_cost(rows: Sequence[Network], cost: str, height: int, dark: bool) -> Spec:
     """Test accuracy with its interval against a cost on a logarithmic axis; every network is named, and the frontier
     is a step line: what is above it or left of it, no network of these reaches.
 
@@ -128,12 +143,11 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def layer_bars(costs: Sequence[Cost], dark: bool) -> Spec:
+def layer_bars(costs: Sequence[tuple[str, Cost]], dark: bool) -> Spec:
     """Multiply-adds of each layer that has any, one bar a layer from the first to the last; what meets the padding is
     drawn in gray. At least one layer has some.
     """
     colours = base.palette(dark)
-    working = _working(costs)
     rows = [
         {
             "layer": label,
@@ -142,12 +156,12 @@ def layer_bars(costs: Sequence[Cost], dark: bool) -> Spec:
             "words": _short(cost.multiply_adds),
             "padding": percent(cost.on_padding / cost.multiply_adds),
         }
-        for label, cost in working
+        for label, cost in costs
     ]
     axis: Spec = {"domain": False, "ticks": False, "labelPadding": 8, "labelLimit": 150}
     axis |= {"labelColor": colours.text, "labelFontSize": 12}
     y: Spec = {"field": "layer", "type": "nominal", "sort": [row["layer"] for row in rows], "title": None, "axis": axis}
-    most = max(cost.multiply_adds for _, cost in working)
+    most = max(cost.multiply_adds for _, cost in costs)
     x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": [0, most], "nice": False}}
     bar = {"type": "bar", "height": 14, "cornerRadius": 2}
     words = {"type": "text", "align": "right", "fontSize": 12, "fontWeight": 600, "color": colours.text}
@@ -163,21 +177,9 @@ def layer_bars(costs: Sequence[Cost], dark: bool) -> Spec:
     return base.chart([whole, useful, value], 29 * len(rows))
 
 
-def layer_bars_in_words(costs: Sequence[Cost]) -> str:
+def layer_bars_in_words(costs: Sequence[tuple[str, Cost]]) -> str:
     """The chart's alt text."""
-    shares = [
-        (label, cost.multiply_adds, percent(cost.on_padding / cost.multiply_adds)) for label, cost in _working(costs)
-    ]
+    shares = [(label, cost.multiply_adds, percent(cost.on_padding / cost.multiply_adds)) for label, cost in costs]
     return (
         "; ".join(f"layer {label}: {work:,} multiply-adds, {share} on padding" for label, work, share in shares) + "."
     )
-
-
-def _working(costs: Sequence[Cost]) -> list[tuple[str, Cost]]:
-    """The layers that multiply, each with its place and name: "3 Conv2D(64, 3)"."""
-    short = [keras_code.layer(cost.layer).replace(', padding="same"', "") for cost in costs]
-    return [
-        (f"{number} {name}", cost)
-        for number, (name, cost) in enumerate(zip(short, costs, strict=True), 1)
-        if cost.multiply_adds
-    ]

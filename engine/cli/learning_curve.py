@@ -103,12 +103,12 @@ class _Lines:
 
 def _last(run: "Run") -> Iterator[str]:
     from engine.kinds.learning_curve import photo_counts as learning_curve
-    from engine.words import percent
+    from engine.words import percent, spread
 
     rows = learning_curve.rows(run)
     for row in rows:
         gain = f", {row.gain}" if row.gain else ""
-        yield f"{row.title:>7}  {percent(row.mean)}{learning_curve.spread(row, ' ')}, {row.photos:,} photos{gain}"
+        yield f"{row.title:>7}  {percent(row.mean)}{spread(row.deviation, ' ')}, {row.photos:,} photos{gain}"
     if rows:
         found = learning_curve.verdict(rows)
         yield f"{found.conclusion} {found.reasons}"

@@ -1,6 +1,9 @@
 """Networks of the catalogue as Keras code, to read and to copy; a test runs it with the real Keras."""
 
+from collections.abc import Sequence
+
 from engine.contract import catalog, layers
+from engine.contract.layers import Cost
 
 # What the lab's worker trains with and Keras would not by default (networks.py and fitting.py in
 # engine/worker/mnist/).
@@ -64,3 +67,13 @@ def _optimizer(row: catalog.Network) -> str:
     return (
         "keras.optimizers.Adam(rate)" if row.optimizer == catalog.ADAM else "keras.optimizers.SGD(rate, momentum=0.9)"
     )
+
+
+def working(costs: Sequence[Cost]) -> list[tuple[str, Cost]]:
+    """The layers that multiply, each with its place and name: "3 Conv2D(64, 3)"."""
+    short = [layer(cost.layer).replace(', padding="same"', "") for cost in costs]
+    return [
+        (f"{number} {name}", cost)
+        for number, (name, cost) in enumerate(zip(short, costs, strict=True), 1)
+        if cost.multiply_adds
+    ]

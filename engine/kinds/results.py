@@ -13,6 +13,7 @@ from engine import kinds, photos
 from engine.charts import answer_charts, curve_charts, time_charts
 from engine.contract import events
 from engine.errors import PhotosError
+from engine.kinds import curve_lines
 from engine.kinds import settings as settings_of_runs
 from engine.kinds.blocks import Block, Chart, Picture, Pictures, Section, Table, Text
 from engine.runs import Run
@@ -170,7 +171,7 @@ def curves(run: Run, axis: str, end: float, height: int) -> Iterator[Block]:
     field = curve_charts.STEPS if axis == curve_charts.EPOCHS else axis  # an evaluation an epoch, counted from 1
     weight = 0.0 if axis == curve_charts.EPOCHS else 0.9 if len(run.lanes) > 2 else 0.6
     for split in (curve_charts.VALIDATION, curve_charts.TRAINING):
-        drawn = curve_charts.lines(run.story, run.titles, split, curve_charts.ACCURACY, field, weight)
+        drawn = curve_lines.lines(run.story, run.titles, split, curve_charts.ACCURACY, field, weight)
         if drawn:
             break
     else:

@@ -9,22 +9,8 @@ from typing import Any
 from engine.contract import models
 from engine.contract.run_folder import RunFolder, read_json
 from engine.runs import Run
-from engine.stats import interval, wilson
+from engine.stats import FEW, Bin, interval, wilson
 from engine.words import count
-
-# Photos in a bin below which its share of right answers is not said: 95 % intervals are then wider than 50 points.
-FEW = 10
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The photos of the testing split whose most probable label has a calibrated score in low..high."""
-
-    low: float  # 0..1
-    high: float  # included, and low is not, except in the first bin
-    photos: int
-    confidence: float | None  # 0..1, the mean of their calibrated scores; None without photos
-    right: float | None  # 0..1, the share of them that is answered right; None without photos
 
 
 @dataclass(frozen=True)

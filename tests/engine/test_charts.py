@@ -6,6 +6,7 @@ import pytest
 
 from engine.charts import answer_charts, base, curve_charts, time_charts
 from engine.contract import events
+from engine.kinds import curve_lines
 from engine.models.calibration import Bin
 from engine.runs import Curve, Story
 
@@ -27,7 +28,7 @@ NAMES = list(TITLES.values())
 
 
 def drawn(story, weight=0.9, measure=curve_charts.ACCURACY, axis=curve_charts.STEPS):
-    return curve_charts.lines(story, TITLES, curve_charts.VALIDATION, measure, axis, weight)
+    return curve_lines.lines(story, TITLES, curve_charts.VALIDATION, measure, axis, weight)
 
 
 def chart(lines, **changes):
@@ -101,7 +102,7 @@ def test_at_most_400_points_of_a_line_are_sent():
     long = Story()
     steps = list(range(1, 20001))
     long.curves[("0.5", "validation")] = Curve(steps, [float(step) for step in steps], [0.9] * 20000, [0.1] * 20000)
-    drawn = curve_charts.lines(long, {"0.5": "lr 0.5"}, "validation", curve_charts.ACCURACY, curve_charts.STEPS, 0.6)
+    drawn = curve_lines.lines(long, {"0.5": "lr 0.5"}, "validation", curve_charts.ACCURACY, curve_charts.STEPS, 0.6)
     spec = curve_charts.curves(
         drawn, ["lr 0.5"],
         measure=curve_charts.ACCURACY, axis=curve_charts.STEPS, end=20000, height=300, dark=False,
@@ -134,7 +135,7 @@ def test_a_lane_that_diverged_does_not_shape_the_axis(story):
     curve = story.curves[("0.5", "validation")]
     story.curves[("10.0", "validation")] = Curve(curve.step, curve.seconds, [0.2] * 200, [None] * 200)
     story.diverged["10.0"] = None
-    lines = curve_charts.lines(
+    lines = curve_lines.lines(
         story, TITLES | {"10.0": "lr 10.0"}, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.STEPS, 0.9
     )
     assert len(lines) == 4
@@ -188,8 +189,8 @@ def test_the_crosshair_reads_every_lane_and_has_a_dash_where_there_is_no_value(s
 
 
 def test_seconds_end_where_the_race_is_going_to_end(story):
-    assert curve_charts.x_end(story, 4000, curve_charts.STEPS) == 4000
-    assert curve_charts.x_end(story, 4000, curve_charts.SECONDS) == pytest.approx(20.0)
+    assert curve_lines.x_end(story, 4000, curve_charts.STEPS) == 4000
+    assert curve_lines.x_end(story, 4000, curve_charts.SECONDS) == pytest.approx(20.0)
 
 
 # --- a comparison of networks ----------------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ def comparison():
 
 
 def network_lines(story, split=curve_charts.BOTH, measure=curve_charts.ACCURACY, axis=curve_charts.STEPS, weight=0.0):
-    return curve_charts.network_lines(story, NETWORKS, split, measure, axis, weight)
+    return curve_lines.network_lines(story, NETWORKS, split, measure, axis, weight)
 
 
 def test_validation_stands_in_full_and_training_faint_behind_it(comparison):
@@ -281,12 +282,12 @@ def test_only_training_is_smoothed(comparison):
 )
 def test_the_axis_of_a_comparison_ends_where_its_last_network_will(comparison, axis, last, end):
     assert network_lines(comparison, axis=axis)[2].x[-1] == pytest.approx(last)
-    assert curve_charts.networks_end(comparison, 3, axis) == pytest.approx(end)
+    assert curve_lines.networks_end(comparison, 3, axis) == pytest.approx(end)
 
 
 def test_a_stopped_network_does_not_stretch_the_seconds(comparison):
     comparison.tell(events.LaneEnded(0.0, "beginner", True))
-    assert curve_charts.networks_end(comparison, 3, curve_charts.SECONDS) == pytest.approx(37.5)
+    assert curve_lines.networks_end(comparison, 3, curve_charts.SECONDS) == pytest.approx(37.5)
 
 
 def test_the_crosshair_says_training_beside_validation(comparison):
@@ -357,7 +358,7 @@ def test_tiny_probabilities_are_below_a_tenth_of_a_percent():
 def test_a_curve_of_another_run_is_dashed_behind_no_colour_of_a_lane(story):
     other = Story()
     other.curves[("old run", "validation")] = Curve([0, 3000], [0.0, 9.0], [0.5, 0.875], [1.0, 0.5])
-    line = curve_charts.compared_line(
+    line = curve_lines.compared_line(
         other, "old run", "Of 2017", 3, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.STEPS, 0.0
     )
     assert line is not None
@@ -371,7 +372,7 @@ def test_a_curve_of_another_run_is_dashed_behind_no_colour_of_a_lane(story):
     assert points == [(0.0, 0.5), (3000.0, 0.875)]
     assert [row["lane3"] for row in spec["datasets"]["crosshair"]][::40] == ["50.0%", "50.0%", "87.5%"]
     assert [row["lane"] for row in spec["datasets"]["bests"]] == NAMES  # the best of another run is not marked
-    missing = curve_charts.compared_line(
+    missing = curve_lines.compared_line(
         other, "old run", "Of 2017", 3, curve_charts.TRAINING, curve_charts.LOSS, curve_charts.STEPS, 0.0
     )
     assert missing is None

@@ -16,7 +16,7 @@ from engine.contract.kinds.mnist import MnistSpec, NetworkExported, NetworkResul
 from engine.contract.run_folder import LabHome, RunFolder, write_json
 from engine.kinds.mnist import comparison, explanations
 from engine.runs import Run, open_run
-from engine.stats import wilson
+from engine.stats import frontier, wilson
 
 TESTED = 1000  # pictures
 NAMES = ("beginner", "coursework_as_handed_in", "coursework_as_meant", "strong")
@@ -113,7 +113,7 @@ def test_the_frontier_is_what_no_other_point_beats(points: list[tuple[int, int]]
     def beats(a: tuple[int, int], b: tuple[int, int]) -> bool:
         return a != b and a[0] <= b[0] and a[1] >= b[1]
 
-    found = comparison.frontier(points)
+    found = frontier(points)
     assert set(found) == {i for i, b in enumerate(points) if not any(beats(a, b) for a in points)}
     assert [points[i][0] for i in found] == sorted(points[i][0] for i in found)
 

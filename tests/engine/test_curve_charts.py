@@ -16,6 +16,8 @@ from engine.charts.curve_charts import (
     Line,
 )
 from engine.contract import events
+from engine.kinds import curve_lines
+from engine.kinds.race import tables
 from engine.kinds.race.curves import LaneRow
 from engine.runs import Curve, Story
 
@@ -185,7 +187,7 @@ def test_six_lanes_have_six_colours_the_last_is_dashed_and_a_seventh_is_in_the_t
     for name in names:
         story.curves[(name, VALIDATION)] = Curve([1], [0.1], [0.5], [0.6])
     titles = {name: name for name in names}
-    assert [line.name for line in curve_charts.lines(story, titles, VALIDATION, ACCURACY, STEPS, 0.0)] == names[:6]
+    assert [line.name for line in curve_lines.lines(story, titles, VALIDATION, ACCURACY, STEPS, 0.0)] == names[:6]
 
 
 def test_what_is_compared_with_is_gray_and_dashed_behind_the_lanes() -> None:
@@ -217,7 +219,7 @@ TITLES = {"1.0": "lr 1.0", "0.5": "lr 0.5", "10.0": "lr 10.0"}
 
 
 def test_a_line_is_the_curve_of_its_lane(race: Story) -> None:
-    own, diverged = curve_charts.lines(race, TITLES, VALIDATION, ACCURACY, STEPS, 0.0)
+    own, diverged = curve_lines.lines(race, TITLES, VALIDATION, ACCURACY, STEPS, 0.0)
     assert own == Line(
         "lr 0.5", 1, [10, 20, 30, 40], [0.5, 0.75, 0.75, 0.625], [0.5, 0.75, 0.75, 0.625], best=1, counts=True
     )
@@ -225,40 +227,40 @@ def test_a_line_is_the_curve_of_its_lane(race: Story) -> None:
 
 
 def test_a_line_of_another_measure_axis_or_split(race: Story) -> None:
-    (loss,) = curve_charts.lines(race, TITLES, VALIDATION, LOSS, SECONDS, 0.5)
+    (loss,) = curve_lines.lines(race, TITLES, VALIDATION, LOSS, SECONDS, 0.5)
     # TensorBoard's smoothing by hand: weights 1/2 and 1/4 over their sum, then 1/2, 1/4 and 1/8
     smoothed = [1.5, (0.25 * 1.5 + 0.5 * 0.5) / 0.75, (0.125 * 1.5 + 0.25 * 0.5 + 0.5 * 0.75) / 0.875]
     assert (loss.x, loss.raw, loss.best) == ([0.5, 3.5, 7.5], [1.5, 0.5, 0.75], None)
     assert loss.shown == pytest.approx(smoothed)
     behind = {"10.0": "lr 10.0", "0.5": "lr 0.5"}  # the first has no loss that is a number
-    assert [line.number for line in curve_charts.lines(race, behind, VALIDATION, LOSS, SECONDS, 0.5)] == [1]
-    (training,) = curve_charts.lines(race, TITLES, TRAINING, ACCURACY, STEPS, 0.0)
+    assert [line.number for line in curve_lines.lines(race, behind, VALIDATION, LOSS, SECONDS, 0.5)] == [1]
+    (training,) = curve_lines.lines(race, TITLES, TRAINING, ACCURACY, STEPS, 0.0)
     assert (training.name, training.raw, training.best) == ("lr 0.5", [0.875, 1.0], None)
 
 
 def test_a_line_of_another_run_takes_the_place_behind_the_lanes(race: Story) -> None:
-    found = curve_charts.compared_line(race, "0.5", "of then", 3, VALIDATION, ACCURACY, SECONDS, 0.5)
+    found = curve_lines.compared_line(race, "0.5", "of then", 3, VALIDATION, ACCURACY, SECONDS, 0.5)
     assert found is not None
     assert (found.name, found.number, found.best, found.compared, found.counts) == ("of then", 3, None, True, True)
     assert (found.x, found.raw) == ([0.5, 1.5, 3.5, 7.5], [0.5, 0.75, 0.75, 0.625])
     assert found.shown[1] == pytest.approx((0.25 * 0.5 + 0.5 * 0.75) / 0.75)
-    crowded = curve_charts.compared_line(race, "0.5", "of then", 9, TRAINING, LOSS, STEPS, 0.0)
+    crowded = curve_lines.compared_line(race, "0.5", "of then", 9, TRAINING, LOSS, STEPS, 0.0)
     assert crowded is not None
     assert (crowded.number, crowded.raw) == (6, [0.25, 0.125])
-    assert curve_charts.compared_line(race, "7.0", "of then", 3, VALIDATION, ACCURACY, STEPS, 0.0) is None
+    assert curve_lines.compared_line(race, "7.0", "of then", 3, VALIDATION, ACCURACY, STEPS, 0.0) is None
 
 
 def test_where_the_axis_of_a_race_ends(race: Story) -> None:
-    assert curve_charts.x_end(race, 400, STEPS) == 400
-    assert curve_charts.x_end(race, 400, SECONDS) == 75.0  # of the slowest: 7.5 s for 40 of 400 steps
+    assert curve_lines.x_end(race, 400, STEPS) == 400
+    assert curve_lines.x_end(race, 400, SECONDS) == 75.0  # of the slowest: 7.5 s for 40 of 400 steps
     race.curves[("2.0", VALIDATION)] = Curve([40], [8.0], [0.5], [0.5])
-    assert curve_charts.x_end(race, 400, SECONDS) == 80.0
-    assert curve_charts.x_end(Story(), 400, SECONDS) == 1.0
+    assert curve_lines.x_end(race, 400, SECONDS) == 80.0
+    assert curve_lines.x_end(Story(), 400, SECONDS) == 1.0
     unready = Story()
     unready.curves[("2.0", VALIDATION)] = Curve([10], [0.0], [0.5], [0.5])
-    assert curve_charts.x_end(unready, 400, SECONDS) == 1.0  # an axis of no length cannot be drawn
+    assert curve_lines.x_end(unready, 400, SECONDS) == 1.0  # an axis of no length cannot be drawn
     unready.curves[("2.0", VALIDATION)] = Curve()
-    assert curve_charts.x_end(unready, 400, SECONDS) == 1.0
+    assert curve_lines.x_end(unready, 400, SECONDS) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -433,7 +435,7 @@ def comparison() -> Story:
 
 
 def network_lines(story: Story, split: str = BOTH, measure: str = ACCURACY, axis: str = STEPS, weight: float = 0.0):
-    return curve_charts.network_lines(story, NETWORKS, split, measure, axis, weight)
+    return curve_lines.network_lines(story, NETWORKS, split, measure, axis, weight)
 
 
 def test_lines_of_networks_are_their_training_and_validation(comparison: Story) -> None:
@@ -463,18 +465,18 @@ def test_axes_of_networks(comparison: Story) -> None:
     by_epoch, by_second = network_lines(comparison, axis=EPOCHS), network_lines(comparison, axis=SECONDS)
     assert [line.x for line in by_epoch] == [[1, 2], [1, 2], [1, 2]]  # 3 steps an epoch, and 2
     assert [line.x for line in by_second] == [[1.0, 2.5], [0.5, 2.0], [1.25, 2.75]]
-    assert curve_charts.networks_end(comparison, 4, EPOCHS) == 4
-    assert curve_charts.networks_end(comparison, 4, STEPS) == 12
-    assert curve_charts.networks_end(comparison, 4, SECONDS) == 5.0  # strong: 2.5 s for 6 of 12; small: 2 s for 4 of 8
+    assert curve_lines.networks_end(comparison, 4, EPOCHS) == 4
+    assert curve_lines.networks_end(comparison, 4, STEPS) == 12
+    assert curve_lines.networks_end(comparison, 4, SECONDS) == 5.0  # strong: 2.5 s for 6 of 12; small: 2 s for 4 of 8
     comparison.tell(events.LaneEnded(0.0, "strong", True))
-    assert curve_charts.networks_end(comparison, 4, SECONDS) == 4.0
+    assert curve_lines.networks_end(comparison, 4, SECONDS) == 4.0
     comparison.tell(events.LaneEnded(0.0, "small", False))
-    assert curve_charts.networks_end(comparison, 4, SECONDS) == 2.5
-    assert curve_charts.networks_end(Story(), 4, STEPS) == 1
-    assert curve_charts.networks_end(Story(), 4, SECONDS) == 1.0
+    assert curve_lines.networks_end(comparison, 4, SECONDS) == 2.5
+    assert curve_lines.networks_end(Story(), 4, STEPS) == 1
+    assert curve_lines.networks_end(Story(), 4, SECONDS) == 1.0
     early = Story()
     early.tell(events.LaneStarted(0.0, "small", 64, 0, 32, 2, 8))
-    assert curve_charts.networks_end(early, 4, SECONDS) == 1.0
+    assert curve_lines.networks_end(early, 4, SECONDS) == 1.0
     assert network_lines(early) == []
 
 
@@ -530,6 +532,4 @@ def test_a_race_in_words() -> None:
         LaneRow("0.5", 0, True, False, 0.914, 0.8, 0.95, 1373, 0.7, 0.3, 0.96, 10, None, None),
         LaneRow("1.0", 1, False, False, 0.25, 0.2, 0.3, 1373, 0.6, 0.2, 0.97, 10, None, None),
     ]
-    assert curve_charts.race_in_words(rows) == (
-        "lr 0.5: 91.4% of 1,373 testing photos; lr 1.0: 25.0% of 1,373 testing photos."
-    )
+    assert tables.in_words(rows) == ("lr 0.5: 91.4% of 1,373 testing photos; lr 1.0: 25.0% of 1,373 testing photos.")

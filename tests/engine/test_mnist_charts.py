@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from engine.charts import base, mnist_charts
 from engine.contract import catalog, layers
+from engine.digits import keras_code
 from engine.kinds.mnist.comparison import NetworkRow
 from engine.stats import wilson
 
@@ -36,7 +37,9 @@ def test_every_chart_is_valid_vega_lite(cost, dark):
     alt.Chart.from_dict(mnist_charts.accuracy_against_cost(ROWS, cost, 300, dark))  # raises SchemaValidationError
     alt.Chart.from_dict(mnist_charts.accuracy_against_cost(ROWS[:1], cost, 300, dark))
     for network in catalog.NETWORKS:
-        alt.Chart.from_dict(mnist_charts.layer_bars(layers.costs(layers.read(network.layers)), dark))
+        alt.Chart.from_dict(
+            mnist_charts.layer_bars(keras_code.working(layers.costs(layers.read(network.layers))), dark)
+        )
 
 
 def test_a_point_is_the_network_it_shows_in_the_colour_of_its_lane():
@@ -109,7 +112,7 @@ def test_the_cost_axis_has_few_round_values(left, right, words):
 
 def test_a_layers_bar_is_its_multiply_adds_and_the_part_on_padding_is_apart():
     costs = layers.costs(layers.read(catalog.network("coursework_as_handed_in").layers))
-    spec = mnist_charts.layer_bars(costs, dark=False)
+    spec = mnist_charts.layer_bars(keras_code.working(costs), dark=False)
     rows = of_layer(spec, 0)
     assert [bar["layer"] for bar in rows] == [
         "1 Conv2D(3, 32)", "4 Conv2D(3, 64)", "6 Conv2D(3, 64)", "10 Dense(100)", "13 Dense(10)",
@@ -118,4 +121,6 @@ def test_a_layers_bar_is_its_multiply_adds_and_the_part_on_padding_is_apart():
     assert sum(bar["all"] - bar["useful"] for bar in rows) == sum(cost.on_padding for cost in costs)
     assert rows[1]["words"] == "7.23M"  # 14 · 14 · 64 · 64 · 3 · 3
     assert rows[3]["padding"] == "0.0%"
-    assert mnist_charts.layer_bars_in_words(costs).startswith("layer 1 Conv2D(3, 32): 2,408,448 multiply-adds, ")
+    assert mnist_charts.layer_bars_in_words(keras_code.working(costs)).startswith(
+        "layer 1 Conv2D(3, 32): 2,408,448 multiply-adds, "
+    )

@@ -9,6 +9,7 @@ from engine import kinds, runs
 from engine.charts import curve_charts, device_charts
 from engine.charts.device_charts import Band
 from engine.contract import events
+from engine.kinds import curve_lines
 from engine.words import duration, percent
 from ui import lab
 from ui.machine import device_tabs
@@ -78,7 +79,7 @@ def show_memory(run: runs.Run) -> None:
 def _curve(run: runs.Run, bands: list[Band], axis: device_charts.Axis, column: DeltaGenerator) -> bool:
     """Validation accuracy in the machine's time; False where there is none, as of networks that hold nothing out."""
     weight = 0.0 if kinds.of(run).whole_split else 0.9
-    lines = curve_charts.lines(
+    lines = curve_lines.lines(
         run.story, run.titles, curve_charts.VALIDATION, curve_charts.ACCURACY, curve_charts.CLOCK, weight
     )
     if not lines:

@@ -1,5 +1,6 @@
 """Where the Playground's picture comes from: a sample, an upload, the camera, the web, a set of photos, a drawing."""
 
+import functools
 import hashlib
 import io
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine import photos
 from engine.contract import specs
@@ -16,14 +18,17 @@ from engine.digits import digits
 from engine.errors import DigitsError, EngineError, PhotosError
 from engine.models import addresses, pictures, samples
 from engine.models.models import Model
+from engine.settings import Settings
 from ui import lab, parts
-from ui.kinds.batch_classification import results as many_pictures
 from ui.playground import digit_pad
 
 SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS, DRAWING = "Samples", "Upload", "Camera", "Address", "Photos", "Drawing"
 SOURCES = (SAMPLES, UPLOAD, CAMERA, ADDRESS, PHOTOS)
 DIGIT_SOURCES = (DRAWING, SAMPLES, UPLOAD, CAMERA, ADDRESS)
 ALL_SPLITS = "All"
+
+
+StartMany = Callable[[Settings, Model, list[UploadedFile]], str]
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class Chosen:
     to_fetch: str = ""  # the asset that would bring samples
 
 
-def choose(model: Model) -> Chosen:
-    """The widgets of the form, and what they say."""
+def choose(model: Model, start_many: StartMany) -> Chosen:
+    """The widgets of the form, and what they say; `start_many`: starts a run of several uploads and returns its id."""
     offered = DIGIT_SOURCES if model.group == "Digits" else SOURCES
     key = "picture_source_digits" if offered is DIGIT_SOURCES else "picture_source"
     _follow_address(key, offered)
@@ -67,7 +72,7 @@ def choose(model: Model) -> Chosen:
     )
     draw: dict[str, Callable[[Model], Chosen]] = {
         SAMPLES: _digit_samples if offered is DIGIT_SOURCES else _samples,
-        UPLOAD: _upload,
+        UPLOAD: functools.partial(_upload, start_many=start_many),
         CAMERA: _camera,
         ADDRESS: _address,
         PHOTOS: _photos,
@@ -191,7 +196,7 @@ def _digit_pictures(path: str, changed: int) -> dict[int, tuple[int, bytes]]:
 # --- uploads ---------------------------------------------------------------------------------------------------------
 
 
-def _upload(model: Model) -> Chosen:
+def _upload(model: Model, start_many: StartMany) -> Chosen:
     # Every type may be chosen: what a file is, its content says, and the page names what it found.
     given = st.file_uploader(
         f"{photos.FORMATS_TEXT}, up to {pictures.UPLOAD_MEGABYTES} MB",
@@ -206,7 +211,7 @@ def _upload(model: Model) -> Chosen:
         if model.group != "Digits" and not model.needs:
             all_of_them = f"Classify all {len(given):,}"
             if st.button(all_of_them, key="all_uploads", width="stretch", help="As a run of its own, with a table"):
-                st.query_params["run"] = many_pictures.start_uploads(lab.load_settings(), model, given)
+                st.query_params["run"] = start_many(lab.load_settings(), model, given)
                 st.rerun()
     first = given[0]
     data = first.getvalue()

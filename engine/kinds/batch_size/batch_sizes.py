@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
 from engine.runs import Run, Story
-from engine.words import count, size
+from engine.words import count, size, speed
 
 ENOUGH = 0.95  # of the highest speed: what more memory buys beyond is little
 ROOMY = 0.8  # of the memory limit: other programs, photos and caches want some too
@@ -64,10 +64,6 @@ def a_picture(fitting: Sequence[BatchTried]) -> float | None:
     first, last = fitting[0], fitting[-1]
     slope = (last.peak_memory_bytes - first.peak_memory_bytes) / (last.batch_size - first.batch_size)
     return slope if slope > 0 else None
-
-
-def speed(images_per_second: float) -> str:
-    return f"{images_per_second:,.1f} images/s" if images_per_second < 100 else f"{images_per_second:,.0f} images/s"
 
 
 def in_words(each: BatchTried) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from engine.contract.kinds.batch_size import BatchTried
-from engine.kinds.batch_size import batch_sizes
-from engine.words import size
+from engine.words import size, speed
 
 
 def sizes(tried: Sequence[BatchTried]) -> list[dict[str, str | None]]:
@@ -14,7 +13,7 @@ def sizes(tried: Sequence[BatchTried]) -> list[dict[str, str | None]]:
             "Batch size": f"{each.batch_size:,}",
             "Fits": "yes" if each.fits else "no",
             "Peak memory": size(each.peak_memory_bytes) if each.fits else None,
-            "Speed": batch_sizes.speed(each.images_per_second) if each.fits else None,
+            "Speed": speed(each.images_per_second) if each.fits else None,
             "Why not": each.why or None,
         }
         for each in tried

@@ -17,7 +17,7 @@ from engine.kinds.fine_tuning.depths import signed
 from engine.kinds.race.curves import PLATEAU_BAND
 from engine.runs import Run
 from engine.stats import interval
-from engine.words import count, percent
+from engine.words import average, count, percent, spread
 
 # Student's t, two-sided 95 %, for 2 to 20 values: of few seeds the deviation is hardly known.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -81,13 +81,8 @@ class SizeRow:
     def in_words(self) -> str:
         """ "20 photos a class", "all photos (78.8 a class)" """
         if self.size == ALL_PHOTOS:
-            return f"all photos ({each(self.per_class)} a class)"
+            return f"all photos ({average(self.per_class)} a class)"
         return f"{count(self.size, 'photo')} a class"
-
-
-def each(per_class: float) -> str:
-    """20, 78.8"""
-    return f"{per_class:,.1f}".removesuffix(".0")
 
 
 def rows(run: Run) -> list[SizeRow]:
@@ -191,9 +186,4 @@ def point_in_words(point: LearningCurvePoint) -> str:
 
 def in_words(found: Sequence[SizeRow]) -> str:
     """ "5 photos a class: 75.6% ±2.1 pt; …", for who does not see the chart"""
-    return "; ".join(f"{row.in_words}: {percent(row.mean)}{spread(row, ' ')}" for row in found)
-
-
-def spread(row: SizeRow, before: str = "") -> str:
-    """ "±1.3 pt", "" with one seed"""
-    return "" if row.deviation is None else f"{before}±{row.deviation * 100:.1f} pt"
+    return "; ".join(f"{row.in_words}: {percent(row.mean)}{spread(row.deviation, ' ')}" for row in found)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from engine.kinds.learning_curve import photo_counts
 from engine.kinds.learning_curve.photo_counts import SizeRow
-from engine.words import percent
+from engine.words import percent, spread
 
 
 def sizes(rows: Sequence[SizeRow]) -> list[dict[str, str | None]]:
@@ -14,7 +13,7 @@ def sizes(rows: Sequence[SizeRow]) -> list[dict[str, str | None]]:
             "Photos per class": row.title,
             "Photos learned from": f"{row.photos:,}",
             "Test accuracy": percent(row.mean),
-            "Spread of seeds": photo_counts.spread(row) or None,
+            "Spread of seeds": spread(row.deviation) or None,
             "Lowest and highest": f"{percent(min(row.accuracies))[:-1]}–{percent(max(row.accuracies))}",
             "Gain": str(row.gain) if row.gain else None,
         }

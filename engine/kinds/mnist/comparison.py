@@ -4,7 +4,6 @@ Tables, sentences and charts all read the rows made here, so that no number is s
 test pictures once, at its end, and nothing is chosen by them: epochs are judged by the validation split alone.
 """
 
-import math
 import os
 import statistics
 import zipfile
@@ -103,19 +102,6 @@ def seconds_left(run: Run) -> float | None:
         pace = (curve.seconds[-1] - curve.seconds[first]) / (curve.step[-1] - curve.step[first])
         left += pace * (started.steps - curve.step[-1])
     return left
-
-
-def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which (cost, accuracy) no other point beats, being as cheap and more accurate or as accurate and cheaper.
-
-    Indices, the cheapest first; the Pareto frontier. Of equal points all are on it.
-    """
-    found: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        best = points[found[-1]] if found else (math.nan, -math.inf)
-        if points[i][1] > best[1] or points[i] == best:
-            found.append(i)
-    return found
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------

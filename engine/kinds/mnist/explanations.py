@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from engine.contract import catalog, layers
 from engine.contract.kinds.mnist import NetworkResult
-from engine.kinds.mnist.comparison import answers_of, frontier, is_level, network_rows, pictures
+from engine.kinds.mnist.comparison import answers_of, is_level, network_rows, pictures
 from engine.runs import Curve, Run
+from engine.stats import frontier
 from engine.words import join, many, percent, points, short_duration, short_percent
 
 # A validation loss that ended this much above its lowest, while the training loss fell on, is overfitting; less is

@@ -11,7 +11,7 @@ from engine.charts import curve_charts, mnist_charts
 from engine.contract import catalog, events, layers
 from engine.contract.kinds.mnist import MnistSpec, NetworkResult
 from engine.contract.run_folder import RunFolder
-from engine.kinds import results, settings
+from engine.kinds import curve_lines, results, settings
 from engine.kinds.blocks import Block, Chart, Picture, Pictures, Table, Text
 from engine.kinds.compared import Side, tested
 from engine.kinds.forecast import MULTIPLY_ADDS, STARTING
@@ -93,7 +93,7 @@ class Mnist(Kind[MnistSpec]):
         rows = comparison.network_rows(run)
         if len(rows) == len(run.lanes):
             yield results.verdict(comparison.verdict(run))
-        drawn = curve_charts.network_lines(
+        drawn = curve_lines.network_lines(
             run.story, run.titles, curve_charts.BOTH, curve_charts.ACCURACY, curve_charts.EPOCHS, 0.9
         )
         if drawn:
@@ -103,7 +103,7 @@ class Mnist(Kind[MnistSpec]):
                     list(run.titles.values()),
                     measure=curve_charts.ACCURACY,
                     axis=curve_charts.EPOCHS,
-                    end=curve_charts.networks_end(run.story, run.spec.epochs, curve_charts.EPOCHS),
+                    end=curve_lines.networks_end(run.story, run.spec.epochs, curve_charts.EPOCHS),
                     height=height,
                     dark=dark,
                 ),

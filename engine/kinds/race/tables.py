@@ -55,3 +55,10 @@ def halves(found: Sequence[Half]) -> list[Row]:
 
 def _energy(joules: float) -> str:
     return f"{joules:.0f} J" if joules < 3600 else f"{joules / 3600:.1f} Wh"
+
+
+def in_words(rows: Sequence[LaneRow]) -> str:
+    """The lanes' table for those who hear it."""
+    return (
+        "; ".join(f"lr {row.lane}: {percent(row.test_accuracy)} of {row.test_n:,} testing photos" for row in rows) + "."
+    )

@@ -8,6 +8,7 @@ from engine import runs
 from engine.charts import curve_charts, fine_tuning_charts
 from engine.contract import events
 from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult
+from engine.kinds import curve_lines
 from engine.kinds import settings as run_settings
 from engine.kinds.fine_tuning import depths as fine_tuning
 from engine.kinds.fine_tuning import tables
@@ -84,7 +85,7 @@ def _curves(run: runs.Run) -> None:
         axis = parts.choice("Axis", ["Epochs", "Seconds"], "tune_axis")
     field = curve_charts.ACCURACY if measure == "Accuracy" else curve_charts.LOSS
     x = curve_charts.SECONDS if axis == "Seconds" else curve_charts.STEPS
-    drawn = curve_charts.lines(run.story, run.titles, split, field, x, 0.0)  # a point an epoch: nothing to smooth
+    drawn = curve_lines.lines(run.story, run.titles, split, field, x, 0.0)  # a point an epoch: nothing to smooth
     end = max((line.x[-1] for line in drawn), default=1.0) if x == curve_charts.SECONDS else run.spec.epochs
     chart = curve_charts.curves(
         drawn,

@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine import runs
 from engine.charts import curve_charts
+from engine.kinds import curve_lines
 from engine.kinds import settings as run_settings
 from engine.words import count
 from ui import lab, parts, tensorboard_panel
@@ -21,7 +22,7 @@ NAME_LIMIT = 24  # letters of a label at the right edge of a chart
 def show(run: runs.Run) -> None:
     with st.container(horizontal=True, gap="small", key="chart_controls"):
         split, measure, axis, weight = parts.curve_controls(len(run.lanes))
-    drawn = curve_charts.lines(run.story, run.titles, split, measure, axis, weight)
+    drawn = curve_lines.lines(run.story, run.titles, split, measure, axis, weight)
     if not drawn:
         others = sorted({other for _, other in run.story.curves})
         st.caption(f"No {split} curve of this was imported: its files hold {' and '.join(others)}.")
@@ -103,7 +104,7 @@ def line(
     name = other.name if len(other.name) <= NAME_LIMIT else f"{other.name[: NAME_LIMIT - 1]}…"
     if name in run.titles.values():
         name += " "  # a colour belongs to a name
-    found = curve_charts.compared_line(story, other.lane, name, len(run.lanes), split, measure, axis, weight)
+    found = curve_lines.compared_line(story, other.lane, name, len(run.lanes), split, measure, axis, weight)
     if found is None:
         st.caption(f"{other.name} has no {split} curve of that.")
     return found

@@ -48,10 +48,10 @@ def show(networks: Sequence[catalog.Network]) -> None:
     if any(cost.multiply_adds for cost in costs):
         st.caption("Multiply-adds of each layer for one image; gray is what meets padding.")
         st.vega_lite_chart(
-            mnist_charts.layer_bars(costs, lab.is_dark()),
+            mnist_charts.layer_bars(keras_code.working(costs), lab.is_dark()),
             width="stretch",
             key="layer_bars",
-            alt=f"Multiply-adds by layer: {mnist_charts.layer_bars_in_words(costs)}",
+            alt=f"Multiply-adds by layer: {mnist_charts.layer_bars_in_words(keras_code.working(costs))}",
         )
     left, right = st.columns([1, 1.3], gap="medium")
     with left:

@@ -15,6 +15,7 @@ from engine.charts import curve_charts, mnist_charts
 from engine.contract import catalog, events, layers
 from engine.contract.kinds.mnist import MnistResult, NetworkExported
 from engine.contract.run_folder import LabHome
+from engine.kinds import curve_lines
 from engine.kinds import settings as run_settings
 from engine.kinds.compared import Side
 from engine.kinds.mnist import comparison, explanations, tables
@@ -104,13 +105,13 @@ def _curves(run: runs.Run) -> None:
     with st.container(horizontal=True, gap=8, key="chart_controls"):  # four controls fit into one row
         splits = [curve_charts.BOTH, curve_charts.VALIDATION, curve_charts.TRAINING]
         split, measure_field, axis_field, weight = curve_controls(len(run.lanes), splits, "network_split")
-    drawn = curve_charts.network_lines(run.story, run.titles, split, measure_field, axis_field, weight)
+    drawn = curve_lines.network_lines(run.story, run.titles, split, measure_field, axis_field, weight)
     chart = curve_charts.curves(
         drawn,
         list(run.titles.values()),
         measure=measure_field,
         axis=axis_field,
-        end=curve_charts.networks_end(run.story, run.spec.epochs, axis_field),
+        end=curve_lines.networks_end(run.story, run.spec.epochs, axis_field),
         height=340 if run.is_active else 300,  # once there is a verdict above, the table stays in sight
         dark=lab.is_dark(),
         narrow=lab.is_phone(),
@@ -475,7 +476,7 @@ def compare(group: Sequence[Side], names: Sequence[str]) -> None:
     drawn = [
         replace(line, name=side.name, number=side.number)
         for side in group
-        for line in curve_charts.network_lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
+        for line in curve_lines.network_lines(side.run.story, {side.lane: side.name}, split, measure, axis, weight)
     ]
     compared_curves.chart(group, drawn, names, split, measure, axis)
     alone = [side.name for side in group if (side.lane, curve_charts.VALIDATION) not in side.run.story.curves]

@@ -13,6 +13,7 @@ from engine.contract.dataset import Dataset
 from engine.contract.events import Predicted
 from engine.contract.kinds.race import RaceSpec
 from engine.errors import EngineError, RunNotFound
+from engine.kinds import curve_lines
 from engine.kinds.race import device_comparison as comparison
 from engine.kinds.race import tables
 from engine.kinds.race.device_comparison import Half
@@ -125,7 +126,7 @@ def _curves(halves: Sequence[Half]) -> None:
     for number, half in enumerate(halves):
         training = next((stage for stage in reversed(half.run.story.stages) if stage.name == events.TRAINING), None)
         began = half.run.story.time_of(events.RUNNING)
-        lines = curve_charts.lines(
+        lines = curve_lines.lines(
             half.run.story,
             {half.lane: half.name},
             curve_charts.VALIDATION,

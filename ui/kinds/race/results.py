@@ -7,7 +7,7 @@ from engine.charts import curve_charts
 from engine.contract import choices, events
 from engine.contract.kinds.race import RaceResult
 from engine.errors import EngineError
-from engine.kinds import results
+from engine.kinds import curve_lines, results
 from engine.kinds import settings as run_settings
 from engine.kinds.race import tables
 from engine.kinds.race.curves import LaneRow, lane_rows, verdict
@@ -106,8 +106,8 @@ def _curves(run: runs.Run) -> None:
     with st.container(horizontal=True, gap="small", key="chart_controls"):
         split, measure, axis, weight = parts.curve_controls(len(run.lanes))
         other = imported_results.choose()
-    drawn = curve_charts.lines(run.story, run.titles, split, measure, axis, weight)
-    end = curve_charts.x_end(run.story, run.spec.steps, axis)
+    drawn = curve_lines.lines(run.story, run.titles, split, measure, axis, weight)
+    end = curve_lines.x_end(run.story, run.spec.steps, axis)
     compared = imported_results.line(other, run, split, measure, axis, weight)
     if compared is not None:
         drawn, end = [*drawn, compared], max(end, compared.x[-1])
@@ -183,7 +183,7 @@ def _race_table(rows: list[LaneRow]) -> None:
         placeholder="–",
         column_config=right,
         key="race_table",
-        alt=curve_charts.race_in_words(rows),
+        alt=tables.in_words(rows),
     )
 
 
