@@ -13,9 +13,9 @@ from benchmarks.measure import finish, record, table
 from benchmarks.original.bottlenecks import read
 from benchmarks.original.training import OriginalTraining
 from engine import assets, photos
-from engine.contract import catalog
+from engine.contract import catalog, choices
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, Dataset
-from engine.contract.kinds.race import LaneResult, RaceSpec, lane_name
+from engine.contract.kinds.race import LaneResult, RaceSpec
 from engine.contract.run_folder import LabHome
 
 SEEDS, STEPS, BATCH, RATES = range(5), 2000, 100, (0.005, 0.01, 0.5)
@@ -35,7 +35,7 @@ def run(folder: Path) -> None:
         files = _files(dataset, asked.bottleneck_dir)
         rows = []
         for rate in RATES:
-            lane = lane_name(rate)
+            lane = choices.lane_name(rate)
             theirs = [_original(files, len(dataset.labels), rate, seed) for seed in SEEDS]
             rows.append([lane, *_words([each[lane].test_accuracy for each in ours]), *_words(theirs)])
         tested = sum(map(len, files[TESTING]))

@@ -12,6 +12,7 @@ import numpy as np
 Z_95 = 1.959963984540054  # standard normal, two-sided 95 %
 # Photos in a bin below which its share of right answers is not said: 95 % intervals are then wider than 50 points.
 FEW = 10
+PLATEAU_BAND = 0.01  # accuracy, 0..1
 CHANCE = 0.05  # two answers whose McNemar p is at least this do not differ by more than chance
 
 Numbers = Sequence[int] | np.ndarray

@@ -111,3 +111,9 @@ def spread(deviation: float | None, before: str = "") -> str:
 def speed(images_per_second: float) -> str:
     """8.4 -> "8.4 images/s", 1234 -> "1,234 images/s" """
     return f"{images_per_second:,.1f} images/s" if images_per_second < 100 else f"{images_per_second:,.0f} images/s"
+
+
+def signed(share: float) -> str:
+    """0.009 -> "+0.9", with a minus sign that is one."""
+    value = round(share * 100, 1)
+    return f"{value:+.1f}".replace("-", "−") if value else "0.0"

@@ -114,6 +114,25 @@ def test_a_room_knows_only_the_rooms_of_lower_floors(name, file):
     assert [other for other in sorted(others) if FLOOR[other] >= FLOOR[room(name)]] == []
 
 
+KINDS = {file.parent.name for file in (ROOT / ENGINE / "kinds").glob("*/kind.py")}
+
+
+def kind_of(module: str) -> str:
+    """The kind of run whose room a module is, or is in; "" for the others."""
+    return next((part for part in module.split(".") if part in KINDS), "")
+
+
+@pytest.mark.parametrize(("name", "file"), [case for case in EVERY_MODULE if kind_of(case.values[0])])
+def test_the_room_of_a_kind_knows_no_other_kind(name, file):
+    """Its contract apart: an event or a spec may be read wherever somebody looks at several kinds."""
+    others = {
+        other
+        for other in imported(file)
+        if other.startswith(("engine.kinds.", "engine.worker.", "ui.kinds.", "engine.cli."))
+    }
+    assert {kind_of(other) for other in others} <= {kind_of(name), ""}
+
+
 def test_the_engine_has_twelve_floors_at_most():
     assert len(FLOORS[ENGINE]) <= 12
 

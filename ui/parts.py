@@ -19,7 +19,7 @@ from engine.errors import AssetError, EngineError, PhotosError
 from engine.machine import device, devices
 from engine.machine.devices import Devices
 from engine.stats import per_class
-from engine.words import duration, short_duration, size
+from engine.words import count, duration, short_duration, size
 from ui import lab
 
 INSIDE = "Inside Bottlenecks, seconds of all cores together"
@@ -321,3 +321,14 @@ def thumbnail(path: str, height: int) -> tuple[bytes, int] | None:
         return None
     with Image.open(io.BytesIO(picture)) as image:
         return picture, max(1, round(height * image.width / image.height))
+
+
+def remarks(run: runs.Run) -> None:
+    """Lanes that diverged, and photos that were left out."""
+    for diverged in run.story.diverged.values():
+        st.warning(f"**lr {diverged.lane} diverged.** {diverged.why}", icon=":material/trending_down:")
+    if skipped := run.story.skipped:
+        with st.expander(f"{count(len(skipped), 'photo')} left out", type="compact", key="skipped"):
+            listed = [f"- `{one.file}`: {one.why}" for one in skipped[:50]]
+            more = [f"- and {len(skipped) - 50:,} more"] if len(skipped) > 50 else []
+            st.markdown("\n".join(listed + more))

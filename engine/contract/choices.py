@@ -41,6 +41,11 @@ def rate(found: List[str], value: float) -> None:
         found.append(f"Learning rate is {value:g}; choose {low:g} to {high:g}.")
 
 
+def lane_name(learning_rate: float) -> str:
+    """The lane's name from slider to axis: "0.005", "1.0", "10.0"."""
+    return repr(float(learning_rate))
+
+
 def splits(found: List[str], spec: Any) -> None:
     """Of a spec with percentages of the photos."""
     within(found, "Validation percentage", spec.validation_percentage, 1, 80)

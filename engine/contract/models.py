@@ -19,7 +19,6 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from engine.contract import catalog, choices
-from engine.contract.kinds.race import lane_name
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 
 BACKBONE, RUN, UPLOADED = "backbone", "run", "uploaded"  # kinds of places
@@ -128,4 +127,4 @@ def kept_lane(contract: Dict[str, Any]) -> str:
     """Of a run that learned from photos, by its contract.json."""
     if "blocks" in contract:
         return choices.depth_name(contract["blocks"])
-    return lane_name(contract["learning_rate"])
+    return choices.lane_name(contract["learning_rate"])

@@ -28,7 +28,6 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 import numpy as np
 
 from engine.contract import catalog
-from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder, read_json, write_bytes, write_json
 from engine.worker import backbones, children, images
 from engine.worker.formats import tflite
@@ -37,13 +36,16 @@ from engine.worker.formats import tflite
 LABEL_IMAGE_MEAN = LABEL_IMAGE_STD = 128.0
 
 # Output of the frozen graph where nobody asked for another name.
-FINAL_TENSOR = RaceSpec().final_tensor_name
+FINAL_TENSOR = "final_result"
 
 # Largest difference of a probability that is still rounding: TFLite and TensorFlow add in another order.
 TOLERANCE = 1e-3
 
 # Photos that the SavedModel also resizes itself when it is compared.
 RESIZED_PHOTOS = 16
+
+# Photos of the testing split on which exported files are compared with what was trained; at most, from all over it.
+COMPARED = 200
 
 
 def write_lane(folder: RunFolder, lane: str, weights: np.ndarray, bias: np.ndarray) -> None:

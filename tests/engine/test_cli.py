@@ -16,9 +16,9 @@ import pandas
 import pytest
 
 from engine import assets, photos
-from engine.contract import VERSION, events
+from engine.contract import VERSION, choices, events
 from engine.contract.kinds.mnist import MnistSpec, NetworkResult
-from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec, lane_name
+from engine.contract.kinds.race import STAGES, LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome
 from engine.runs import Curve, list_runs, open_run
 from engine.runs.queue import Queue, holder_of
@@ -161,7 +161,7 @@ def test_with_json_one_object_on_stdout_says_everything(home: LabHome, lights: P
     assert [lane["learning_rate"] for lane in said["lanes"]] == [0.005, 0.5, 1.0]
     assert [lane["diverged"] for lane in said["lanes"]] == [False, False, True]  # seed 903
     for lane in said["lanes"]:
-        result = run.story.by_lane(LaneResult)[lane_name(lane["learning_rate"])]
+        result = run.story.by_lane(LaneResult)[choices.lane_name(lane["learning_rate"])]
         assert lane["test_accuracy"] == result.test_accuracy
         assert lane["test_n"] == result.test_n == said["splits"]["testing"]
         assert lane["best_validation_accuracy"] == result.best_validation_accuracy

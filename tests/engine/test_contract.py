@@ -23,7 +23,7 @@ from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
 from engine.contract.kinds.fine_tuning import FineTuned, FineTuningResult
 from engine.contract.kinds.learning_curve import LearningCurvePoint, LearningCurveResult
 from engine.contract.kinds.mnist import MnistResult, MnistSpec, NetworkExported, NetworkResult, network_faults
-from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder, is_locked, read_json, try_lock, write_json
 
 ROOT = Path(__file__).parent.parent.parent
@@ -204,7 +204,7 @@ def test_each_fault_of_a_network_is_one_sentence_that_names_it(change: dict, sen
 
 
 def test_lanes_are_named_as_people_write_the_rate() -> None:
-    assert [lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
+    assert [choices.lane_name(rate) for rate in (0.005, 1, 10.0, 0.0001)] == ["0.005", "1.0", "10.0", "0.0001"]
 
 
 # --- events ----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class RaceSpec(NamedTuple):
         return f"{photos} · {backbone} · {varied}"
 
     def lane_names(self) -> List[str]:
-        return [lane_name(rate) for rate in self.learning_rates]
+        return [choices.lane_name(rate) for rate in self.learning_rates]
 
     def lane_titles(self) -> List[str]:
         return ["lr " + lane for lane in self.lane_names()]
@@ -85,11 +85,6 @@ class RaceSpec(NamedTuple):
         choices.seed(found, self.seed)
         choices.device(found, self.device)
         return found
-
-
-def lane_name(learning_rate: float) -> str:
-    """The lane's name from slider to axis: "0.005", "1.0", "10.0"."""
-    return repr(float(learning_rate))
 
 
 class LaneResult(NamedTuple):

@@ -13,7 +13,7 @@ from engine.contract import choices
 from engine.contract.kinds.fine_tuning import FineTuned
 from engine.runs import Run
 from engine.stats import Z_95, Numbers, interval
-from engine.words import count, quick
+from engine.words import count, quick, signed
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,6 @@ class Difference:
     def __str__(self) -> str:
         """ "−2.1 pt (−5.0 to +0.9)" """
         return f"{signed(self.change)} pt ({signed(self.low)} to {signed(self.high)})"
-
-
-def signed(share: float) -> str:
-    """0.009 -> "+0.9", with a minus sign that is one."""
-    value = round(share * 100, 1)
-    return f"{value:+.1f}".replace("-", "−") if value else "0.0"
 
 
 def difference(truth: Numbers, first: Numbers, second: Numbers) -> Difference:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.charts import learning_curve_charts
-from engine.contract import events
+from engine.contract import choices, events
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint, LearningCurveSpec
-from engine.contract.kinds.race import lane_name
 from engine.kinds import figures, results, settings
 from engine.kinds.blocks import Block, Chart, Table
 from engine.kinds.compared import Side, Tested
@@ -51,7 +50,7 @@ class LearningCurve(Kind[LearningCurveSpec]):
             "Backbone": run.backbone_title,
             "Photos per class": ", ".join([*(f"{size:,}" for size in sorted(spec.sizes)), "all"]),
             "Trainings of each": count(spec.seeds, "seed"),
-            "Learning rate": lane_name(spec.learning_rate),
+            "Learning rate": choices.lane_name(spec.learning_rate),
             "Steps": f"{spec.steps:,}",
             "Batch": settings.batch(spec.train_batch_size),
             "Device": spec.device.upper(),

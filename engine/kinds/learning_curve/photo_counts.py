@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint
-from engine.kinds.fine_tuning.depths import signed
-from engine.kinds.race.curves import PLATEAU_BAND
 from engine.runs import Run
-from engine.stats import interval
-from engine.words import average, count, percent, spread
+from engine.stats import PLATEAU_BAND, interval
+from engine.words import average, count, percent, signed, spread
 
 # Student's t, two-sided 95 %, for 2 to 20 values: of few seeds the deviation is hardly known.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from engine.contract.kinds.race import LaneResult
 from engine.runs import Curve, Story
-from engine.stats import Verdict, chance_in_words, interval, mcnemar, smooth
+from engine.stats import PLATEAU_BAND, Verdict, chance_in_words, interval, mcnemar, smooth
 from engine.words import percent
 
 PLATEAU_WEIGHT = 0.9  # smoothing under which a plateau is looked for
-PLATEAU_BAND = 0.01  # accuracy, 0..1
 LAST_STEPS = 500  # how many steps count as the end of a run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from engine.charts import curve_charts, time_charts
 from engine.contract import catalog, choices, events
 from engine.contract import models as keys
-from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import RunFolder
 from engine.kinds import results, settings
 from engine.kinds.blocks import Block, Chart, Table, Text
@@ -61,7 +61,7 @@ class Race(Kind[RaceSpec]):
 
     def settings(self, run: Run[RaceSpec]) -> dict[str, str]:
         spec = run.spec
-        rates = ", ".join(lane_name(rate) for rate in spec.learning_rates)
+        rates = ", ".join(choices.lane_name(rate) for rate in spec.learning_rates)
         return {
             "Photos": f"{run.dataset.title}, {count(len(run.dataset.labels), 'class')}",
             "Backbone": run.backbone_title,
@@ -116,7 +116,7 @@ class Race(Kind[RaceSpec]):
             row: catalog.Backbone | None = catalog.backbone(spec.backbone, folder.home)
         except KeyError:  # deleted since
             row = None
-        kept, words = lane_name(contract["learning_rate"]), f"{photos} · {row.title if row else spec.backbone}"
+        kept, words = choices.lane_name(contract["learning_rate"]), f"{photos} · {row.title if row else spec.backbone}"
         yield ModelOfRun(kept, f"{words} · lr {kept}")
         for lane in spec.lane_names():
             if lane != kept and row and os.path.isfile(keys.lane_file(folder, lane)):

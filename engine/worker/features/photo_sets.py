@@ -8,9 +8,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, choices, events
+from engine.contract import catalog, events
 from engine.contract.dataset import SPLITS, TRAINING, Dataset, Photo
-from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, RunFolder
 from engine.worker import backbones
 from engine.worker.features import bottlenecks, distortions
@@ -26,6 +25,15 @@ class Known(NamedTuple):
     sha256: str  # of the file's bytes
     # (width,) float32: its bottleneck; None before that stage, and always of a training photo to be distorted
     vector: Any
+
+
+class Through(NamedTuple):
+    """How photos go through a backbone."""
+
+    device: str  # one of choices.DEVICES
+    use_cache: bool = True  # bottlenecks are read from the lab's cache and kept there
+    bottleneck_dir: str = ""  # absolute: a folder of retrain.py's text files, read and written; "" for none
+    distorted: bool = False  # training photos go through it while it is learned from, changed each time
 
 
 @contextlib.contextmanager
@@ -73,7 +81,7 @@ def scan(dataset: Dataset, report: Reporter, at_once: int = 0) -> List[Known]:
 
 
 def extract(
-    spec: RaceSpec,
+    how: Through,
     network: Any,
     dataset: Dataset,
     photos: List[Known],
@@ -89,23 +97,22 @@ def extract(
     memory at the same time, at most; 0: as many as are fastest. Raises RunFailed and RunCancelled.
     """
     home = folder.home
-    distorted = choices.is_distorted(spec)
-    later = [photo.path for photo in photos if distorted and photo.entry.split == TRAINING]
-    now = [photo for photo in photos if not (distorted and photo.entry.split == TRAINING)]
+    later = [photo.path for photo in photos if how.distorted and photo.entry.split == TRAINING]
+    now = [photo for photo in photos if not (how.distorted and photo.entry.split == TRAINING)]
     path_of = OrderedDict((photo.sha256, photo.path) for photo in now)  # the same bytes are computed once
     computed = len(path_of)
     report.stage(events.BOTTLENECKS, computed + len(later))
-    files = BottleneckFiles(spec.bottleneck_dir, network.row)
+    files = BottleneckFiles(how.bottleneck_dir, network.row)
     began = time.perf_counter()
     read = files.read_all(now)
     of_files = time.perf_counter() - began
     for sha256 in read:
         del path_of[sha256]
     cache: Any = bottlenecks.NoCache()
-    if spec.use_cache:
+    if how.use_cache:
         cache = bottlenecks.Cache(home.bottlenecks, bottlenecks.key(network), network.row.width)
     try:
-        runtime = choose_runtime(network, home, spec.device, cores(), at_once)
+        runtime = choose_runtime(network, home, how.device, cores(), at_once)
         vectors, figures = bottlenecks.extract(runtime, path_of, cache, report.progress, report.stop)
         faults = decoded.faults(
             later, min(cores(), at_once or cores()), lambda done: report.progress(computed + done), report.stop

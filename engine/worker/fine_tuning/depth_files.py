@@ -15,13 +15,12 @@ from engine.contract import catalog, choices, events
 from engine.contract import dataset as datasets
 from engine.contract import models as keys
 from engine.contract.kinds.fine_tuning import FineTuned, FineTuningSpec
-from engine.contract.kinds.race import LaneResult
 from engine.contract.run_folder import RunFolder
 from engine.worker import backbones, children, export
 from engine.worker.fine_tuning import fine_tune
 from engine.worker.formats import tflite
-from engine.worker.learning import tuned
-from engine.worker.race import retrain
+from engine.worker.learning import choice, tuned
+from engine.worker.learning.choice import Candidate
 from engine.worker.reporter import Reporter, RunCancelled
 
 
@@ -76,22 +75,14 @@ def export_depths(spec: FineTuningSpec, folder: RunFolder, report: Reporter) -> 
 
 
 def choose(tested: List[FineTuned]) -> str:
-    """The depth to keep, by validation alone, as between the lanes of a retraining run."""
-    results = [
-        LaneResult(
-            t=each.t,
-            lane=each.lane,
-            test_accuracy=each.test_accuracy,
-            test_n=each.test_n,
-            final_validation_accuracy=each.validation_accuracy,
-            final_validation_cross_entropy=each.validation_cross_entropy,
-            best_validation_accuracy=each.validation_accuracy,
-            best_step=each.epochs,
-            diverged=each.validation_cross_entropy is None,
+    """The depth to keep, as between the lanes of a race; one without a cross-entropy has diverged."""
+    lanes = [
+        Candidate(
+            each.lane, each.validation_accuracy, each.validation_cross_entropy, each.validation_cross_entropy is None
         )
         for each in tested
     ]
-    return retrain.choose(results, tested[0].validation_n)
+    return choice.choose(lanes, tested[0].validation_n)
 
 
 def _compare(
@@ -102,7 +93,7 @@ def _compare(
         testing = start["splits"] == 2
         files, truth = start["files"][testing], start["labels"][testing]
     expected = np.load(shared.probabilities(kept))  # (testing photos, classes)
-    some = slice(None, None, max(1, -(-len(files) // retrain.EXPORT_PHOTOS)))
+    some = slice(None, None, max(1, -(-len(files) // export.COMPARED)))
     answer = reader.ask(
         {
             "paths": [os.path.join(dataset.root, file) for file in files[some]],

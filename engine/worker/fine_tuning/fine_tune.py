@@ -18,7 +18,6 @@ from engine.contract import catalog, choices, events
 from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TRAINING, VALIDATION
 from engine.contract.kinds.fine_tuning import FineTuningResult, FineTuningSpec
-from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder, read_json, write_json
 from engine.worker import backbones, children, export, images
 from engine.worker.features import distortions, photo_sets
@@ -162,9 +161,10 @@ def prepare(spec: FineTuningSpec, folder: RunFolder, report: Reporter, at_once: 
     except backbones.MissingWeights as error:
         raise RunFailed("missing_weights", str(error), f"Run `python -m engine assets {row.asset}`.") from error
     photos = photo_sets.scan(dataset, report, at_once)
-    as_retraining = RaceSpec(backbone=spec.backbone, device=spec.device, seed=spec.seed)
     decoded = distortions.Photos(row.preprocessing, 0)
-    photos = photo_sets.extract(as_retraining, network, dataset, photos, decoded, folder, report, at_once=at_once)[0]
+    photos = photo_sets.extract(
+        photo_sets.Through(spec.device), network, dataset, photos, decoded, folder, report, at_once=at_once
+    )[0]
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     settings = heads.Settings((HEAD_RATE,), len(dataset.labels), HEAD_STEPS, HEAD_BATCH, -1, HEAD_STEPS, spec.seed)
     trained = heads.race(

@@ -11,11 +11,10 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence
 
 import numpy as np
 
+from engine.contract import choices, events
 from engine.contract import dataset as datasets
-from engine.contract import events
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint, LearningCurveResult, LearningCurveSpec
-from engine.contract.kinds.race import RaceSpec, lane_name
 from engine.contract.run_folder import RunFolder
 from engine.worker import children
 from engine.worker.features import bottlenecks, distortions, photo_sets
@@ -45,10 +44,9 @@ def learning_curve(spec: LearningCurveSpec, folder: RunFolder, report: Reporter,
     dataset = datasets.read(folder.dataset)
     with photo_sets.known_backbone(spec.backbone, folder.home) as network:
         photos = photo_sets.scan(dataset, report, at_once)
-        as_retraining = RaceSpec(backbone=spec.backbone, device=spec.device)
         decoded = distortions.Photos(network.row.preprocessing)
         photos, _, figures = photo_sets.extract(
-            as_retraining, network, dataset, photos, decoded, folder, report, _WhenNeeded, at_once
+            photo_sets.Through(spec.device), network, dataset, photos, decoded, folder, report, _WhenNeeded, at_once
         )
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     training = splits[TRAINING]
@@ -68,7 +66,7 @@ def learning_curve(spec: LearningCurveSpec, folder: RunFolder, report: Reporter,
             diverged, done = diverged + point["diverged"], done + 1
     if diverged:
         message = "Learning rate {} is too high: its weights left the range of numbers in {:,} of {:,} trainings."
-        report.tell(events.Warning, message=message.format(lane_name(spec.learning_rate), diverged, trainings))
+        report.tell(events.Warning, message=message.format(choices.lane_name(spec.learning_rate), diverged, trainings))
     report.tell(
         LearningCurveResult,
         training=len(training.labels),

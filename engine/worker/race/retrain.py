@@ -16,19 +16,18 @@ import numpy as np
 from engine.contract import choices, events
 from engine.contract import dataset as datasets
 from engine.contract.dataset import SPLITS, TESTING, TRAINING, VALIDATION, Dataset
-from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec, lane_name
+from engine.contract.kinds.race import LaneResult, RaceResult, RaceSpec
 from engine.contract.run_folder import RunFolder, write_json
 from engine.worker import backbones, children, export
 from engine.worker.features import distortions, photo_sets
 from engine.worker.formats import tflite
 from engine.worker.formats.summaries import Summaries
-from engine.worker.learning import calibration, heads
+from engine.worker.learning import calibration, choice, heads
+from engine.worker.learning.choice import Candidate
 from engine.worker.machine import IMPORTS, peak_memory
 from engine.worker.reporter import Reporter, RunCancelled, RunFailed
 
-# Photos of the testing split on which the exported files are compared with what was trained, and of the training split
-# by which the 8-bit file is scaled; at most, from all over the split.
-EXPORT_PHOTOS = 200
+# Photos of the training split by which the 8-bit file is scaled; at most, from all over the split.
 CALIBRATION_PHOTOS = 100
 
 
@@ -75,8 +74,9 @@ def _tell_the_story(
 ) -> None:
     photos = photo_sets.scan(dataset, report, at_once)
     decoded = distortions.Photos(network.row.preprocessing, 0 if at_once else distortions.KEPT_BYTES)
+    through = photo_sets.Through(spec.device, spec.use_cache, spec.bottleneck_dir, choices.is_distorted(spec))
     photos, runtime, figures = photo_sets.extract(
-        spec, network, dataset, photos, decoded, folder, report, at_once=at_once
+        through, network, dataset, photos, decoded, folder, report, at_once=at_once
     )
     splits = {name: photo_sets.split_of(photos, name) for name in SPLITS}
     trained, race_seconds = _race(spec, dataset, photos, splits, runtime, decoded, at_once, folder, report)
@@ -107,23 +107,12 @@ def _tell_the_story(
 
 
 def choose(results: List[LaneResult], photos: int) -> str:
-    """The lane to keep, by the validation split of that many photos alone; the testing split has no say.
-
-    Among the lanes whose validation accuracy lies within one standard error of the best, the one with the lowest
-    cross-entropy: where accuracy cannot tell lanes apart, the better scores decide (the one-standard-error rule of
-    Breiman et al. 1984, Classification and Regression Trees, section 3.4.3). A lane that diverged is kept only where
-    all did.
-    """
-    candidates = [result for result in results if not result.diverged] or results
-    best = max(result.final_validation_accuracy for result in candidates)
-    standard_error = (best * (1 - best) / photos) ** 0.5
-    equals = [result for result in candidates if result.final_validation_accuracy >= best - standard_error]
-
-    def cross_entropy(result: LaneResult) -> float:
-        value = result.final_validation_cross_entropy
-        return float("inf") if value is None else value
-
-    return min(equals, key=cross_entropy).lane
+    """The lane to keep, by the validation split of that many photos alone; the testing split has no say."""
+    found = [
+        Candidate(each.lane, each.final_validation_accuracy, each.final_validation_cross_entropy, each.diverged)
+        for each in results
+    ]
+    return choice.choose(found, photos)
 
 
 def _race(
@@ -137,7 +126,7 @@ def _race(
     folder: RunFolder,
     report: Reporter,
 ) -> Tuple[Raced, float]:
-    names = [lane_name(rate) for rate in spec.learning_rates]
+    names = [choices.lane_name(rate) for rate in spec.learning_rates]
     settings = heads.Settings(
         spec.learning_rates,
         len(dataset.labels),
@@ -254,7 +243,7 @@ def _evaluate(
     lanes: List[Lane] = []
     said: Dict[str, Any] = OrderedDict()
     for at, rate in enumerate(spec.learning_rates):
-        name, weights, bias = lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
+        name, weights, bias = choices.lane_name(rate), raced.heads.weights[at], raced.heads.bias[at]
         probabilities = heads.probabilities(testing.features, weights, bias)  # (photos, classes)
         predicted = probabilities.argmax(axis=1)
         said[name] = {
@@ -299,7 +288,7 @@ def _export(
     Returns by how much a probability differs at most from what was trained, 8 bits left out, and on how many photos.
     """
     report.stage(events.EXPORTING, 5)
-    some = _spread([photo for photo in photos if photo.entry.split == TESTING], EXPORT_PHOTOS)
+    some = _spread([photo for photo in photos if photo.entry.split == TESTING], export.COMPARED)
     calibrating = _spread([photo.path for photo in photos if photo.entry.split == TRAINING], CALIBRATION_PHOTOS)
     expected = heads.probabilities(np.stack([photo.vector for photo in some]), lane.weights, lane.bias)
     head = (network, lane.weights, lane.bias)
@@ -318,7 +307,7 @@ def _export(
             why = (str(error).splitlines() or ["no reason given"])[0]
             report.tell(events.Warning, message=f"A TFLite file of this model cannot be made: {why}.")
         _progress(report, 4)
-        at = [lane_name(rate) for rate in spec.learning_rates].index(lane.name)
+        at = [choices.lane_name(rate) for rate in spec.learning_rates].index(lane.name)
         for then in stored:
             path = os.path.join(folder.intermediate, f"intermediate_{then.steps}.pb")
             export.write_graph(path, network, then.weights[at], then.bias[at], spec.final_tensor_name)

@@ -15,7 +15,6 @@ from engine.kinds.learning_curve import tables
 from engine.kinds.learning_curve.photo_counts import SizeRow
 from engine.words import count
 from ui import compared_curves, lab, parts
-from ui.kinds.race import results as retraining_results
 from ui.machine import machine_tab
 
 PAGE = "pages/retraining.py"
@@ -25,7 +24,7 @@ HEIGHT = 340  # pixels of the chart
 
 
 def show(run: runs.Run) -> None:
-    retraining_results.remarks(run)
+    parts.remarks(run)
     rows = learning_curve.rows(run)
     if rows and not run.is_active:
         found = learning_curve.verdict(rows)

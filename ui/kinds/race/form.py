@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine import runs
 from engine.contract import choices, events
-from engine.contract.kinds.race import RaceSpec, lane_name
+from engine.contract.kinds.race import RaceSpec
 from engine.errors import EngineError
 from engine.kinds.race import device_comparison as comparison
 from engine.kinds.race import forecast
@@ -109,7 +109,7 @@ def _rate(label: str, key: str, default: float, label_visibility: Literal["visib
         label,
         sorted({*RATES, *parts.copied("rates")}),
         None,
-        lane_name,
+        choices.lane_name,
         key=key,
         label_visibility=label_visibility,
         persist_state="session",

@@ -15,8 +15,7 @@ from engine.models import models, pictures
 from engine.stats import confusion
 from engine.words import count, duration, percent
 from ui import exports, lab, parts, tensorboard_panel
-from ui.choices import foresight
-from ui.kinds.imported import results as imported_results
+from ui.choices import foresight, imported_curves
 from ui.machine import machine_tab
 from ui.playground import playground_answer
 from ui.playground import playground_models as asking
@@ -37,7 +36,7 @@ def show(run: runs.Run) -> None:
             icon=":material/compare_arrows:",
             query_params={"compare": run.spec.group},
         )
-    remarks(run)
+    parts.remarks(run)
     # The figures are there once a lane is chosen: they do not wait for the export, and its failure does not hide them.
     rows = lane_rows(run.story, run.lanes) if run.story.kept and run.state != events.CANCELLED else []
     if len(run.lanes) > 1 and rows:
@@ -67,17 +66,6 @@ def note(run: runs.Run, now: float) -> str:
     return left
 
 
-def remarks(run: runs.Run) -> None:
-    """Lanes that diverged, and photos that were left out."""
-    for diverged in run.story.diverged.values():
-        st.warning(f"**lr {diverged.lane} diverged.** {diverged.why}", icon=":material/trending_down:")
-    if skipped := run.story.skipped:
-        with st.expander(f"{count(len(skipped), 'photo')} left out", type="compact", key="skipped"):
-            listed = [f"- `{one.file}`: {one.why}" for one in skipped[:50]]
-            more = [f"- and {len(skipped) - 50:,} more"] if len(skipped) > 50 else []
-            st.markdown("\n".join(listed + more))
-
-
 # --- figures and curves ----------------------------------------------------------------------------------------------
 
 
@@ -105,10 +93,10 @@ def _curves(run: runs.Run) -> None:
     race = len(run.lanes) > 1
     with st.container(horizontal=True, gap="small", key="chart_controls"):
         split, measure, axis, weight = parts.curve_controls(len(run.lanes))
-        other = imported_results.choose()
+        other = imported_curves.choose()
     drawn = curve_lines.lines(run.story, run.titles, split, measure, axis, weight)
     end = curve_lines.x_end(run.story, run.spec.steps, axis)
-    compared = imported_results.line(other, run, split, measure, axis, weight)
+    compared = imported_curves.line(other, run, split, measure, axis, weight)
     if compared is not None:
         drawn, end = [*drawn, compared], max(end, compared.x[-1])
     height = 350 if race else 300 if run.state == events.DONE else 440
