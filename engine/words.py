@@ -5,41 +5,60 @@ import time
 from collections.abc import Sequence
 
 
-def duration(seconds: float) -> str:
+class Amount(str):
+    """Words for a number, by which a table sorts them."""
+
+    number: float
+
+    def __new__(cls, number: float, words: str) -> "Amount":
+        found = super().__new__(cls, words)
+        found.number = float(number)
+        return found
+
+    def __reduce__(self) -> tuple[type["Amount"], tuple[float, str]]:  # for caches, which pickle
+        return Amount, (self.number, str(self))
+
+
+def number(value: float) -> Amount:
+    """9000 -> "9,000" """
+    return Amount(value, f"{value:,}")
+
+
+def duration(seconds: float) -> Amount:
     """21 ms, 38 s, 1m 04s, 48m 10s, 2h 05m; what a clock that was set back makes less than nothing is nothing"""
     seconds = max(0.0, seconds)
     if seconds < 0.995:
-        return f"{seconds * 1000:.0f} ms"
+        return Amount(seconds, f"{seconds * 1000:.0f} ms")
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return Amount(seconds, f"{whole} s")
     if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+        return Amount(seconds, f"{whole // 60}m {whole % 60:02d}s")
+    return Amount(seconds, f"{whole // 3600}h {whole % 3600 // 60:02d}m")
 
 
-def age(t: float, now: float) -> str:
+def age(t: float, now: float) -> Amount:
     """now, 12 min ago, 2 h ago, yesterday, 3 Nov 2026; `t` and `now` in Unix seconds"""
     passed = now - t
     if passed < 60:
-        return "now"
+        return Amount(passed, "now")
     if passed < 3600:
-        return f"{int(passed // 60)} min ago"
+        return Amount(passed, f"{int(passed // 60)} min ago")
     day, today = time.localtime(t), time.localtime(now)
     if day[:3] == today[:3]:
-        return f"{int(passed // 3600)} h ago"
+        return Amount(passed, f"{int(passed // 3600)} h ago")
     if day[:3] == time.localtime(now - 86400)[:3]:
-        return "yesterday"
-    return f"{day.tm_mday} {time.strftime('%b %Y', day)}"
+        return Amount(passed, "yesterday")
+    return Amount(passed, f"{day.tm_mday} {time.strftime('%b %Y', day)}")
 
 
-def size(byte_count: float) -> str:
+def size(byte_count: float) -> Amount:
     """812 KB, 14.2 MB, 4.7 GB"""
     if byte_count < 1e6:
-        return f"{byte_count / 1e3:.0f} KB"
+        return Amount(byte_count, f"{byte_count / 1e3:.0f} KB")
     if byte_count < 1e9:
-        return f"{byte_count / 1e6:.1f} MB"
-    return f"{byte_count / 1e9:.1f} GB"
+        return Amount(byte_count, f"{byte_count / 1e6:.1f} MB")
+    return Amount(byte_count, f"{byte_count / 1e9:.1f} GB")
 
 
 def count(number: int, one: str) -> str:
@@ -48,24 +67,24 @@ def count(number: int, one: str) -> str:
     return f"{number:,} {one if number == 1 else plural}"
 
 
-def percent(share: float) -> str:
+def percent(share: float) -> Amount:
     """0.9184 -> "91.8%"."""
-    return f"{share * 100:.1f}%"
+    return Amount(share, f"{share * 100:.1f}%")
 
 
-def short_percent(share: float) -> str:
+def short_percent(share: float) -> Amount:
     """0.3 -> "30%", 0.125 -> "12.5%" """
-    return f"{round(share * 100, 2):g}%"
+    return Amount(share, f"{round(share * 100, 2):g}%")
 
 
-def points(share: float) -> str:
+def points(share: float) -> Amount:
     """0.0016 -> "0.16 pt": differences between good networks are small"""
-    return f"{share * 100:.2f} pt"
+    return Amount(share, f"{share * 100:.2f} pt")
 
 
-def many(number: int) -> str:
+def many(number: int) -> Amount:
     """101,632 or 10.8 million"""
-    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.1f} million"
+    return Amount(number, f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.1f} million")
 
 
 def epochs(number: float) -> str:
@@ -73,12 +92,12 @@ def epochs(number: float) -> str:
     return f"{number:.3g} epoch{'' if number == 1 else 's'}"
 
 
-def short_duration(seconds: float) -> str:
+def short_duration(seconds: float) -> Amount:
     """0.4 s, 38 s, 1m 04s: as `duration`, with tenths of the first ten seconds"""
-    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
+    return Amount(seconds, f"{seconds:.1f} s") if seconds < 9.95 else duration(seconds)
 
 
-def quick(seconds: float) -> str:
+def quick(seconds: float) -> Amount:
     """22 ms, 2.6 s, 1m 04s: of what may be short, as an epoch of a frozen network is"""
     return duration(seconds) if seconds < 0.1 else short_duration(seconds)
 
@@ -108,9 +127,10 @@ def spread(deviation: float | None, before: str = "") -> str:
     return "" if deviation is None else f"{before}±{deviation * 100:.1f} pt"
 
 
-def speed(images_per_second: float) -> str:
+def speed(images_per_second: float) -> Amount:
     """8.4 -> "8.4 images/s", 1234 -> "1,234 images/s" """
-    return f"{images_per_second:,.1f} images/s" if images_per_second < 100 else f"{images_per_second:,.0f} images/s"
+    digits = 1 if images_per_second < 100 else 0
+    return Amount(images_per_second, f"{images_per_second:,.{digits}f} images/s")
 
 
 def signed(share: float) -> str:

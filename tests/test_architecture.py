@@ -82,7 +82,7 @@ FLOORS = {
         "__main__",
     ),
     UI: (
-        "lab",
+        "lab sorting",
         "parts rooms blocks",
         "choices machine reports exports compared_curves copied_settings",
         "run_panel tensorboard_panel playground",

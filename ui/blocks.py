@@ -5,7 +5,7 @@ import streamlit as st
 from engine.charts import base
 from engine.kinds.blocks import Block, Chart, Pictures, Table, Text
 from engine.words import plain
-from ui import lab
+from ui import lab, sorting
 
 PICTURE_WIDTH = 110  # pixels
 
@@ -34,7 +34,7 @@ def draw(block: Block, key: str, enlarged: float = 1.0, light: bool = False) -> 
         case Table():
             said = [", ".join(f"{name} {words or 'none'}" for name, words in row.items()) for row in block.rows]
             st.dataframe(
-                [dict(row) for row in block.rows],
+                sorting.by_number(block.rows),
                 hide_index=True,
                 height="content" if len(block.rows) <= 12 else 470,
                 placeholder="–",

@@ -7,7 +7,8 @@ import streamlit as st
 
 from engine import runs
 from engine.contract import events
-from engine.words import count, duration, percent, size
+from engine.words import Amount, count, duration, percent, size
+from ui import sorting
 
 # What a file is for, by its name in artifacts/, in the order of the table.
 FILES = {
@@ -31,7 +32,9 @@ def show(run: runs.Run) -> None:
         {
             "File": FILES[name][0],
             "Accuracy": percent(each.accuracy),
-            "Largest difference": f"{each.difference:.1e}" if each.difference < 0.001 else f"{each.difference:.3f}",
+            "Largest difference": Amount(
+                each.difference, f"{each.difference:.1e}" if each.difference < 0.001 else f"{each.difference:.3f}"
+            ),
             "Size": size(each.bytes),
             "One photo": duration(each.seconds),
             "For": FILES[name][1],
@@ -47,7 +50,7 @@ def show(run: runs.Run) -> None:
         alignment="right", help="Median, on the CPU, after decoding and resizing; TFLite with one thread."
     )
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         column_config=right,

@@ -20,7 +20,7 @@ from engine.machine import device, devices
 from engine.machine.devices import Devices
 from engine.stats import per_class
 from engine.words import count, duration, short_duration, size
-from ui import lab
+from ui import lab, sorting
 
 INSIDE = "Inside Bottlenecks, seconds of all cores together"
 SMOOTHING = {"Raw": 0.0, "Smooth 0.6": 0.6, "Smooth 0.9": 0.9}
@@ -191,7 +191,7 @@ def class_table(counts: np.ndarray, labels: Sequence[str], one: str = "photo") -
     ]
     bar = st.column_config.ProgressColumn(format="%.1f%%", min_value=0.0, max_value=100.0)
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content" if len(table) <= 12 else 440,
         placeholder="–",

@@ -10,7 +10,7 @@ from itertools import groupby
 from engine import kinds
 from engine.runs import Run
 from engine.stats import interval
-from engine.words import join, percent
+from engine.words import Amount, join, percent
 
 FEWEST, MOST = 2, 6  # runs beside each other; the palette has six colours that stay apart
 
@@ -30,9 +30,9 @@ class Tested:
         return f"{share} ({low[:-1]}–{high[:-1]})"
 
 
-def in_words(share: float, n: int = 0) -> str:
+def in_words(share: float, n: int = 0) -> Amount:
     """91.3%, or 99.47% of so many pictures that one of them shows."""
-    return f"{share:.2%}" if n >= 2000 else percent(share)
+    return Amount(share, f"{share:.2%}") if n >= 2000 else percent(share)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from engine.kinds.blocks import Block, Chart, Picture, Pictures, Section, Table,
 from engine.runs import Run
 from engine.settings import Settings
 from engine.stats import confusion, per_class
-from engine.words import count, duration, percent, plain
+from engine.words import count, duration, number, percent, plain
 
 HARDEST = 10  # photos or digits shown
 CLASSES = 10  # likewise
@@ -146,8 +146,8 @@ def _hardest_photos(run: Run, settings: Settings, predictions: dict, lane: str) 
 def _classes(run: Run, settings: Settings) -> Iterator[Block]:
     """One photo of each class, of those that were learned from."""
     dataset, shown = run.dataset, []
-    for number, label in enumerate(dataset.labels[:CLASSES]):
-        files = [photo.file for photo in dataset.photos if photo.label == number and photo.split == "training"]
+    for place, label in enumerate(dataset.labels[:CLASSES]):
+        files = [photo.file for photo in dataset.photos if photo.label == place and photo.split == "training"]
         picture = next(filter(None, (thumbnail(dataset.root, file, settings) for file in files[:3])), None)
         if picture:
             shown.append(Picture(picture, f"{label}: {count(len(files), 'photo')}", f"A photo of {label}"))
@@ -240,7 +240,7 @@ def class_rows(counts: np.ndarray, labels: Sequence[str], one: str) -> list[dict
     return [
         {
             "Class": label,
-            f"Test {one}s": f"{figures.photos:,}",
+            f"Test {one}s": number(figures.photos),
             "Recall": None if figures.recall is None else percent(figures.recall),
             "Precision": None if figures.precision is None else percent(figures.precision),
         }

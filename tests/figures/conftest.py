@@ -8,7 +8,10 @@ from streamlit.testing.v1 import AppTest
 from engine.contract.run_folder import LabHome
 from tests import golden
 from tests.pages.conftest import APP
+from tests.shown_tables import read_tables_as_shown
 from tests.weights import pretend
+
+read_tables_as_shown()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from pandas import DataFrame
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
+from tests import shown_tables
+
 _NUMBER = re.compile(r"(?<![\w.])[-−+±]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+)h (\d\d)m|(\d+)m (\d\d)s|(\d+(?:\.\d+)?) ?(ms|s)\b")
@@ -93,6 +95,11 @@ def table(app: AppTest, place: int = 0) -> DataFrame:
     return app.main.dataframe[place].value
 
 
+def table_of_numbers(app: AppTest, place: int = 0) -> DataFrame:
+    """The same with the numbers that its words stand for, by which it sorts."""
+    return shown_tables.numbers(app.main.dataframe[place])
+
+
 def row_of(frame: DataFrame, name: str) -> list[Any]:
     """The cells of the row whose first column has this name among its words; a cell that is empty is None."""
     found = [list(row) for row in frame.itertuples(index=False) if name in re.split(r"[\s·(),]+", str(row[0]))]
@@ -106,8 +113,8 @@ def words(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
-def settings(app: AppTest, number: int = 0) -> list[str]:
-    """The values of a table of settings, in its order."""
+def settings(app: AppTest, number: int = -1) -> list[str]:
+    """The values of a table of settings, in its order; the first one of a run's page is the short one beside it."""
     return [str(value) for value in app.table[number].value.iloc[:, -1]]
 
 

@@ -48,16 +48,21 @@ def took(run_id: str) -> float | None:
 
 
 def test_every_run_has_its_figures_in_its_row(visit):
-    frame = reading.table(visit("runs"))
+    app = visit("runs")
+    frame, numbers = reading.table(app), reading.table_of_numbers(app)
     assert len(frame) == len(golden.names())
-    for run_id, cells in zip(newest_first(), frame.itertuples(index=False), strict=True):
-        state, _, _, held_out, tested, curve, time, _ = cells
+    for place, (run_id, cells) in enumerate(zip(newest_first(), frame.itertuples(index=False), strict=True)):
+        state, _, _, held_out_words, tested_words, curve, time, _ = cells
+        held_out, tested = numbers.iloc[place, 3], numbers.iloc[place, 4]
         told = golden.ending(run_id)
         assert state[0].lower() == ("lost" if told in ("queued", "running") else told), run_id
         for shown, expected in ((held_out, validation(run_id)), (tested, on_tests(run_id))):
             if run_id == "classify" and shown is tested:
                 continue  # by hand in test_other_kinds
-            assert (None if shown != shown else shown) == (expected and pytest.approx(100 * expected)), run_id
+            assert (None if shown != shown else shown) == (expected and pytest.approx(expected)), run_id
+        for words, shown in ((held_out_words, held_out), (tested_words, tested)):
+            if isinstance(words, str):
+                reading.says(words, 100 * shown)
         if took(run_id) is None:
             assert not isinstance(time, str), run_id
         else:
@@ -72,10 +77,11 @@ def test_every_run_has_its_figures_in_its_row(visit):
 def test_home_lists_the_newest_runs(visit):
     app = visit()
     frame = reading.table(app)
-    for run_id, cells in zip(newest_first(), frame.itertuples(index=False), strict=False):
-        held_out, time = cells[3], cells[5]
+    numbers = reading.table_of_numbers(app)
+    for place, (run_id, cells) in enumerate(zip(newest_first(), frame.itertuples(index=False), strict=False)):
+        held_out, time = numbers.iloc[place, 3], cells[5]
         expected = validation(run_id)
-        assert (None if held_out != held_out else held_out) == (expected and pytest.approx(100 * expected)), run_id
+        assert (None if held_out != held_out else held_out) == (expected and pytest.approx(expected)), run_id
         if took(run_id) is not None:
             reading.lasts(time, took(run_id))
 

@@ -61,15 +61,20 @@ def test_the_verdict_gives_every_lane_its_own_figures(visit):
     assert reading.is_rounded(reading.after(said[said.rindex(f"{first[1]} ") :], first[1]), first[0])
 
 
+@pytest.fixture
+def squares(visit):
+    """The colours of the lanes in the form, in their order."""
+    return reading.squares(visit("retraining"))
+
+
 def curves(lane: str, split: str = "validation", field: str = "accuracy", weight: float = 0.9) -> list[float]:
     return figures.smoothed(figures.curve("race", lane, split)[field], weight)
 
 
-def drawn(app, of_lane, split: str, field: str, axis: str, weight: float) -> None:
+def drawn(app, squares, of_lane, split: str, field: str, axis: str, weight: float) -> None:
     """Fails unless the chart draws this of every lane, in its own colour, with its last value at its end."""
     layers = reading.chart(app)
     lines, colours, ends = reading.lines(layers), reading.colours(layers), reading.end_labels(layers)
-    squares = reading.squares(app)
     for number, (lane, title) in enumerate(of_lane.items()):
         told = figures.curve("race", lane, split)
         smooth = figures.smoothed(told[field], weight)
@@ -92,20 +97,20 @@ def drawn(app, of_lane, split: str, field: str, axis: str, weight: float) -> Non
     assert layers[0].encoding["y"]["axis"]["format"] == figure_of
 
 
-def test_the_curves_are_those_of_every_lane_on_the_axis_that_is_chosen(visit, of_lane):
+def test_the_curves_are_those_of_every_lane_on_the_axis_that_is_chosen(visit, of_lane, squares):
     app = visit("retraining", run="race")
-    drawn(app, of_lane, "validation", "accuracy", "step", 0.9)
+    drawn(app, squares, of_lane, "validation", "accuracy", "step", 0.9)
     best = next(each for each in reading.of_mark(reading.chart(app), "point", "fill"))
     results = figures.lane_results("race")
     assert dict(zip(best.values("fill"), best.values("x"), strict=True)) == {
         title: results[lane]["best_step"] for lane, title in of_lane.items()
     }
     app.segmented_control(key="curve_axis").set_value("Seconds").run()
-    drawn(app, of_lane, "validation", "accuracy", "seconds", 0.9)
+    drawn(app, squares, of_lane, "validation", "accuracy", "seconds", 0.9)
     app.segmented_control(key="curve_split").set_value("Training").run()
     app.segmented_control(key="curve_measure").set_value("Loss").run()
     app.segmented_control(key="curve_smoothing_True").set_value("Raw").run()
-    drawn(app, of_lane, "training", "cross_entropy", "seconds", 0.0)
+    drawn(app, squares, of_lane, "training", "cross_entropy", "seconds", 0.0)
 
 
 def test_the_crosshair_reads_every_lane_where_it_stands(visit, of_lane):

@@ -132,7 +132,7 @@ def test_the_curves_of_a_race_are_those_of_its_lanes(told, run_id):
 
 
 def test_a_lane_has_one_colour_in_reports_and_on_its_page(told, visit):
-    of_page = reading.squares(visit("retraining", run="race"))
+    of_page = reading.squares(visit("retraining"))
     titles = [f"lr {lane}" for lane in figures.lane_results("race")]
     chart = told["race"].charts[0]
     found = reading.colours(chart.layers)

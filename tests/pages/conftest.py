@@ -18,7 +18,10 @@ from engine.runs import Run, list_runs, open_run
 from engine.runs.queue import Queue
 from tests.digit_sets import draw_digits
 from tests.photo_folders import draw_photos
+from tests.shown_tables import read_tables_as_shown
 from tests.weights import pretend
+
+read_tables_as_shown()
 
 APP = str(Path(__file__).resolve().parents[2] / "streamlit_app.py")
 

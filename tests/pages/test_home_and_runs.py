@@ -21,7 +21,7 @@ def test_home_lists_runs_with_state_and_figures(visit, home):
     assert list(table["Run"]) == [failed.title, done.title]
     assert [list(each) for each in table["Status"]] == [["Failed"], ["Done"]]
     kept = done.story.by_lane(LaneResult)[done.story.last(RaceResult).kept]
-    assert table["Val. acc."][1] == 100 * kept.final_validation_accuracy
+    assert table["Val. acc."][1] == f"{kept.final_validation_accuracy:.1%}"
 
 
 def test_a_running_run_is_on_home_and_can_be_cancelled_there(visit, home):

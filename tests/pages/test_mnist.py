@@ -251,9 +251,9 @@ def test_the_best_network_by_validation_speaks_for_the_run_on_home(ran):
     validated = [each for each in run.story.by_lane(NetworkResult).values() if each.validation_accuracy is not None]
     best = max(validated, key=lambda each: each.validation_accuracy)
     assert list(table["Run"]) == [run.title]
-    assert table["Val. acc."][0] == 100 * best.validation_accuracy
+    assert table["Val. acc."][0] == f"{best.validation_accuracy:.1%}"
     app = open_page("runs")
-    assert app.dataframe[0].value["Test acc."][0] == 100 * best.test_accuracy
+    assert app.dataframe[0].value["Test acc."][0] == f"{best.test_accuracy:.1%}"
 
 
 def test_deleting_a_comparison_names_what_goes(visit, home):

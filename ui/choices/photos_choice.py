@@ -12,8 +12,8 @@ from engine import photos
 from engine.contract.dataset import SPLITS, Dataset
 from engine.errors import PhotosError
 from engine.runs import Run
-from engine.words import count
-from ui import lab, parts
+from engine.words import count, number
+from ui import lab, parts, sorting
 from ui.choices import backbone_choice
 
 FOLDER, ZIP = "a folder on this machine", "a zip"  # options beside the names of sets
@@ -153,13 +153,13 @@ def show(chosen: Photos) -> None:
         _strip(chosen.scan)
         splits = photos.counts(chosen.dataset) if chosen.dataset else [{} for _ in chosen.scan.classes]
         table = [
-            {"Class": row.label, "Photos": f"{len(row.files):,}"}
-            | {name.capitalize(): f"{split[name]:,}" for name in SPLITS if split}
+            {"Class": row.label, "Photos": number(len(row.files))}
+            | {name.capitalize(): number(split[name]) for name in SPLITS if split}
             for row, split in zip(chosen.scan.classes, splits, strict=True)
         ]
         right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Class"}
         st.dataframe(
-            table,
+            sorting.by_number(table),
             hide_index=True,
             height="content" if len(table) <= 8 else 320,
             column_config=right,

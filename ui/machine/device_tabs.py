@@ -18,8 +18,8 @@ from engine.errors import EngineError
 from engine.kinds.rows import of_here
 from engine.machine import buffers, device, devices, sampler
 from engine.machine.device import Reading
-from engine.words import age, duration, size
-from ui import lab, parts
+from engine.words import Amount, age, duration, size
+from ui import lab, parts, sorting
 
 HISTORY_RUNS = 12
 PROCESSES_EVERY = 3.0  # seconds
@@ -120,15 +120,16 @@ def _processes() -> None:
         {
             "Process": each.name,
             "Memory": size(each.memory),
-            "CPU": None if each.cpu is None else f"{each.cpu:.0f}%",
+            "CPU": None if each.cpu is None else Amount(each.cpu, f"{each.cpu:.0f}%"),
             "Started": age(each.since, time.time()),
-            "Process id": str(each.pid),
+            "Process id": Amount(each.pid, str(each.pid)),
         }
         for each in found
     ]
     right = {name: st.column_config.Column(alignment="right") for name in ("Memory", "CPU", "Process id")}
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", column_config=right, key="processes",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–",
+        column_config=right, key="processes",
         alt="; ".join(f"{row['Process']}: {row['Memory']}" for row in table) + ".",
     )  # fmt: skip
     st.caption(
@@ -223,15 +224,16 @@ def _history() -> None:
         return
     right = {name: st.column_config.Column(alignment="right") for name in list(rows[0])[2:]}
     st.dataframe(
-        rows, hide_index=True, height="content", placeholder="–", column_config=right, key="device_history",
+        sorting.by_number(rows), hide_index=True, height="content", placeholder="–",
+        column_config=right, key="device_history",
         alt="; ".join(f"{row['Run']}: {row['CPU']} of the CPU" for row in rows) + ".",
     )  # fmt: skip
     st.caption("Means over the run, from its turn to its end; memory and temperature are the highest.")
 
 
 def _figures(readings: Sequence[Reading]) -> dict[str, str | None]:
-    def mean(values: list[float], words: str) -> str | None:
-        return words.format(statistics.fmean(values)) if values else None
+    def mean(values: list[float], words: str) -> Amount | None:
+        return Amount(statistics.fmean(values), words.format(statistics.fmean(values))) if values else None
 
     memory = max((each.memory_used for each in readings if each.memory_used is not None), default=None)
     hottest = max((each.hottest[1] for each in readings if each.hottest), default=None)

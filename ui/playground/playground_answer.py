@@ -14,7 +14,7 @@ from engine.models.classifier import Answer, Outlier
 from engine.models.models import Model, ModelCard
 from engine.questions import quoted
 from engine.words import count, duration, join, percent, plain
-from ui import lab, parts
+from ui import lab, parts, sorting
 from ui.playground import playground_models as asking
 from ui.playground.playground_pictures import Picture
 
@@ -277,7 +277,7 @@ def _beside_table(answers: Sequence[tuple[str, Answer]]) -> None:
     right = {name: st.column_config.Column(alignment="right") for name in ("Score", "p50", "p95")}
     right["p50"] = st.column_config.Column(alignment="right", help="One call, where repeats were not measured")
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         placeholder="–",
@@ -307,7 +307,7 @@ def quoted_figures(picture: Picture, answer: Answer, title: str) -> None:
         )
         right = {name: st.column_config.Column(alignment="right") for name in ("Quoted", "Here")}
         st.dataframe(
-            rows,
+            sorting.by_number(rows),
             hide_index=True,
             height="content",
             placeholder="–",

@@ -11,8 +11,8 @@ from engine.errors import ClassifierError, EngineError
 from engine.models import calibration, heat, models, recipes
 from engine.models.classifier import Answer, Heat, Neighbour, Skew
 from engine.models.models import Model, ModelCard
-from engine.words import count, many, percent, plain, size
-from ui import lab, parts
+from engine.words import Amount, count, many, percent, plain, size
+from ui import lab, parts, sorting
 from ui.playground import playground_answer
 from ui.playground import playground_models as asking
 from ui.playground.playground_pictures import Picture
@@ -59,13 +59,13 @@ def _skew(model: Model, card: ModelCard, picture: Picture) -> None:
             "Setting": row.name,
             "Says": row.top[0][0] if row.top[0][0] == label else f"≠ {row.top[0][0]}",
             "Score": percent(row.top[0][1]),
-            f"{label}": percent(dict(row.top).get(label, 0.0)) if label in dict(row.top) else "not among them",
+            f"{label}": percent(dict(row.top)[label]) if label in dict(row.top) else Amount(-1, "not among them"),
             "Top five": ", ".join(f"{name} {percent(score)}" for name, score in row.top),
         }
         for row in rows
     ]
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         row_height=48,

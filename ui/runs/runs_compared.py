@@ -14,8 +14,8 @@ from engine.errors import RunNotFound
 from engine.kinds import compared
 from engine.kinds import settings as run_settings
 from engine.kinds.compared import FEWEST, MOST, Side
-from engine.words import count, duration, join, plain
-from ui import compared_curves, lab, parts, rooms
+from engine.words import Amount, count, duration, join, number, plain
+from ui import compared_curves, lab, parts, rooms, sorting
 from ui.run_panel import BADGES
 
 HEIGHT = 300  # pixels of a chart
@@ -109,8 +109,8 @@ def _results(sides: Sequence[Side]) -> None:
             "Lane": side.run.titles.get(side.lane) if side.lane else None,
             "State": BADGES[side.run.state][0],
             "Validation": None if side.validation is None else compared.in_words(side.validation, _n(side)),
-            "Test accuracy": str(side.tested) if side.tested else None,
-            "Tested": f"{side.tested.n:,}" if side.tested else None,
+            "Test accuracy": Amount(side.tested.accuracy, str(side.tested)) if side.tested else None,
+            "Tested": number(side.tested.n) if side.tested else None,
             "Time": None if side.run.seconds is None or not side.run.stages else duration(side.run.seconds),
             "Device": side.run.spec.device.upper() or None,
         }
@@ -118,7 +118,7 @@ def _results(sides: Sequence[Side]) -> None:
     ]
     right = {name: st.column_config.Column(alignment="right") for name in ("Validation", "Tested", "Time")}
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         placeholder="–",
@@ -187,7 +187,7 @@ def _settings(sides: Sequence[Side]) -> None:
         ]
         # No st.table: as wide as this, it would scroll where no keyboard reaches it.
         st.dataframe(
-            table,
+            sorting.by_number(table),
             hide_index=True,
             height="content",
             key="settings_apart",

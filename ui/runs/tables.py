@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine.contract import events, hardware
 from engine.kinds.rows import RunRow
-from engine.words import age, duration
-from ui import lab
+from engine.words import age, duration, percent
+from ui import lab, sorting
 from ui.run_panel import BADGES
 
 # Behind the words of states; the table chooses black or white for the words itself.
@@ -62,8 +62,8 @@ def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
             "Status": [BADGES[row.state][0]],
             "Run": row.title,
             "Device": device,
-            "Val. acc.": None if row.validation is None else row.validation * 100,
-            "Test acc.": None if row.accuracy is None else row.accuracy * 100,
+            "Val. acc.": None if row.validation is None else percent(row.validation),
+            "Test acc.": None if row.accuracy is None else percent(row.accuracy),
             "Curve": row.curve or None,
             "Time": None if row.seconds is None else duration(row.seconds),
             "Started": age(row.started, now),
@@ -75,9 +75,8 @@ def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
             del line["Test acc."]
     words = [word for word, _, _ in BADGES.values()]
     colours = [STATE_COLOURS[lab.is_dark()][colour] for _, _, colour in BADGES.values()]
-    percent = st.column_config.NumberColumn(format="%.1f%%", width=68)
     return {
-        "data": table,
+        "data": sorting.by_number(table),
         "hide_index": True,
         "height": "content" if len(table) <= 12 else 470,
         "placeholder": "–",
@@ -85,14 +84,18 @@ def _table(rows: Sequence[RunRow], wide: bool) -> dict[str, Any]:
             "Status": st.column_config.MultiselectColumn(options=words, color=colours, width=86),
             "Run": st.column_config.TextColumn(width=None if wide else 242),
             "Device": st.column_config.TextColumn(width=None if any("," in each for each in devices) else 58),
-            "Val. acc.": percent,
-            "Test acc.": percent,
+            "Val. acc.": _right(68),
+            "Test acc.": _right(68),
             "Curve": st.column_config.LineChartColumn(y_min=0.5, y_max=1.0, width=88),
-            "Time": st.column_config.TextColumn(width=64),
-            "Started": st.column_config.TextColumn(width=84),
+            "Time": _right(64),
+            "Started": _right(84),
         },
         "alt": f"{len(rows)} runs; the newest is {rows[0].title}, {BADGES[rows[0].state][0].lower()}.",
     }
+
+
+def _right(width: int) -> Any:
+    return st.column_config.Column(alignment="right", width=width)
 
 
 def _device(row: RunRow, here: events.Hardware) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.kinds.mnist.comparison import NetworkRow
-from engine.words import duration
+from engine.words import Amount, duration, number
 
 
 def networks(rows: Sequence[NetworkRow]) -> list[dict[str, str | None]]:
@@ -13,20 +13,23 @@ def networks(rows: Sequence[NetworkRow]) -> list[dict[str, str | None]]:
         {
             "Network": row.title + (" · stopped" if row.stopped else ""),
             # so many decimals that one of 10,000 images shows
-            "Test accuracy": f"{row.test_accuracy:.2%} ({row.test_low * 100:.2f}–{row.test_high * 100:.2f})",
-            wrong: f"{row.wrong:,}",
+            "Test accuracy": Amount(
+                row.test_accuracy,
+                f"{row.test_accuracy:.2%} ({row.test_low * 100:.2f}–{row.test_high * 100:.2f})",
+            ),
+            wrong: number(row.wrong),
             "Training": duration(row.train_seconds),
-            "Images/s": f"{row.images_per_second:,.0f}",
+            "Images/s": Amount(row.images_per_second, f"{row.images_per_second:,.0f}"),
             "Per image": None if row.image_seconds is None else _per_image(row.image_seconds),
-            "Parameters": f"{row.parameters:,}",
-            "Multiply-adds": f"{row.multiply_adds:,}",
-            "Best epoch": str(row.best_epoch) if row.best_epoch else None,
+            "Parameters": number(row.parameters),
+            "Multiply-adds": number(row.multiply_adds),
+            "Best epoch": number(row.best_epoch) if row.best_epoch else None,
         }
         for row in rows
     ]
 
 
-def _per_image(seconds: float) -> str:
+def _per_image(seconds: float) -> Amount:
     """0.06 ms, 1.4 ms, 21.0 ms"""
     thousandths = seconds * 1000
-    return f"{thousandths:.2f} ms" if thousandths < 1 else f"{thousandths:.1f} ms"
+    return Amount(seconds, f"{thousandths:.2f} ms" if thousandths < 1 else f"{thousandths:.1f} ms")

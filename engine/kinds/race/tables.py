@@ -1,26 +1,31 @@
 """Tables of races and of comparisons of devices, in words. A row is column -> words, None where there are none."""
 
+import math
 from collections.abc import Sequence
 
-from engine.kinds.race.curves import LaneRow
+from engine.kinds.race.curves import LaneRow, Plateau
 from engine.kinds.race.device_comparison import Half
-from engine.words import percent, short_duration, size
+from engine.words import Amount, number, percent, short_duration, size, spread
 
 Row = dict[str, str | None]
+DIVERGED = Amount(math.inf, "diverged")
 
 
 def lanes(rows: Sequence[LaneRow]) -> list[Row]:
     """The lanes of a retraining run."""
     return [
         {
-            "Learning rate": f"lr {row.lane}" + (" · kept" if row.kept else ""),
-            "Test accuracy": f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)}, "
-            f"N={row.test_n:,})",
+            "Learning rate": Amount(float(row.lane), f"lr {row.lane}" + (" · kept" if row.kept else "")),
+            "Test accuracy": Amount(
+                row.test_accuracy,
+                f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)}, "
+                f"N={row.test_n:,})",
+            ),
             "Best validation": percent(row.best_validation_accuracy),
-            "Best at step": f"{row.best_step:,}",
-            "Plateau at step": "diverged" if row.diverged else f"{row.plateau.step:,}" if row.plateau else None,
-            "Plateau at seconds": f"{row.plateau.seconds:.1f} s" if row.plateau else None,
-            "Spread": f"±{row.spread * 100:.1f} pt" if row.spread is not None else None,
+            "Best at step": number(row.best_step),
+            "Plateau at step": DIVERGED if row.diverged else number(row.plateau.step) if row.plateau else None,
+            "Plateau at seconds": _seconds(row.plateau) if row.plateau else None,
+            "Spread": None if row.spread is None else Amount(row.spread, spread(row.spread)),
         }
         for row in rows
     ]
@@ -29,7 +34,7 @@ def lanes(rows: Sequence[LaneRow]) -> list[Row]:
 def halves(found: Sequence[Half]) -> list[Row]:
     """The parts of a comparison of devices."""
 
-    def took(seconds: float | None) -> str | None:
+    def took(seconds: float | None) -> Amount | None:
         return None if seconds is None else short_duration(seconds)
 
     rows: list[Row] = [
@@ -37,10 +42,10 @@ def halves(found: Sequence[Half]) -> list[Row]:
             "Device": half.name,
             "End to end": took(half.seconds),
             "Bottlenecks": took(half.bottleneck_seconds),
-            "Photos/s": None if half.images_per_second is None else f"{half.images_per_second:.1f}",
+            "Photos/s": None if half.images_per_second is None else _rate(half.images_per_second),
             "Last layer": took(half.training_seconds),
-            "Plateau at step": f"{half.plateau.step:,}" if half.plateau else None,
-            "Plateau at seconds": f"{half.plateau.seconds:.1f} s" if half.plateau else None,
+            "Plateau at step": number(half.plateau.step) if half.plateau else None,
+            "Plateau at seconds": _seconds(half.plateau) if half.plateau else None,
             "Test accuracy": None if half.accuracy is None else percent(half.accuracy),
             "Energy": None if half.joules is None else _energy(half.joules),
             "Peak memory": None if half.peak_memory is None else size(half.peak_memory),
@@ -53,8 +58,16 @@ def halves(found: Sequence[Half]) -> list[Row]:
     return rows
 
 
-def _energy(joules: float) -> str:
-    return f"{joules:.0f} J" if joules < 3600 else f"{joules / 3600:.1f} Wh"
+def _seconds(plateau: Plateau) -> Amount:
+    return Amount(plateau.seconds, f"{plateau.seconds:.1f} s")
+
+
+def _rate(photos_per_second: float) -> Amount:
+    return Amount(photos_per_second, f"{photos_per_second:.1f}")
+
+
+def _energy(joules: float) -> Amount:
+    return Amount(joules, f"{joules:.0f} J" if joules < 3600 else f"{joules / 3600:.1f} Wh")
 
 
 def in_words(rows: Sequence[LaneRow]) -> str:

@@ -8,7 +8,7 @@ from engine.contract.kinds.batch_size import BatchSizeResult, BatchTried
 from engine.kinds import settings as run_settings
 from engine.kinds.batch_size import batch_sizes, tables
 from engine.words import count, many, size
-from ui import lab, parts
+from ui import lab, parts, sorting
 from ui.choices import foresight
 from ui.machine import machine_tab
 
@@ -66,7 +66,8 @@ def _results(run: runs.Run) -> None:
     right = {name: st.column_config.Column(alignment="right") for name in ("Batch size", "Peak memory", "Speed")}
     right["Why not"] = st.column_config.Column(width="large")
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", column_config=right, key="batch_table",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–",
+        column_config=right, key="batch_table",
         alt="; ".join(batch_sizes.in_words(each) for each in tried) + ".",
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from engine.kinds.fine_tuning import tables
 from engine.kinds.fine_tuning.depths import DepthRow
 from engine.stats import confusion
 from engine.words import count, duration
-from ui import exports, lab, parts, tensorboard_panel
+from ui import exports, lab, parts, sorting, tensorboard_panel
 from ui.choices import foresight
 from ui.machine import machine_tab
 
@@ -127,7 +127,8 @@ def _results(run: runs.Run, rows: Sequence[DepthRow]) -> None:
         alignment="right", help="Photos whose gradients are computed at once; those of a batch are added up."
     )
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", column_config=columns, key="depth_table",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–",
+        column_config=columns, key="depth_table",
         alt="; ".join(f"{row['Learns']}: {row['Test accuracy']}, {row['Peak memory']}" for row in table) + ".",
     )  # fmt: skip
     compared = [row for row in rows if row.against]

@@ -14,7 +14,7 @@ from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.kinds.learning_curve import tables
 from engine.kinds.learning_curve.photo_counts import SizeRow
 from engine.words import count
-from ui import compared_curves, lab, parts
+from ui import compared_curves, lab, parts, sorting
 from ui.machine import machine_tab
 
 PAGE = "pages/retraining.py"
@@ -84,7 +84,8 @@ def _results(run: runs.Run, rows: Sequence[SizeRow]) -> None:
         help="Against the row before, seed by seed, with its 95 % interval over the seeds (Student's t)",
     )  # fmt: skip
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", column_config=columns, key="sizes_table",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–",
+        column_config=columns, key="sizes_table",
         alt=f"{learning_curve.in_words(rows)}.",
     )  # fmt: skip
 

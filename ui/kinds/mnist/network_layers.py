@@ -7,8 +7,8 @@ import streamlit as st
 from engine.charts import mnist_charts
 from engine.contract import catalog, layers
 from engine.digits import keras_code
-from engine.words import count, percent
-from ui import lab
+from engine.words import count, number, percent
+from ui import lab, sorting
 
 OPTIMIZERS = {catalog.ADAM: "Adam", catalog.SGD: "SGD, momentum 0.9"}
 SCHEDULES = {catalog.CONSTANT: "Constant", catalog.ONE_CYCLE: "One cycle: up to it, then down to nearly 0"}
@@ -29,7 +29,7 @@ def show(networks: Sequence[catalog.Network]) -> None:
     costs = layers.costs(layers.read(network.layers))
     st.markdown(f"**{network.title}:** {totals(costs)}")
     st.dataframe(
-        table(costs),
+        sorting.by_number(table(costs)),
         hide_index=True,
         height="content",
         placeholder="–",
@@ -69,14 +69,14 @@ def table(costs: Sequence[layers.Cost]) -> list[dict[str, str | None]]:
     """One row a layer, in words."""
     return [
         {
-            "#": str(number),
+            "#": number(place),
             "Layer": keras_code.layer(cost.layer),
             "Output": shape(cost.shape),
-            "Parameters": f"{cost.parameters:,}" if cost.parameters else None,
-            "Multiply-adds": f"{cost.multiply_adds:,}" if cost.multiply_adds else None,
+            "Parameters": number(cost.parameters) if cost.parameters else None,
+            "Multiply-adds": number(cost.multiply_adds) if cost.multiply_adds else None,
             "On padding": percent(cost.on_padding / cost.multiply_adds) if cost.on_padding else None,
         }
-        for number, cost in enumerate(costs, 1)
+        for place, cost in enumerate(costs, 1)
     ]
 
 

@@ -20,8 +20,8 @@ from engine.kinds import settings as run_settings
 from engine.kinds.compared import Side
 from engine.kinds.mnist import comparison, explanations, tables
 from engine.stats import confusion
-from engine.words import count, duration, join, percent, plain
-from ui import compared_curves, lab, parts, tensorboard_panel
+from engine.words import Amount, count, duration, join, number, percent, plain
+from ui import compared_curves, lab, parts, sorting, tensorboard_panel
 from ui.kinds.mnist import network_layers
 from ui.machine import machine_tab
 from ui.playground import digit_pad
@@ -210,7 +210,7 @@ def _table(run: runs.Run, rows: list[comparison.NetworkRow]) -> None:
     right["Per image"] = st.column_config.Column(alignment="right", help="TFLite with one thread, median")
     right["Multiply-adds"] = st.column_config.Column(alignment="right", help="For one image")
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         placeholder="–",
@@ -226,9 +226,9 @@ def _in_words(rows: Sequence[comparison.NetworkRow]) -> str:
     return "; ".join(f"{row.title}: {percent(row.test_accuracy)} of {row.test_n:,} test images" for row in rows) + "."
 
 
-def _with_interval(share: float, low: float, high: float) -> str:
+def _with_interval(share: float, low: float, high: float) -> Amount:
     """ "99.47% (99.31–99.59)": so many decimals that one of 10,000 images shows."""
-    return f"{share:.2%} ({low * 100:.2f}–{high * 100:.2f})"
+    return Amount(share, f"{share:.2%} ({low * 100:.2f}–{high * 100:.2f})")
 
 
 def _progress_table(run: runs.Run) -> None:
@@ -244,16 +244,17 @@ def _progress_table(run: runs.Run) -> None:
         table.append(
             {
                 "Network": network.title + (" · stopped" if ended and ended.stopped else " · done" if ended else ""),
-                "Epoch": f"{epoch:.1f} of {run.spec.epochs}",
+                "Epoch": Amount(epoch, f"{epoch:.1f} of {run.spec.epochs}"),
                 "Validation": percent(measured.accuracy[-1]) if measured.step else None,
                 "Training": duration(spent) if spent else None,
-                "Images/s": f"{epoch * started.training / spent:,.0f}" if started and spent else None,
-                "Parameters": f"{layers.parameters(layers.costs(layers.read(network.layers))):,}",
+                "Images/s": number(round(epoch * started.training / spent)) if started and spent else None,
+                "Parameters": number(layers.parameters(layers.costs(layers.read(network.layers)))),
             }
         )
     right = {name: st.column_config.Column(alignment="right") for name in table[0] if name != "Network"}
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", column_config=right, key="progress_table",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–",
+        column_config=right, key="progress_table",
         alt="How far each network is: " + ", ".join(network.title for network in run.spec.networks) + ".",
     )  # fmt: skip
 
@@ -397,11 +398,11 @@ def show_leaderboard(titled: bool = False) -> None:
             "Data": row.data,
             "Network": row.title,
             "Test accuracy": _with_interval(row.test_accuracy, row.test_low, row.test_high),
-            "Median of seeds": None if row.median is None else f"{row.median:.2%} of {row.seeds}",
-            "Epochs": f"{row.epochs:g}",
+            "Median of seeds": None if row.median is None else Amount(row.median, f"{row.median:.2%} of {row.seeds}"),
+            "Epochs": Amount(row.epochs, f"{row.epochs:g}"),
             "Training": duration(row.train_seconds),
-            "Parameters": f"{row.parameters:,}",
-            "Seed": str(row.seed),
+            "Parameters": number(row.parameters),
+            "Seed": Amount(row.seed, str(row.seed)),
             "Run": row.run_id,
         }
         for row in rows
@@ -411,7 +412,7 @@ def show_leaderboard(titled: bool = False) -> None:
         for line in table:
             del line["Data"]
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content" if len(table) <= 12 else 470,
         placeholder="–",
@@ -447,18 +448,18 @@ def _settings(run: runs.Run) -> None:
             {
                 "Network": network.title,
                 "Optimizer": network.optimizer.capitalize() if network.optimizer == catalog.ADAM else "SGD",
-                "Learning rate": f"{network.learning_rate:g}",
+                "Learning rate": Amount(network.learning_rate, f"{network.learning_rate:g}"),
                 "Schedule": network.schedule.replace("_", " "),
-                "Batch": f"{started.batch_size if started else network.batch_size:,}",
-                "Label smoothing": f"{network.label_smoothing:g}",
+                "Batch": number(started.batch_size if started else network.batch_size),
+                "Label smoothing": Amount(network.label_smoothing, f"{network.label_smoothing:g}"),
                 "Moved images": "yes" if network.augmentation else "no",
-                "Training images": f"{started.training:,}" if started else None,
-                "Held out": f"{started.validation if started else network.validation_images:,}",
+                "Training images": number(started.training) if started else None,
+                "Held out": number(started.validation if started else network.validation_images),
                 "Source": network.source,
             }
         )
     st.dataframe(
-        table, hide_index=True, height="content", placeholder="–", key="recipes",
+        sorting.by_number(table), hide_index=True, height="content", placeholder="–", key="recipes",
         alt="How each network is trained: " + ", ".join(network.title for network in run.spec.networks) + ".",
     )  # fmt: skip
     parts.time_spent(run)

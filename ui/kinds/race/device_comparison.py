@@ -18,7 +18,7 @@ from engine.kinds.race import device_comparison as comparison
 from engine.kinds.race import tables
 from engine.kinds.race.device_comparison import Half
 from engine.words import duration, percent
-from ui import lab, parts, run_panel
+from ui import lab, parts, run_panel, sorting
 
 REFRESH_SECONDS = 1.0
 WITHOUT_CACHE = "Neither run reads or keeps bottlenecks, so each computes all of them."
@@ -165,7 +165,7 @@ def _table(halves: Sequence[Half]) -> None:
         alignment="right", help="Of training: from there on the validation accuracy stays within 1 pt of its end."
     )
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         placeholder="–",

@@ -14,7 +14,7 @@ from engine.kinds.race.curves import LaneRow, lane_rows, verdict
 from engine.models import models, pictures
 from engine.stats import confusion
 from engine.words import count, duration, percent
-from ui import exports, lab, parts, tensorboard_panel
+from ui import exports, lab, parts, sorting, tensorboard_panel
 from ui.choices import foresight, imported_curves
 from ui.machine import machine_tab
 from ui.playground import playground_answer
@@ -165,7 +165,7 @@ def _race_table(rows: list[LaneRow]) -> None:
         alignment="right", help="Standard deviation of the validation accuracy over the last 500 steps."
     )
     st.dataframe(
-        table,
+        sorting.by_number(table),
         hide_index=True,
         height="content",
         placeholder="–",
