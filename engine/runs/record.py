@@ -122,6 +122,7 @@ class Story:
                 self.error = event
             case _:
                 self.own.setdefault(type(event), []).append(event)
+                self.kept = getattr(event, "kept", self.kept)  # before there was Kept, the result alone said so
 
     def every(self, kind: type[Event]) -> list[Event]:
         """The events of a type that only the run's kind has, in their order."""

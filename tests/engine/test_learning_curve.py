@@ -18,6 +18,7 @@ from engine.contract.kinds.learning_curve import ALL_PHOTOS, SEEDS_LIMIT, Learni
 from engine.contract.run_folder import LabHome
 from engine.kinds.learning_curve import photo_counts as learning_curve
 from engine.runs import open_run
+from engine.words import spread
 from tests.photo_folders import draw_photos
 from tests.weights import pretend
 
@@ -133,7 +134,7 @@ def test_one_seed_says_that_nobody_knows_what_is_chance(tmp_path):
     said = learning_curve.verdict(found)
     assert said.conclusion == "5 photos a class reach 70.0%, all photos (30.5 a class) 80.0%."
     assert said.reasons.startswith("With one seed nobody knows what is chance. Each figure is of one seed on")
-    assert (str(found[1].gain), learning_curve.spread(found[1])) == ("+10.0 pt", "")
+    assert (str(found[1].gain), spread(found[1].deviation)) == ("+10.0 pt", "")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -23,7 +23,8 @@ sys.modules["tensorflow"] = None
 if "without tensorboard" in sys.argv:
     sys.modules["tensorboard"] = None
 import numpy as np
-from engine.contract import catalog, dataset, events, specs
+from engine.contract import dataset
+from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import RunFolder
 from engine.worker.race import retrain
 from engine.worker.learning import heads
