@@ -36,7 +36,7 @@ def test_a_comparison_is_started_with_one_click_and_watched_to_its_verdict(visit
     expect(page.get_by_text(re.compile(r"end to end\. Backbone features"))).to_be_visible()
     both = page.locator(f"{CHART}[aria-label*='; '][aria-label*='in all']")
     expect(both).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile("^Run with|^Run on both"))).to_be_visible()  # the form is back
+    expect(page.get_by_role("button", name="New run")).to_be_visible()  # beside the settings of the pair
 
     page.get_by_role("link", name=pair[0].title).click()
     expect(page.get_by_role("link", name="One half of a comparison: see both")).to_be_visible()

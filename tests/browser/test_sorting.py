@@ -22,7 +22,7 @@ def sorted_columns(page, table):
     while x < box["width"]:
         before = cells(table)[0]
         page.mouse.click(box["x"] + x, box["y"] + 15)
-        for _ in range(20):  # another place of the same column, or the column of boxes, may change nothing
+        for _ in range(100):  # another place of the same column, or the column of boxes, may change nothing
             if cells(table)[0] != before:
                 break
             page.wait_for_timeout(50)

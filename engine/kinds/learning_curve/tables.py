@@ -1,6 +1,5 @@
 """The table of numbers of photos, in words."""
 
-import math
 from collections.abc import Sequence
 
 from engine.kinds.learning_curve.photo_counts import SizeRow
@@ -11,7 +10,7 @@ def sizes(rows: Sequence[SizeRow]) -> list[dict[str, str | None]]:
     """The numbers of photos of a learning curve."""
     return [
         {
-            "Photos per class": Amount(row.size or math.inf, row.title),
+            "Photos per class": row.title,
             "Photos learned from": number(row.photos),
             "Test accuracy": percent(row.mean),
             "Spread of seeds": None if row.deviation is None else Amount(row.deviation, spread(row.deviation)),

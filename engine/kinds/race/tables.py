@@ -15,7 +15,7 @@ def lanes(rows: Sequence[LaneRow]) -> list[Row]:
     """The lanes of a retraining run."""
     return [
         {
-            "Learning rate": Amount(float(row.lane), f"lr {row.lane}" + (" · kept" if row.kept else "")),
+            "Learning rate": f"lr {row.lane}" + (" · kept" if row.kept else ""),
             "Test accuracy": Amount(
                 row.test_accuracy,
                 f"{percent(row.test_accuracy)} ({percent(row.test_low)[:-1]}–{percent(row.test_high)}, "
