@@ -429,7 +429,7 @@ def test_on_a_terminal_the_progress_is_one_line_that_redraws_itself(home: LabHom
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
-        env=os.environ | {"COLUMNS": "100"},
+        env=os.environ | {"COLUMNS": "100", "FAKE_SECONDS": "4"},  # long enough to be drawn on a busy machine
     )
     os.close(theirs)
     seen = b""
