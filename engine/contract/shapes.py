@@ -3,6 +3,7 @@
 Whole numbers and others stand for each other, as JSON has it. Python 3.6, standard library only.
 """
 
+import base64
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 LARGEST = 1e100  # of a whole number: no count or size of the lab comes near it
@@ -18,10 +19,10 @@ def misfit(record: Any, values: Dict[str, Any]) -> str:
 
 
 def from_json(record: Any, values: Dict[str, Any]) -> Dict[str, Any]:
-    """The fields of a NamedTuple class among what was read from JSON, with the tuples and records that they are.
+    """The fields of a NamedTuple class among what was read from JSON, with the tuples, records and bytes that they are.
 
-    What fits no annotation is left as it is. Raises KeyError where a list is missing, and TypeError where a record
-    in it lacks a field.
+    What fits no annotation is left as it is. Raises KeyError where a tuple is missing, TypeError where a record in a
+    list lacks a field, and ValueError where bytes are no base64.
     """
     kinds = record.__annotations__
     named = [name for name in kinds if name in values or _is_tuple(kinds[name])]
@@ -33,6 +34,10 @@ def _of_kind(value: Any, kind: Any) -> Any:
         return kind(**from_json(kind, value))
     if _is_tuple(kind) and isinstance(value, list):
         return tuple(_of_kind(each, kind.__args__[0]) for each in value)
+    if _is_list(kind) and isinstance(value, list):
+        return [_of_kind(each, kind.__args__[0]) for each in value]
+    if kind is bytes and isinstance(value, str):
+        return base64.b64decode(value, validate=True)
     return value
 
 
@@ -40,16 +45,23 @@ def _is_tuple(kind: Any) -> bool:
     return getattr(kind, "__origin__", None) in (tuple, Tuple)
 
 
+def _is_list(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) in (list, List)
+
+
 def fits(value: Any, kind: Any) -> bool:
-    """Of the annotations that the contract uses: bool, int, float, str, List, Tuple[X, ...], Optional, NamedTuples."""
+    """Of the annotations that the contract uses.
+
+    bool, int, float, str, bytes, List, Tuple[X, ...], Optional, NamedTuples.
+    """
     if kind is Any:
         return True
     if kind in (int, float):
         return _is_number(value)
     if kind is bool:
         return type(value) is bool or (type(value) is int and value in (0, 1))
-    if kind is str:
-        return type(value) is str
+    if kind in (str, bytes):
+        return type(value) is kind
     if hasattr(kind, "_fields"):
         return isinstance(value, kind) and not misfit(kind, value._asdict())
     if kind is type(None):
@@ -57,7 +69,7 @@ def fits(value: Any, kind: Any) -> bool:
     origin = getattr(kind, "__origin__", None)
     if origin is Union:
         return any(fits(value, each) for each in kind.__args__)
-    if origin in (list, List, tuple, Tuple):
+    if _is_list(kind) or _is_tuple(kind):
         return isinstance(value, (list, tuple)) and _all_fit(value, kind.__args__[0])
     raise TypeError(f"the contract has no annotation like {kind}")
 

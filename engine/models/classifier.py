@@ -1,26 +1,25 @@
 """Speaks to the resident classifier: a process that keeps models loaded, so that TensorFlow stays out of the server."""
 
-import base64
 import contextlib
 import io
-import json
 import math
 import os
 import queue
 import subprocess
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from engine import photos
-from engine.contract import choices, layers, tickets
+from engine.contract import choices, layers, protocol, tickets
 from engine.contract import models as keys
 from engine.contract.kinds.race import RaceSpec
+from engine.contract.protocol import Heat, Neighbour, Outlier, Resident, Skew
 from engine.contract.run_folder import LabHome, is_locked
 from engine.digits import digits
 from engine.errors import ClassifierError, DigitsError, PhotosError, SpecError, WorkerStartError
@@ -35,6 +34,10 @@ DEATHS = 2  # over one question: the process would die over it again
 TRIES = 6  # of one question, where the process made way for a run each time
 
 SIZE_LIMIT = 2048  # pixels
+
+__all__ = ["Answer", "Classifier", "DigitAnswer", "GraphFile", "Heat", "Neighbour", "Outlier", "Resident", "Skew"]
+
+Reply = TypeVar("Reply", bound=protocol.Answer)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class GraphFile:
 class Answer:
     """What a model says of one picture, and what that took."""
 
-    top: list[tuple[str, float]]  # label, probability 0..1; most probable first
+    top: list[protocol.Scored]  # label, probability 0..1; most probable first
     runtime: str  # "LiteRT"
     device: str  # "CPU"
     load_seconds: float  # reading the model's file, once
@@ -96,76 +99,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Resident:
-    """What the classifier keeps in memory between two questions."""
-
-    bytes: int  # of all models together, an estimate
-    limit_bytes: int  # beyond it, the model that was not asked for longest leaves
-    models: list[tuple[str, int]]  # key, bytes; the one asked last comes last
-
-
-@dataclass(frozen=True)
 class DigitAnswer:
     """What one network of a comparison says of a digit."""
 
     lane: str
-    probabilities: list[float]  # of the ten classes, sum 1
+    probabilities: list[float]  # of the ten classes, sum 1; NaN of a network that diverged
     seconds: float  # this call of the network
     runtime: str  # "LiteRT"
     device: str  # "CPU"
-
-
-@dataclass(frozen=True)
-class Skew:
-    """What a model says of a picture that went in through one setting, usual or plausible and wrong."""
-
-    name: str  # "BGR in place of RGB"; "As the model was trained" where is_usual
-    top: list[tuple[str, float]]  # label, probability 0..1; most probable first
-    usual_score: float  # 0..1, what is left here of the score of the usual setting's most probable label
-    is_usual: bool
-    seen_png: bytes  # the picture as the model then sees it
-
-
-@dataclass(frozen=True)
-class Heat:
-    """Which parts of a picture a model's score for one label hangs on."""
-
-    # Rows from the top. Occlusion: by how much the score falls when a place is covered, the mean over the squares that
-    # cover it; Grad-CAM: 0..1, 1 the strongest place
-    grid: list[list[float]]
-    label: str
-    score: float  # 0..1, of that label in the whole picture
-    seconds: float
-    seen_png: bytes  # the picture as the model sees it, which the grid covers
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A training photo that the backbone finds like a picture."""
-
-    path: str  # absolute; "" where the photo is no longer at its place
-    file: str  # relative to the photos' folder
-    label: str
-    distance: float  # cosine, 0 the same direction to 2 the opposite one
-    split: str  # "training"
-
-
-@dataclass(frozen=True)
-class Outlier:
-    """Whether a picture looks like nothing that a run learned from."""
-
-    is_none_of_these: bool
-    distance: float | None  # cosine, to the nearest training photo; None where the run keeps no bottlenecks of those
-    score: float  # 0..1, calibrated, of the most probable label
-    distance_threshold: float | None  # above it: none of these; None where the distance is not judged
-    score_threshold: float  # below it: none of these
-    false_alarms: int  # photos of the testing split that are called none of these
-    photos: int  # of the testing split
-
-    @property
-    def false_alarm_rate(self) -> float:
-        """0..1"""
-        return self.false_alarms / self.photos
 
 
 class Classifier:
@@ -203,27 +144,35 @@ class Classifier:
         answer's `note` says why it did not come from the `device` that was asked for. Raises ClassifierError with a
         sentence: no such model, no picture, or a process that cannot run.
         """
-        return self._classify({"model": model}, self._picture(model, image), top, repeats, device)
+        return self._classify(protocol.Classify(model, self._picture(model, image), top, repeats), device)
 
     def classify_with(self, graph: GraphFile, image: bytes, top: int = 5, repeats: int = 0) -> Answer:
         """The same of a graph file. Raises SpecError for values that cannot be, and ClassifierError."""
         if faults := graph.faults():
             raise SpecError(" ".join(faults))
         # Absolute, because the process has another current folder.
-        paths = {name: os.path.abspath(path) for name in ("graph", "labels") if (path := getattr(graph, name))}
-        return self._classify(asdict(graph) | paths, image, top, repeats, choices.CPU)
-
-    def _classify(self, model: dict[str, Any], image: bytes, top: int, repeats: int, device: str) -> Answer:
-        asked = model | {"image": base64.b64encode(image).decode(), "top": top, "repeats": repeats}
-        told = self._tell(asked, device)
-        answer = told.answer
-        seen = base64.b64decode(answer.pop("seen"))
-        note = told.note
-        if device == choices.GPU and not note and answer["device"] != "GPU":
-            note = "On the CPU: TensorFlow finds no GPU, or the model is a TFLite file, which runs on the CPU alone."
-        return Answer(
-            top=_pairs(answer.pop("top")), seen_png=seen, note=note, was_restarted=told.was_restarted, **answer
+        request = protocol.ClassifyGraph(
+            graph=os.path.abspath(graph.graph),
+            image=image,
+            top=top,
+            repeats=repeats,
+            labels=os.path.abspath(graph.labels) if graph.labels else None,
+            input_layer=graph.input_layer,
+            output_layer=graph.output_layer,
+            input_height=graph.input_height,
+            input_width=graph.input_width,
+            input_mean=graph.input_mean,
+            input_std=graph.input_std,
         )
+        return self._classify(request, choices.CPU)
+
+    def _classify(self, request: protocol.Request, device: str) -> Answer:
+        told = self._tell(request, protocol.Classified, device)
+        note = told.note
+        if device == choices.GPU and not note and told.answer.device != "GPU":
+            note = "On the CPU: TensorFlow finds no GPU, or the model is a TFLite file, which runs on the CPU alone."
+        # The fields that an Answer shares with the record; others of a newer worker are not in it.
+        return Answer(note=note, was_restarted=told.was_restarted, **told.answer._asdict())
 
     def _picture(self, model: str, image: bytes) -> bytes:
         """The picture as the model's kind takes it. Raises ClassifierError."""
@@ -249,17 +198,14 @@ class Classifier:
     def prepare(self, model: str) -> None:
         """Load a model, so that its first answer is quick; with the first one the process starts. Raises
         ClassifierError."""
-        self._answer({"prepare": model})
+        self._answer(protocol.Prepare(model), protocol.Prepared)
 
     def memory(self) -> Resident:
         """What is in memory now; no process is started for it."""
         with self._turn:
             process = self._processes[choices.CPU]
-            said = process.ask(json.dumps({"memory": True})) if process.lives else ""
-        if not said:
-            return Resident(0, 0, [])
-        answer = json.loads(said)
-        return Resident(answer["bytes"], answer["limit_bytes"], [(key, size) for key, size in answer["models"]])
+            said = process.ask(protocol.encode(protocol.ReportMemory())) if process.lives else ""
+        return _understood(said, Resident) if said else Resident(0, 0, [])
 
     def digit(self, run_id: str, pixels: np.ndarray) -> list[DigitAnswer]:
         """What every network of a comparison says of a digit, in the order of its lanes.
@@ -268,9 +214,11 @@ class Classifier:
         a sentence: no such run, one that has no networks yet, or a process that cannot run.
         """
         gray = np.ascontiguousarray(pixels, np.uint8).tobytes()
-        answer = self._answer({"model": run_id, "digit": base64.b64encode(gray).decode()})
-        where = {"runtime": answer["runtime"], "device": answer["device"]}
-        return [DigitAnswer(**each, **where) for each in answer["networks"]]
+        answer = self._answer(protocol.ClassifyDigit(run_id, gray), protocol.DigitClassified)
+        return [
+            DigitAnswer(network.lane, _numbers(network.probabilities), network.seconds, answer.runtime, answer.device)
+            for network in answer.networks
+        ]
 
     def distorted(self, photo: bytes, spec: RaceSpec, seed: int, count: int = 8) -> list[bytes]:
         """JPEGs of an encoded photo, each distorted anew, as the spec's backbone would learn from it.
@@ -278,56 +226,56 @@ class Classifier:
         The same seed gives the same ones. Raises ClassifierError with a sentence: no photo, no such backbone, or a
         process that cannot run.
         """
-        settings = {name: getattr(spec, name) for name in choices.DISTORTIONS}
-        encoded = base64.b64encode(photo).decode()
-        question = {"distort": encoded, "backbone": spec.backbone, "settings": settings, "seed": seed, "count": count}
-        return [base64.b64decode(sample) for sample in self._answer(question)["samples"]]
+        request = protocol.Distort(
+            image=photo,
+            backbone=spec.backbone,
+            seed=seed,
+            samples=count,
+            **{name: getattr(spec, name) for name in choices.DISTORTIONS},
+        )
+        return self._answer(request, protocol.Distorted).samples
 
     def skew(self, model: str, image: bytes) -> list[Skew]:
         """A picture through the model's own setting, which comes first, and through each plausible wrong one.
 
         Raises ClassifierError with a sentence, as all questions do.
         """
-        return [
-            Skew(top=_pairs(row.pop("top")), seen_png=base64.b64decode(row.pop("seen")), **row)
-            for row in self._explain("skew", model, image)["settings"]
-        ]
+        request = protocol.CheckPreprocessing(model, self._picture(model, image))
+        return self._answer(request, protocol.PreprocessingChecked).settings
 
     def occlusion(self, model: str, image: bytes, label: str | None = None) -> Heat:
         """By how much a label's score falls when a gray square covers a part of the picture; any model.
 
         `label`: the most probable one where none is given.
         """
-        return _heat(self._explain("occlusion", model, image, label=label))
+        return self._answer(protocol.MapOcclusion(model, self._picture(model, image), label), Heat)
 
     def grad_cam(self, model: str, image: bytes, label: str | None = None) -> Heat:
         """Where the last convolutions find what speaks for a label (Selvaraju et al. 2017). Loads TensorFlow.
 
         Raises ClassifierError with the reason where the model has no gradients.
         """
-        return _heat(self._explain("grad_cam", model, image, label=label))
+        return self._answer(protocol.MapGradients(model, self._picture(model, image), label), Heat)
 
     def neighbours(self, model: str, image: bytes, count: int = 8) -> list[Neighbour]:
         """The training photos of a run whose bottlenecks lie nearest, nearest first.
 
         Raises ClassifierError with the reason: no run, or one whose bottlenecks are no longer kept.
         """
-        return [Neighbour(**row) for row in self._explain("neighbours", model, image, count=count)["photos"]]
+        request = protocol.FindNeighbours(model, self._picture(model, image), count)
+        return self._answer(request, protocol.NeighboursFound).photos
 
     def outlier(self, model: str, image: bytes) -> Outlier:
         """Whether the picture is none of what a run has learned. Raises ClassifierError where it was never measured."""
-        return Outlier(**self._explain("outlier", model, image))
+        return self._answer(protocol.JudgeOutlier(model, self._picture(model, image)), Outlier)
 
-    def _explain(self, question: str, model: str, image: bytes, **more: Any) -> dict[str, Any]:
-        encoded = base64.b64encode(self._picture(model, image)).decode()
-        return self._answer({"explain": question, "model": model, "image": encoded} | more)
-
-    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        return self._tell(question, choices.CPU).answer
-
-    def _tell(self, question: dict[str, Any], device: str) -> "_Told":
+    def _answer(self, request: protocol.Request, kind: type[Reply]) -> Reply:
         """Raises ClassifierError."""
-        line = json.dumps(question)
+        return self._tell(request, kind, choices.CPU).answer
+
+    def _tell(self, request: protocol.Request, kind: type[Reply], device: str) -> "_Told[Reply]":
+        """The answer, a record of that kind. Raises ClassifierError."""
+        line = protocol.encode(request)
         said, tries, deaths, was_restarted = "", 0, 0, False
         with self._turn:
             while not said and deaths < DEATHS and tries < TRIES:
@@ -340,10 +288,7 @@ class Classifier:
             if fault := devices.look_at(self._worker_python).fault:
                 raise ClassifierError(f"{fault} {devices.NEEDED}")
             raise ClassifierError("The classifier stopped twice while it worked on this picture. Try another picture.")
-        answer: dict[str, Any] = json.loads(said)
-        if "error" in answer:
-            raise ClassifierError(answer["error"])
-        return _Told(answer, why_not, was_restarted)
+        return _Told(_understood(said, kind), why_not, was_restarted)
 
     def _why_no_gpu(self) -> str:
         """A sentence; "" where the GPU may be used. A process that is still on it then ends by itself."""
@@ -362,8 +307,8 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class _Told:
-    answer: dict[str, Any]
+class _Told(Generic[Reply]):
+    answer: Reply
     note: str
     was_restarted: bool
 
@@ -439,12 +384,22 @@ class _Process:
             self._process = None
 
 
-def _pairs(rows: list[list[Any]]) -> list[tuple[str, float]]:
-    return [(label, score) for label, score in rows]
+def _numbers(values: list[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
 
 
-def _heat(answer: dict[str, Any]) -> Heat:
-    return Heat(seen_png=base64.b64decode(answer.pop("seen")), **answer)
+def _understood(line: str, kind: type[Reply]) -> Reply:
+    """The record of an answer's line. Raises ClassifierError where the classifier refused, or said something else."""
+    try:
+        answer = protocol.decode(line, protocol.ANSWERS)
+    except protocol.Malformed as error:
+        raise ClassifierError(f"The classifier's answer cannot be understood: {error}. Restart the lab.") from error
+    if isinstance(answer, protocol.Refusal):
+        raise ClassifierError(answer.error)
+    if not isinstance(answer, kind):
+        text = f"{type(answer).__name__} came instead of {kind.__name__}"
+        raise ClassifierError(f"The classifier's answer cannot be understood: {text}. Restart the lab.")
+    return answer
 
 
 def _pump(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:

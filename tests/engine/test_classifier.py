@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from engine.contract import choices, signatures, tickets
+from engine.contract import choices, protocol, signatures, tickets
 from engine.contract.kinds.batch_size import BatchSizeSpec
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, try_lock, write_json
@@ -125,7 +125,7 @@ def test_the_gpu_has_one_user_at_a_time(tmp_path):
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout
-    process.stdin.write('{"memory": true}\n')
+    process.stdin.write(protocol.encode(protocol.ReportMemory()) + "\n")
     process.stdin.flush()
     assert process.stdout.readline()
     assert try_lock(tickets.device_lock(home, choices.GPU)) == -1  # so a run waits for it

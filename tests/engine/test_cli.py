@@ -558,10 +558,11 @@ if "engine.worker.evaluate" in sys.argv:
     sys.exit()
 for line in sys.stdin:
     asked = json.loads(line)
-    top = [["military uniform", 0.671804], ["bow tie", 0.1]][: asked["top"]]
-    answer = dict(top=top, runtime="LiteRT", device="CPU", load_seconds=0.1, first_seconds=0.0456, seconds=0.01)
-    answer.update(decode_seconds=0.001, resize_seconds=0.001, width=24, height=48, seen="", p50_seconds=0.009)
-    if "graph" in asked:
+    top = [dict(label="military uniform", score=0.671804), dict(label="bow tie", score=0.1)][: asked["top"]]
+    answer = dict(kind="classified", top=top, runtime="LiteRT", device="CPU")
+    answer.update(load_seconds=0.1, first_seconds=0.0456, seconds=0.01)
+    answer.update(decode_seconds=0.001, resize_seconds=0.001, width=24, height=48, seen_png="", p50_seconds=0.009)
+    if asked["kind"] == "classify_graph":
         found = dict(input_layer="input", output_layer="final_result", input_height=128, input_width=128)
         found.update(input_mean=127.5, input_std=127.5)
         found.update((name, asked[name]) for name in list(found) if asked[name] is not None)

@@ -1,6 +1,5 @@
 """The resident classifier, spoken to through its pipe."""
 
-import base64
 import io
 import json
 import os
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.contract import catalog, signatures
+from engine.contract import catalog, protocol, signatures
 from engine.contract.run_folder import LabHome
 from engine.worker import backbones, export, images
 
@@ -24,13 +23,15 @@ class Pipe:
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, model, image, top=5):
-        return self.answer({"model": model}, image, top)
+        return self.answer(protocol.Classify(model, image, top))
 
-    def answer(self, question, image, top=5):
-        question = dict(question, image=base64.b64encode(image).decode(), top=top)
-        self.process.stdin.write(json.dumps(question).encode() + b"\n")
+    def ask_graph(self, paths, image, **given):
+        return self.answer(protocol.ClassifyGraph(image=image, **dict(paths, **given)))
+
+    def answer(self, request):
+        self.process.stdin.write(protocol.encode(request).encode() + b"\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline().decode())
+        return protocol.decode(self.process.stdout.readline().decode(), protocol.ANSWERS)
 
 
 @pytest.fixture
@@ -65,17 +66,17 @@ def picture(size=(120, 90)):
 def test_it_answers_with_what_the_network_says(pipe, model, mobilenet):
     _, weights, bias = model
     answer = pipe.ask("a-run", picture())
-    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["seen"]))))
+    seen = np.asarray(Image.open(io.BytesIO(answer.seen_png)))
     assert seen.shape == (224, 224, 3)
     logits = np.asarray(backbones.features(mobilenet, seen[None].astype(np.float32)))[0].dot(weights) + bias
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()
     expected = dict(zip(["one", "two", "three"], probabilities))
-    assert [label for label, _ in answer["top"]] == sorted(expected, key=expected.get, reverse=True)
-    assert all(abs(expected[label] - score) <= 1e-4 for label, score in answer["top"])
-    assert (answer["width"], answer["height"], answer["device"]) == (120, 90, "CPU")
-    assert answer["runtime"]
-    assert answer["seconds"] > 0
+    assert [label for label, _ in answer.top] == sorted(expected, key=expected.get, reverse=True)
+    assert all(abs(expected[label] - score) <= 1e-4 for label, score in answer.top)
+    assert (answer.width, answer.height, answer.device) == (120, 90, "CPU")
+    assert answer.runtime
+    assert answer.seconds > 0
 
 
 def test_a_model_that_was_replaced_is_loaded_again(pipe, model, mobilenet):
@@ -85,7 +86,7 @@ def test_a_model_that_was_replaced_is_loaded_again(pipe, model, mobilenet):
     os.utime(folder.tflite, (1, 1))
     signatures.sign(folder)
     after = pipe.ask("a-run", picture())
-    assert before["top"][0][0] != after["top"][0][0]
+    assert before.top[0][0] != after.top[0][0]
 
 
 @pytest.mark.parametrize(
@@ -98,23 +99,23 @@ def test_a_model_that_was_replaced_is_loaded_again(pipe, model, mobilenet):
     ],
 )
 def test_what_cannot_be_answered_is_said_and_the_next_question_is_answered(pipe, model, name, image, complaint):
-    assert complaint in pipe.ask(name, image)["error"]
-    assert "top" in pipe.ask("a-run", picture())
+    assert complaint in pipe.ask(name, image).error
+    assert pipe.ask("a-run", picture()).top
 
 
 def test_a_model_whose_labels_do_not_fit_is_refused_with_both_numbers(pipe, model, mobilenet):
     folder, _, _ = model
     export.write_contract(folder, mobilenet, ["one", "two"], {"learning_rate": 0.5})
     signatures.sign(folder)
-    assert "3 outputs but 2 labels" in pipe.ask("a-run", picture())["error"]
+    assert "3 outputs but 2 labels" in pipe.ask("a-run", picture()).error
 
 
 def test_a_backbone_answers_with_imagenet_s_names(pipe, assets):
     answer = pipe.ask("mobilenet_v2", picture(), top=3)
     with open(os.path.join(assets.assets, catalog.IMAGENET_NAMES)) as file:
         names = json.load(file)
-    assert len(answer["top"]) == 3
-    assert all(label in names for label, _ in answer["top"])
+    assert len(answer.top) == 3
+    assert all(label in names for label, _ in answer.top)
 
 
 def test_a_flower_is_known_to_imagenet(pipe, assets):
@@ -123,8 +124,8 @@ def test_a_flower_is_known_to_imagenet(pipe, assets):
         pytest.skip("LAB_TEST_DATA names no folder with the larger test data")
     with open(os.path.join(data, "flower_photos", "daisy", "21652746_cc379e0eea_m.jpg"), "rb") as file:
         answer = pipe.ask("mobilenet_v2", file.read())
-    assert answer["top"][0][0] == "daisy"
-    assert answer["top"][0][1] > 0.9
+    assert answer.top[0][0] == "daisy"
+    assert answer.top[0][1] > 0.9
 
 
 # --- graph files -----------------------------------------------------------------------------------------------------
@@ -174,36 +175,35 @@ def write_graph(folder, build=colour_graph, labels="blue\ngreen\nred\n", cut=Non
 
 def test_a_graph_file_answers_as_label_image_py_asked_it(graph_pipe, tmp_path):
     paths = write_graph(tmp_path)
-    answer = graph_pipe.answer(dict(paths, repeats=3), picture())
+    answer = graph_pipe.ask_graph(paths, picture(), repeats=3)
     pixels = images.resize_as_tensorflow_1(images.decode(picture()), 6, 10)
     logits = ((pixels - 127.5) / 127.5).mean(axis=(0, 1)).dot(COLOUR_WEIGHTS)
     expected = np.exp(logits) / np.exp(logits).sum()
-    assert dict(answer["top"]) == {
+    assert dict(answer.top) == {
         label: pytest.approx(score, abs=1e-5) for label, score in zip(["blue", "green", "red"], expected)
     }
-    assert (answer["input_layer"], answer["output_layer"]) == ("input", "final_result")
-    assert (answer["input_height"], answer["input_width"]) == (6, 10)
-    assert (answer["input_mean"], answer["input_std"]) == (127.5, 127.5)
-    assert "guess" in answer["found"]
-    assert answer["runtime"].startswith("TensorFlow 2.")
-    assert len(answer["repeat_seconds"]) == 3
-    assert answer["p50_seconds"] == pytest.approx(np.median(answer["repeat_seconds"]))
-    assert answer["p95_seconds"] == pytest.approx(np.percentile(answer["repeat_seconds"], 95))
-    assert answer["p50_seconds"] < answer["p95_seconds"]
-    assert Image.open(io.BytesIO(base64.b64decode(answer["seen"]))).size == (10, 6)
+    assert (answer.input_layer, answer.output_layer) == ("input", "final_result")
+    assert (answer.input_height, answer.input_width) == (6, 10)
+    assert (answer.input_mean, answer.input_std) == (127.5, 127.5)
+    assert "guess" in answer.found
+    assert answer.runtime.startswith("TensorFlow 2.")
+    assert len(answer.repeat_seconds) == 3
+    assert answer.p50_seconds == pytest.approx(np.median(answer.repeat_seconds))
+    assert answer.p95_seconds == pytest.approx(np.percentile(answer.repeat_seconds, 95))
+    assert answer.p50_seconds < answer.p95_seconds
+    assert Image.open(io.BytesIO(answer.seen_png)).size == (10, 6)
 
 
 def test_what_is_said_of_a_graph_is_not_looked_for(graph_pipe, tmp_path):
     paths = write_graph(tmp_path)
     said = {"input_layer": "input", "output_layer": "final_result", "input_height": 6, "input_width": 10}
     bright, dark = [
-        graph_pipe.answer(dict(paths, **dict(said, input_mean=mean, input_std=255)), picture())["top"]
-        for mean in (0, 255)
+        graph_pipe.ask_graph(paths, picture(), input_mean=mean, input_std=255, **said).top for mean in (0, 255)
     ]
     assert bright != dark
-    answer = graph_pipe.answer(dict(paths, labels=None, **dict(said, input_mean=0, input_std=255)), picture())
-    assert answer["found"] == ""
-    assert sorted(label for label, _ in answer["top"]) == ["class 0", "class 1", "class 2"]
+    answer = graph_pipe.ask_graph(dict(paths, labels=None), picture(), input_mean=0, input_std=255, **said)
+    assert answer.found == ""
+    assert sorted(label for label, _ in answer.top) == ["class 0", "class 1", "class 2"]
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_what_is_said_of_a_graph_is_not_looked_for(graph_pipe, tmp_path):
 def test_a_graph_that_cannot_answer_is_said_and_the_next_question_is_answered(
     graph_pipe, tmp_path, changes, said, complaint
 ):
-    assert complaint in graph_pipe.answer(dict(write_graph(tmp_path, **changes), **said), picture())["error"]
-    assert "top" in graph_pipe.answer(write_graph(tmp_path), picture())
+    assert complaint in graph_pipe.ask_graph(write_graph(tmp_path, **changes), picture(), **said).error
+    assert graph_pipe.ask_graph(write_graph(tmp_path), picture()).top
 
 
 def test_any_other_bytes_are_no_graph(graph_pipe, tmp_path):
@@ -243,11 +243,11 @@ def test_any_other_bytes_are_no_graph(graph_pipe, tmp_path):
     for other in (b"", b"PK\x03\x04", np.random.RandomState(0).bytes(3000), picture()):
         with open(paths["graph"], "wb") as file:
             file.write(other)
-        assert "graph.pb is " in graph_pipe.answer(paths, picture())["error"]
+        assert "graph.pb is " in graph_pipe.ask_graph(paths, picture()).error
     os.remove(paths["graph"])
     os.mkdir(paths["graph"])
-    assert "graph.pb cannot be read: Is a directory" in graph_pipe.answer(paths, picture())["error"]
+    assert "graph.pb cannot be read: Is a directory" in graph_pipe.ask_graph(paths, picture()).error
     os.rmdir(paths["graph"])
     with open(write_graph(tmp_path)["labels"], "wb") as file:
         file.write(b"\xff\xfe\x00")
-    assert "labels.txt is no text" in graph_pipe.answer(paths, picture())["error"]
+    assert "labels.txt is no text" in graph_pipe.ask_graph(paths, picture()).error

@@ -1,6 +1,5 @@
 """What an answer hangs on, asked of real networks about drawn lamps."""
 
-import base64
 import io
 import os
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.contract import catalog, choices, signatures, specs
+from engine.contract import catalog, choices, protocol, signatures, specs
 from engine.contract import dataset as datasets
 from engine.contract.kinds.mnist import MnistSpec
 from engine.contract.kinds.race import RaceSpec
@@ -22,6 +21,13 @@ from engine.worker.learning import calibration, heads
 COLOURS = {"green": (30, 160, 60), "red": (200, 40, 40), "yellow": (220, 200, 50)}
 LABELS = sorted(COLOURS)
 KEY = "a-run:0.5"
+QUESTIONS = {
+    "skew": protocol.CheckPreprocessing,
+    "occlusion": protocol.MapOcclusion,
+    "grad_cam": protocol.MapGradients,
+    "neighbours": protocol.FindNeighbours,
+    "outlier": protocol.JudgeOutlier,
+}
 
 
 def lamp(colour, centre, radius=16, size=(96, 64), seed=0):
@@ -93,7 +99,7 @@ def ask(run):
 
     def asked(question, image, key=KEY, **more):
         data = image if isinstance(image, bytes) else encoded(image)
-        return explain.answer(known, dict(more, explain=question, model=key, image=base64.b64encode(data).decode()))
+        return explain.answer(known, QUESTIONS[question](model=key, image=data, **more))
 
     return asked
 
@@ -109,35 +115,35 @@ def hottest(grid):
 @pytest.mark.parametrize("centre", [(20, 18), (76, 46)])
 def test_the_answer_hangs_on_the_lamp(ask, question, centre):
     heat = ask(question, lamp("red", centre))
-    assert heat["label"] == "red"
-    assert heat["score"] > 0.5
-    down, across = hottest(heat["grid"])
+    assert heat.label == "red"
+    assert heat.score > 0.5
+    down, across = hottest(heat.grid)
     assert abs(down - centre[1] / 64.0) < 0.3
     assert abs(across - centre[0] / 96.0) < 0.25
-    assert Image.open(io.BytesIO(base64.b64decode(heat["seen"]))).size == (224, 224)
+    assert Image.open(io.BytesIO(heat.seen_png)).size == (224, 224)
     if question == "grad_cam":
-        assert np.shape(heat["grid"]) == (7, 7)
-        assert np.min(heat["grid"]) >= 0
-        assert np.max(heat["grid"]) == 1
+        assert np.shape(heat.grid) == (7, 7)
+        assert np.min(heat.grid) >= 0
+        assert np.max(heat.grid) == 1
 
 
 def test_another_label_can_be_asked_for_and_only_one_that_there_is(ask):
     picture = lamp("red", (48, 32))
     heat = ask("occlusion", picture, label="green")
-    assert heat["label"] == "green"
-    assert heat["score"] < 0.5
-    assert np.min(heat["grid"]) < 0  # green gains where the red lamp is covered
+    assert heat.label == "green"
+    assert heat.score < 0.5
+    assert np.min(heat.grid) < 0  # green gains where the red lamp is covered
     with pytest.raises(models.Refused, match="no label 'blue'"):
         ask("occlusion", picture, label="blue")
 
 
 def test_grad_cam_of_a_linear_last_layer_is_its_weighted_maps(ask, run, mobilenet):
     picture = lamp("yellow", (60, 30))
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(ask("grad_cam", picture)["seen"]))))
+    pixels = np.asarray(Image.open(io.BytesIO(ask("grad_cam", picture).seen_png)))
     maps = np.array(mobilenet.body.maps(pixels[None].astype(np.float32)))[0]  # (7, 7, 1280)
     with np.load(os.path.join(run[1].lanes, "0.5.npz")) as file:
         weighted = np.maximum(maps.dot(file["weights"][:, LABELS.index("yellow")]), 0)
-    assert ask("grad_cam", picture)["grid"] == pytest.approx(weighted / weighted.max(), abs=1e-3)
+    assert ask("grad_cam", picture).grid == pytest.approx(weighted / weighted.max(), abs=1e-3)
 
 
 def test_a_training_photo_is_its_own_neighbour(ask, run):
@@ -145,8 +151,8 @@ def test_a_training_photo_is_its_own_neighbour(ask, run):
     photo = next(each for each in used if each.entry.file == "red/09.png")
     with open(photo.path, "rb") as file:
         data = file.read()
-    photos = ask("neighbours", data, count=5)["photos"]
-    assert photos[0] == {
+    photos = ask("neighbours", data, photos=5).photos
+    assert photos[0]._asdict() == {
         "path": photo.path,
         "file": "red/09.png",
         "label": "red",
@@ -154,13 +160,13 @@ def test_a_training_photo_is_its_own_neighbour(ask, run):
         "split": "training",
     }
     assert len(photos) == 5
-    assert [each["label"] for each in photos].count("red") >= 4
-    distances = [each["distance"] for each in photos]
+    assert [each.label for each in photos].count("red") >= 4
+    distances = [each.distance for each in photos]
     assert distances == sorted(distances)
     assert distances[1] > 1e-4
     os.rename(photo.path, photo.path + ".away")
     try:
-        assert ask("neighbours", data, count=1)["photos"][0]["path"] == ""
+        assert ask("neighbours", data, photos=1).photos[0].path == ""
     finally:
         os.rename(photo.path + ".away", photo.path)
 
@@ -168,14 +174,14 @@ def test_a_training_photo_is_its_own_neighbour(ask, run):
 def test_a_picture_of_something_else_is_none_of_these(ask, run):
     squares = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((16, 16))) * 255
     other = ask("outlier", Image.fromarray(squares.astype(np.uint8)).convert("RGB"))
-    assert other["is_none_of_these"]
-    assert other["distance"] > other["distance_threshold"] > 0
+    assert other.is_none_of_these
+    assert other.distance > other.distance_threshold > 0
     rule = read_json(run[1].calibration)["lanes"]["0.5"]["none_of_these"]
-    assert (other["false_alarms"], other["photos"]) == (rule["false_alarms"], 9)
+    assert (other.false_alarms, other.photos) == (rule["false_alarms"], 9)
     with open(run[2][8].path, "rb") as file:  # learned from
         own = ask("outlier", file.read())
-    assert own["distance"] == pytest.approx(0, abs=1e-6)
-    assert own["is_none_of_these"] == (own["score"] < own["score_threshold"])
+    assert own.distance == pytest.approx(0, abs=1e-6)
+    assert own.is_none_of_these == (own.score < own.score_threshold)
 
 
 def test_without_the_cache_neighbours_are_refused_and_the_score_alone_judges(ask, run):
@@ -183,9 +189,9 @@ def test_without_the_cache_neighbours_are_refused_and_the_score_alone_judges(ask
     os.rename(home.bottlenecks, home.bottlenecks + ".away")
     try:
         with pytest.raises(models.Refused, match="the cache was deleted"):
-            ask("neighbours", lamp("red", (48, 32)), count=3)
+            ask("neighbours", lamp("red", (48, 32)), photos=3)
         outlier = ask("outlier", lamp("red", (48, 32)))
-        assert (outlier["distance"], outlier["distance_threshold"]) == (None, None)
+        assert (outlier.distance, outlier.distance_threshold) == (None, None)
         assert not os.path.exists(home.bottlenecks)
     finally:
         os.rename(home.bottlenecks + ".away", home.bottlenecks)
@@ -196,7 +202,7 @@ def test_a_run_that_measured_nothing_says_so(ask, run):
         os.rename(path, path + ".away")
         try:
             with pytest.raises(models.Refused, match="Run it again with the same settings"):
-                ask(question, lamp("red", (48, 32)), count=3)
+                ask(question, lamp("red", (48, 32)))
         finally:
             os.rename(path + ".away", path)
 
@@ -215,21 +221,21 @@ def test_a_run_that_measured_nothing_says_so(ask, run):
 )
 def test_what_cannot_be_answered_is_a_sentence(ask, question, key, image, sentence):
     with pytest.raises(models.Refused, match=sentence):
-        ask(question, lamp("red", (48, 32)) if image is None else image, key=key, count=3)
+        ask(question, lamp("red", (48, 32)) if image is None else image, key=key)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900)])
 def test_any_size_of_picture_can_be_asked_about(ask, size):
     picture = Image.new("RGB", size, (200, 40, 40))
-    assert len(ask("occlusion", picture)["grid"]) >= 3
-    assert ask("skew", picture)["settings"][0]["is_usual"]
-    assert len(ask("neighbours", picture, count=100)["photos"]) == 24
+    assert len(ask("occlusion", picture).grid) >= 3
+    assert ask("skew", picture).settings[0].is_usual
+    assert len(ask("neighbours", picture, photos=100).photos) == 24
 
 
 def test_a_pretrained_backbone_is_asked_with_imagenet_s_names(ask):
     heat = ask("grad_cam", lamp("red", (48, 32)), key="mobilenet_v2")
-    assert np.shape(heat["grid"]) == (7, 7)
-    assert ask("skew", lamp("red", (48, 32)), key="mobilenet_v2")["settings"][0]["top"][0][0] == heat["label"]
+    assert np.shape(heat.grid) == (7, 7)
+    assert ask("skew", lamp("red", (48, 32)), key="mobilenet_v2").settings[0].top[0][0] == heat.label
 
 
 def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_gone(ask, run):
@@ -241,7 +247,7 @@ def test_grad_cam_reads_a_last_layer_that_was_replaced_and_misses_one_that_is_go
             np.savez(path, weights=-file["weights"], bias=file["bias"])
         os.utime(path, (1, 1))
         signatures.sign(run[1])
-        assert ask("grad_cam", picture, label="red")["grid"] != before["grid"]
+        assert ask("grad_cam", picture, label="red").grid != before.grid
         os.remove(path)
         signatures.sign(run[1])
         with pytest.raises(models.Refused, match="has no lane"):
@@ -276,7 +282,7 @@ def elsewhere(tmp_path):
 
     def asked(question, key, image, **more):
         data = image if isinstance(image, bytes) else encoded(image)
-        return explain.answer(known, dict(more, explain=question, model=key, image=base64.b64encode(data).decode()))
+        return explain.answer(known, QUESTIONS[question](model=key, image=data, **more))
 
     return home, asked
 
@@ -291,16 +297,16 @@ def test_an_uploaded_graph_is_explained_with_the_normalisation_that_was_given(el
     picture.paste((0, 255, 0), (10, 6, 16, 12))
     for question in ("occlusion", "grad_cam"):
         heat = asked(question, key, picture)
-        assert heat["label"] == "g"
-        down, across = hottest(heat["grid"])
+        assert heat.label == "g"
+        down, across = hottest(heat.grid)
         assert min(down, across) > 0.5
-    settings = [row["name"] for row in asked("skew", key, picture)["settings"]]
+    settings = [row.name for row in asked("skew", key, picture).settings]
     assert skew.NORMALISATIONS[0][0] not in settings
     assert skew.NORMALISATIONS[1][0] in settings
 
 
 def test_a_tflite_file_has_no_gradients_and_can_be_occluded(elsewhere, run, ask):
-    ask("neighbours", lamp("red", (48, 32)), count=1)  # the backbone was converted for it at the latest
+    ask("neighbours", lamp("red", (48, 32)), photos=1)  # the backbone was converted for it at the latest
     home, asked = elsewhere
     network = read_json(run[1].contract)
     row = catalog.backbone(network["backbone"])
@@ -309,7 +315,7 @@ def test_a_tflite_file_has_no_gradients_and_can_be_occluded(elsewhere, run, ask)
     key = upload(home, "features", "tflite", path, labels, input_height=224, input_width=224, input_std=1.0)
     with pytest.raises(models.Refused, match="no gradients in a TFLite file"):
         asked("grad_cam", key, lamp("red", (48, 32)))
-    assert asked("occlusion", key, lamp("red", (48, 32)))["label"].startswith("feature")
+    assert asked("occlusion", key, lamp("red", (48, 32))).label.startswith("feature")
 
 
 def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
@@ -331,14 +337,14 @@ def test_of_a_network_for_digits_ink_is_covered_with_paper(elsewhere):
     picture = Image.new("RGB", (28, 28), (0, 0, 0))
     picture.paste((255, 255, 255), (18, 4, 22, 24))
     heat = asked("occlusion", "digits:half", picture)
-    assert heat["label"] == "right"
-    assert hottest(heat["grid"])[1] > 0.5
-    assert np.min(heat["grid"]) >= 0  # nothing that is put over the paper adds ink
+    assert heat.label == "right"
+    assert hottest(heat.grid)[1] > 0.5
+    assert np.min(heat.grid) >= 0  # nothing that is put over the paper adds ink
     for question, sentence in (("skew", "takes gray pictures"), ("grad_cam", "networks of photos")):
         with pytest.raises(models.Refused, match=sentence):
             asked(question, "digits:half", picture)
     with pytest.raises(models.Refused, match="has no backbone"):
-        asked("neighbours", "digits:half", picture, count=3)
+        asked("neighbours", "digits:half", picture, photos=3)
 
 
 def test_the_graph_of_somebody_s_retrain_py_is_explained(elsewhere):
@@ -355,21 +361,21 @@ def test_the_graph_of_somebody_s_retrain_py_is_explained(elsewhere):
     pictures = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in sorted(names)]
     with open(pictures[0], "rb") as file:
         heat = asked("grad_cam", key, file.read())
-    assert np.shape(heat["grid"]) == (4, 4)
-    assert np.max(heat["grid"]) == 1
+    assert np.shape(heat.grid) == (4, 4)
+    assert np.max(heat.grid) == 1
 
 
 # --- wrong settings --------------------------------------------------------------------------------------------------
 
 
 def test_the_usual_setting_comes_first_and_the_others_move_the_answer(ask):
-    rows = ask("skew", lamp("red", (48, 32)))["settings"]
-    assert [row["is_usual"] for row in rows] == [True] + [False] * (len(rows) - 1)
+    rows = ask("skew", lamp("red", (48, 32))).settings
+    assert [row.is_usual for row in rows] == [True] + [False] * (len(rows) - 1)
     usual = rows[0]
-    assert usual["top"][0] == ["red", pytest.approx(usual["usual_score"])]
-    assert all(sorted(label for label, _ in row["top"]) == LABELS for row in rows)
-    assert all(dict(row["top"])["red"] == pytest.approx(row["usual_score"]) for row in rows)
-    moved = {row["name"]: abs(row["usual_score"] - usual["usual_score"]) for row in rows}
+    assert usual.top[0] == ("red", pytest.approx(usual.usual_score))
+    assert all(sorted(label for label, _ in row.top) == LABELS for row in rows)
+    assert all(dict(row.top)["red"] == pytest.approx(row.usual_score) for row in rows)
+    moved = {row.name: abs(row.usual_score - usual.usual_score) for row in rows}
     assert moved["BGR in place of RGB"] > 0.3  # a red lamp turns blue
     assert moved["Nearest neighbour in place of bilinear"] < moved["BGR in place of RGB"]
     assert len(moved) == len(rows) == 9

@@ -88,8 +88,8 @@ def test_what_a_runs_model_says_of_every_picture(worker, photos):
     for at in (0, 17, 35):
         with open(os.path.join(photos.root, photos.photos[at].file), "rb") as file:
             answer = pipe.ask(learned.id, file.read(), top=3)
-        assert [label for label, _ in answer["top"]] == [photos.labels[label] for label in of_photo[at]]
-        assert np.allclose([score for _, score in answer["top"]], scores[at], atol=1e-4)
+        assert [label for label, _ in answer.top] == [photos.labels[label] for label in of_photo[at]]
+        assert np.allclose([score for _, score in answer.top], scores[at], atol=1e-4)
     pipe.process.stdin.close()
     pipe.process.wait()
     pipe.process.stdout.close()

@@ -1,7 +1,5 @@
 """Whole comparisons in processes of their own, as the queue starts them."""
 
-import base64
-import json
 import os
 import resource
 import signal
@@ -11,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from engine.contract import catalog, events, layers, tickets
+from engine.contract import catalog, events, layers, protocol, tickets
 from engine.contract.kinds.mnist import STAGES, MnistResult, MnistSpec, NetworkExported, NetworkResult
 from engine.contract.run_folder import is_locked, read_json
 from engine.worker.mnist import batches, networks
@@ -141,19 +139,19 @@ def ask_the_classifier(folder, digits):
     )
 
     def question(model, at):
-        digit = base64.b64encode(digits["x_test"][at].tobytes()).decode()
-        return json.dumps({"model": model, "digit": digit})
+        return protocol.encode(protocol.ClassifyDigit(model, digits["x_test"][at].tobytes()))
 
     lines = [question(folder.id, at) for at in range(20)] + [question("no-run", 0)]
     answers, _ = process.communicate(("\n".join(lines) + "\n").encode())
-    answers = [json.loads(line) for line in answers.decode().splitlines()]
+    answers = [protocol.decode(line, protocol.ANSWERS) for line in answers.decode().splitlines()]
     said = read_json(folder.predictions)["lanes"]
     for at, answer in enumerate(answers[:20]):
-        assert [network["lane"] for network in answer["networks"]] == ["beginner", "tiny", "stopped"]
-        for network in answer["networks"]:
-            assert sum(network["probabilities"]) == pytest.approx(1, abs=1e-4)
-            assert int(np.argmax(network["probabilities"])) == said[network["lane"]]["predicted"][at]
-    assert answers[20] == {"error": "There are no trained networks of 'no-run'. The run may have been deleted."}
+        assert [network.lane for network in answer.networks] == ["beginner", "tiny", "stopped"]
+        for network in answer.networks:
+            assert sum(network.probabilities) == pytest.approx(1, abs=1e-4)
+            assert int(np.argmax(network.probabilities)) == said[network.lane]["predicted"][at]
+    sentence = "There are no trained networks of 'no-run'. The run may have been deleted."
+    assert answers[20] == protocol.Refusal(sentence)
 
 
 @pytest.mark.once

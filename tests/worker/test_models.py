@@ -104,18 +104,18 @@ def test_the_model_not_used_for_longest_leaves_when_the_bytes_are_used_up(home, 
     for key in ("a-run", "a-run:0.01", "a-run"):
         room.get(key)
     told = room.memory()
-    assert [key for key, _ in told["models"]] == ["backbone:mobilenet_v2", "a-run:0.01", "a-run"]
-    assert told["bytes"] == sum(size for _, size in told["models"])
-    assert dict(map(tuple, told["models"]))["a-run"] >= os.path.getsize(home.run("a-run").tflite)
+    assert [key for key, _ in told.models] == ["backbone:mobilenet_v2", "a-run:0.01", "a-run"]
+    assert told.bytes == sum(size for _, size in told.models)
+    assert dict(told.models)["a-run"] >= os.path.getsize(home.run("a-run").tflite)
     assert room.get("a-run") is room.get("a-run")
     narrow = Models(home, limit=1)
     first = narrow.get("a-run")
     assert narrow.get("a-run") is first  # the one asked is never sent away
     answer = narrow.get("a-run:0.01").run(PICTURE)
     assert answer.shape == (1, 3)
-    assert "a-run" not in [key for key, _ in narrow.memory()["models"]]
+    assert "a-run" not in [key for key, _ in narrow.memory().models]
     assert narrow.get("a-run") is not first
-    assert len(narrow.memory()["models"]) == 1
+    assert len(narrow.memory().models) == 1
 
 
 def test_the_limit_follows_the_machine(home):

@@ -5,30 +5,7 @@
     --memory BYTES   how much the models may take together; by default see engine/worker/classify/models.py
     --room BYTES     how much must be left for a run while one works or waits
 
-One JSON object a line on stdin, one on stdout:
-
-    {"model": "<key, see engine/contract/models.py>", "image": "<base64>", "top": 5, "repeats": 0}
-    {"top": [["daisy", 0.998], ...], "runtime": ..., "device": ..., "..._seconds": ..., "seen": "<base64 PNG>", ...}
-    {"error": "<a sentence for people>"}
-
-    {"graph": "<path>", "labels": "<path>", "image": ..., "top": ..., "repeats": ...}: a frozen graph of TensorFlow
-        with any of "input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std"; what is
-        left out, or None, is found in the graph, and "found" says why. "labels": None calls outputs by their numbers
-
-    {"model": "<run id>", "digit": "<base64 of 28 x 28 gray bytes>"}: every network of a comparison
-    {"networks": [{"lane": "beginner", "probabilities": [0.01, ...], "seconds": ...}, ...], "runtime": ..., ...}
-
-    {"distort": "<base64>", "backbone": ..., "settings": {...}, "seed": 0, "count": 8}: a photo as it is learned from,
-        with choices.DISTORTIONS as settings
-    {"samples": ["<base64 JPEG>", ...]}
-
-    {"prepare": "<key>"}: loads a model, so that its first answer is quick
-    {"load_seconds": ..., "first_seconds": ...}
-
-    {"explain": "<a question>", "model": "<key>", "image": "<base64>", ...}: see engine/worker/classify/explain.py
-
-    {"memory": true}
-    {"bytes": ..., "limit_bytes": ..., "models": [["<key>", <bytes>], ...]}
+A request a line on stdin, an answer a line on stdout; engine/contract/protocol.py has a record for each.
 
 Which kinds of models there are and how they are loaded: models.py beside this. The process is as nice as the server,
 so a run, which is nicer by 10, gives way for the few milliseconds of an answer and has the cores for the rest of the
@@ -38,19 +15,17 @@ while. The next question starts it again. Python 3.6.
 """
 
 import argparse
-import base64
 import io
-import json
 import os
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional, Union
 
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog, choices, memory, tickets
+from engine.contract import catalog, choices, memory, protocol, tickets
 from engine.contract.kinds.race import RaceSpec
 from engine.contract.run_folder import LabHome, read_json, try_lock
 from engine.worker import images
@@ -59,8 +34,6 @@ from engine.worker.classify.models import Model, Models, Refused
 from engine.worker.features import distortions
 from engine.worker.formats import tflite
 
-# Of a model, not told with an answer.
-INNER = ("changed", "labels", "run", "preprocessing")
 # Seconds without a question, after which a run that needs the memory gets it: somebody who goes from picture to picture
 # need not wait for the models each time.
 QUIET = 5.0
@@ -70,93 +43,110 @@ class Classifier:
     def __init__(self, home: LabHome, models: Optional[Models] = None) -> None:
         self.home, self.models = home, models or Models(home)
 
-    def answer(self, question: Dict[str, Any]) -> Dict[str, Any]:
+    def answer(self, request: protocol.Request) -> protocol.Answer:
         """Raises Refused."""
-        if "digit" in question:
-            return self._networks(question["model"], base64.b64decode(question["digit"]))
-        if "distort" in question:
-            return {"samples": self._distorted(question)}
-        if "explain" in question:
-            return explain.answer(self.models, question)
-        if "memory" in question:
+        if isinstance(request, protocol.Classify):
+            return self._classified(self.models.get(request.model), request.model, request)
+        if isinstance(request, protocol.ClassifyGraph):
+            return self._classified(self.models.get_graph(request), "", request)
+        if isinstance(request, protocol.ClassifyDigit):
+            return self._networks(request.model, request.pixels)
+        if isinstance(request, protocol.Distort):
+            return protocol.Distorted(self._distorted(request))
+        if isinstance(request, protocol.ReportMemory):
             return self.models.memory()
-        if "prepare" in question:
-            model = self.models.get(question["prepare"])
-            return {"load_seconds": model.load_seconds, "first_seconds": model.first_seconds}
-        return self._classified(question)
+        if isinstance(request, protocol.Prepare):
+            model = self.models.get(request.model)
+            return protocol.Prepared(model.load_seconds, model.first_seconds)
+        return explain.answer(self.models, request)
 
-    def _classified(self, question: Dict[str, Any]) -> Dict[str, Any]:
-        model = self.models.get_graph(question) if "graph" in question else self.models.get(question["model"])
+    def _classified(
+        self, model: Model, key: str, request: Union[protocol.Classify, protocol.ClassifyGraph]
+    ) -> protocol.Classified:
+        """`key`: of the model; "" for a graph file. Raises Refused."""
         began = time.perf_counter()
-        image = decoded(question["image"], model.preprocessing)
+        image = decoded(request.image, model.preprocessing)
         ready = time.perf_counter()
         pixels = resized(image, model)
         small = time.perf_counter()
         value = normalised(pixels, model)
         seconds = []
-        for _ in range(1 + int(question.get("repeats", 0))):
+        for _ in range(1 + request.repeats):
             asked = time.perf_counter()
             answer = model.run(value)
             seconds.append(time.perf_counter() - asked)
         probabilities = answer[0]  # (classes,)
         if not np.isfinite(probabilities).all():
             raise Refused("The model answers with values that are no numbers. Check the input's mean and std.")
-        order = np.argsort(-probabilities, kind="stable")[: int(question["top"])]
-        return dict(
-            {name: getattr(model, name) for name in model._fields if name not in INNER},
-            top=[[model.labels[at], float(probabilities[at])] for at in order],
-            score_calibrated=explain.calibrated_score(self.home, question.get("model", ""), probabilities),
-            classes=len(model.labels),
+        order = np.argsort(-probabilities, kind="stable")[: request.top]
+        return protocol.Classified(
+            top=[protocol.Scored(model.labels[at], float(probabilities[at])) for at in order],
+            runtime=model.runtime,
+            device=model.device,
+            load_seconds=model.load_seconds,
+            first_seconds=model.first_seconds,
             decode_seconds=ready - began,
             resize_seconds=small - ready,
             seconds=seconds[0],
-            p50_seconds=float(np.median(seconds[1:])) if seconds[1:] else None,
-            p95_seconds=float(np.percentile(seconds[1:], 95)) if seconds[1:] else None,
-            repeat_seconds=seconds[1:],
             width=image.width,
             height=image.height,
-            seen=png(pixels),
+            seen_png=png(pixels),
+            p50_seconds=float(np.median(seconds[1:])) if seconds[1:] else None,
+            classes=len(model.labels),
+            input_layer=model.input_layer,
+            output_layer=model.output_layer,
+            input_height=model.input_height,
+            input_width=model.input_width,
+            input_mean=model.input_mean,
+            input_std=model.input_std,
+            found=model.found,
+            p95_seconds=float(np.percentile(seconds[1:], 95)) if seconds[1:] else None,
+            score_calibrated=explain.calibrated_score(self.home, key, probabilities),
+            repeat_seconds=tuple(seconds[1:]),
         )
 
-    def _distorted(self, question: Dict[str, Any]) -> List[str]:
+    def _distorted(self, request: protocol.Distort) -> List[bytes]:
+        """JPEGs. Raises Refused."""
         try:
-            row = catalog.backbone(question["backbone"], self.home)
+            row = catalog.backbone(request.backbone, self.home)
         except KeyError:
-            raise Refused("There is no backbone {!r} on this machine.".format(question["backbone"])) from None
+            raise Refused(f"There is no backbone {request.backbone!r} on this machine.") from None
         # Pillow's decoder for every backbone: the difference cannot be seen, and TensorFlow need not be loaded.
-        image = decoded(question["distort"], catalog.PILLOW)
-        spec = RaceSpec(**question["settings"])
+        image = decoded(request.image, catalog.PILLOW)
+        spec = RaceSpec(**{name: getattr(request, name) for name in choices.DISTORTIONS})
         samples = []
-        for number in range(int(question["count"])):
-            random = np.random.RandomState([int(question["seed"]), number])
+        for number in range(request.samples):
+            random = np.random.RandomState([request.seed, number])
             pixels = distortions.distort(image, row.size, spec, random, row.preprocessing)
             file = io.BytesIO()
             Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
-            samples.append(base64.b64encode(file.getvalue()).decode("ascii"))
+            samples.append(file.getvalue())
         return samples
 
-    def _networks(self, name: str, gray: bytes) -> Dict[str, Any]:
+    def _networks(self, name: str, gray: bytes) -> protocol.DigitClassified:
         folder = self.home.run(name)
         if name != folder.id or not (os.path.isdir(folder.networks) and os.path.isfile(folder.contract)):
             raise Refused(f"There are no trained networks of {name!r}. The run may have been deleted.")
         pixels = np.frombuffer(gray, np.uint8).reshape(1, 28, 28, 1).astype(np.float32)
         rgb = np.repeat(pixels, 3, axis=3)
-        answers: List[Dict[str, Any]] = []
+        answers: List[protocol.NetworkScores] = []
         model: Optional[Model] = None
         for network in read_json(folder.contract)["networks"]:
             model = self.models.get("{}:{}".format(name, network["name"]))
             began = time.perf_counter()
             probabilities = model.run(rgb)[0]
             seconds = time.perf_counter() - began
-            answers.append({"lane": network["name"], "probabilities": probabilities.tolist(), "seconds": seconds})
+            # NaN is no JSON, and a network that diverged must not hide what the others say.
+            numbers = [value if np.isfinite(value) else None for value in probabilities.tolist()]
+            answers.append(protocol.NetworkScores(network["name"], numbers, seconds))
         runtime = model.runtime if model else tflite.interpreter()[1]
-        return {"networks": answers, "runtime": runtime, "device": model.device if model else "CPU"}
+        return protocol.DigitClassified(answers, runtime, model.device if model else "CPU")
 
 
-def decoded(encoded: str, preprocessing: str) -> Image.Image:
+def decoded(image: bytes, preprocessing: str) -> Image.Image:
     """Raises Refused."""
     try:
-        return images.decode(base64.b64decode(encoded), preprocessing)
+        return images.decode(image, preprocessing)
     except images.ImageError as error:
         raise Refused(f"This picture cannot be used: {error}.") from error
 
@@ -172,13 +162,13 @@ def normalised(pixels: np.ndarray, model: Model) -> np.ndarray:
     return ((pixels[None].astype(np.float32) - mean) / std).astype(np.float32)
 
 
-def png(pixels: np.ndarray) -> str:
-    """(height, width, 3) uint8 or float32, 0..255 -> base64."""
+def png(pixels: np.ndarray) -> bytes:
+    """(height, width, 3) uint8 or float32, 0..255 -> a PNG file."""
     if pixels.dtype != np.uint8:
         pixels = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
 
 
 class Turn:
@@ -207,6 +197,15 @@ def _leave_to_runs(home: LabHome, device: str, room: int, turn: Turn) -> None:
                 os._exit(tickets.MADE_WAY)
 
 
+def _answered(classifier: Classifier, line: str) -> protocol.Answer:
+    try:
+        return classifier.answer(protocol.decode(line, protocol.REQUESTS))
+    except Refused as error:
+        return protocol.Refusal(str(error))
+    except Exception as error:  # the next request must still be answered
+        return protocol.Refusal(f"The classifier failed: {type(error).__name__}: {error}")
+
+
 def main(options: Any) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not look like an answer
@@ -224,13 +223,7 @@ def main(options: Any) -> None:
     classifier = Classifier(home, Models(home, through_tensorflow, options.memory))
     for line in sys.stdin:
         with turn.lock:
-            try:
-                answer = classifier.answer(json.loads(line))
-            except Refused as error:
-                answer = {"error": str(error)}
-            except Exception as error:  # the next question must still be answered
-                answer = {"error": f"The classifier failed: {type(error).__name__}: {error}"}
-            answers.write(json.dumps(answer) + "\n")
+            answers.write(protocol.encode(_answered(classifier, line)) + "\n")
             answers.flush()
             turn.asked = time.monotonic()
 

@@ -1,21 +1,8 @@
-"""What a model's answer hangs on: the classifier's questions beside the answer itself.
-
-    {"explain": "skew", "model": "<key>", "image": "<base64>"}
-    {"settings": [{"name": ..., "is_usual": ..., "top": [...], "usual_score": ..., "seen": "<base64 PNG>"}, ...]}
-
-    {"explain": "occlusion" or "grad_cam", "model": ..., "image": ..., "label": null}
-    {"grid": [[...], ...], "label": "daisy", "score": 0.98, "seconds": ..., "seen": "<base64 PNG>"}
-
-    {"explain": "neighbours", "model": ..., "image": ..., "count": 8}
-    {"photos": [{"path": ..., "file": ..., "label": ..., "distance": ..., "split": ...}, ...]}
-
-    {"explain": "outlier", "model": ..., "image": ...}
-    {"is_none_of_these": ..., "distance": ..., "score": ..., ...}, as engine/models/classifier.py's Outlier
+"""What a model's answer depends on: the classifier's answers to protocol.Explain.
 
 TensorFlow is loaded for Grad-CAM, and for models that need it anyway. Python 3.6.
 """
 
-import base64
 import io
 import os
 import time
@@ -24,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import numpy as np
 from PIL import Image
 
-from engine.contract import catalog, specs
+from engine.contract import catalog, protocol, specs
 from engine.contract import dataset as datasets
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, RunFolder, read_json
@@ -51,19 +38,18 @@ class Learned(NamedTuple):
     lane: str
 
 
-def answer(known: models.Models, question: Dict[str, Any]) -> Dict[str, Any]:
+def answer(known: models.Models, request: protocol.Explain) -> protocol.Answer:
     """Raises models.Refused."""
-    image = base64.b64decode(question["image"])
     try:
-        if question["explain"] == "skew":
-            return _skew(known, question["model"], image)
-        if question["explain"] == "occlusion":
-            return _occlusion(known, question["model"], image, question.get("label"))
-        if question["explain"] == "grad_cam":
-            return _grad_cam(known, question["model"], image, question.get("label"))
-        if question["explain"] == "neighbours":
-            return _neighbours(known, question["model"], image, int(question["count"]))
-        return _outlier(known, question["model"], image)
+        if isinstance(request, protocol.CheckPreprocessing):
+            return protocol.PreprocessingChecked(_skew(known, request.model, request.image))
+        if isinstance(request, protocol.MapOcclusion):
+            return _occlusion(known, request.model, request.image, request.label)
+        if isinstance(request, protocol.MapGradients):
+            return _grad_cam(known, request.model, request.image, request.label)
+        if isinstance(request, protocol.FindNeighbours):
+            return protocol.NeighboursFound(_neighbours(known, request.model, request.image, request.photos))
+        return _outlier(known, request.model, request.image)
     except images.ImageError as error:
         raise models.Refused(f"This picture cannot be used: {error}.") from error
     except gradients.NoGradients as error:
@@ -73,26 +59,19 @@ def answer(known: models.Models, question: Dict[str, Any]) -> Dict[str, Any]:
 # --- skew ------------------------------------------------------------------------------------------------------------
 
 
-def _skew(known: models.Models, key: str, image: bytes) -> Dict[str, Any]:
+def _skew(known: models.Models, key: str, image: bytes) -> List[protocol.Skew]:
     model = known.get(key)
     mean, std = _learned_with(known.home, key, model)
     size = (model.input_height, model.input_width)
-    rows: List[Dict[str, Any]] = []
+    rows: List[protocol.Skew] = []
     usual = -1
     for setting in skew.settings(image, model.preprocessing, size[0], size[1], mean, std):
         scores = _scores(model, setting.pixels)
         if usual < 0:
             usual = int(scores.argmax())
-        rows.append(
-            {
-                "name": setting.name,
-                "is_usual": setting.is_usual,
-                "top": _top(model.labels, scores),
-                "usual_score": float(scores[usual]),
-                "seen": _png(setting.pixels),
-            }
-        )
-    return {"settings": rows}
+        top, png = _top(model.labels, scores), _png(setting.pixels)
+        rows.append(protocol.Skew(setting.name, setting.is_usual, top, float(scores[usual]), png))
+    return rows
 
 
 def _learned_with(home: LabHome, key: str, model: models.Model) -> Tuple[Any, Any]:
@@ -117,7 +96,7 @@ def _is_of_digits(home: LabHome, key: str) -> bool:
 # --- what the answer hangs on ----------------------------------------------------------------------------------------
 
 
-def _occlusion(known: models.Models, key: str, image: bytes, label: Optional[str]) -> Dict[str, Any]:
+def _occlusion(known: models.Models, key: str, image: bytes, label: Optional[str]) -> protocol.Heat:
     model = known.get(key)
     began = time.perf_counter()
     pixels = _pixels(model, image)
@@ -153,7 +132,7 @@ def _squares(cells: int, side: int) -> List[Tuple[int, int]]:
     return [(first, first + side) for first in range(cells - side + 1)]
 
 
-def _grad_cam(known: models.Models, key: str, image: bytes, label: Optional[str]) -> Dict[str, Any]:
+def _grad_cam(known: models.Models, key: str, image: bytes, label: Optional[str]) -> protocol.Heat:
     model = known.get(key)
     if _is_of_digits(known.home, key):
         raise models.Refused("Grad-CAM is drawn for networks of photos; the occlusion map is for digits too.")
@@ -213,14 +192,14 @@ def _uploaded(home: LabHome, name: str, size: Tuple[int, int]) -> Tuple[List[str
     return [path], build
 
 
-def _heat(grid: np.ndarray, label: str, score: Any, began: float, pixels: np.ndarray) -> Dict[str, Any]:
-    return {
-        "grid": [[round(float(value), 6) for value in row] for row in grid],
-        "label": label,
-        "score": float(score),
-        "seconds": time.perf_counter() - began,
-        "seen": _png(pixels),
-    }
+def _heat(grid: np.ndarray, label: str, score: Any, began: float, pixels: np.ndarray) -> protocol.Heat:
+    return protocol.Heat(
+        grid=[[round(float(value), 6) for value in row] for row in grid],
+        label=label,
+        score=float(score),
+        seconds=time.perf_counter() - began,
+        seen_png=_png(pixels),
+    )
 
 
 def _number_of(labels: List[str], label: Optional[str], scores: np.ndarray) -> int:
@@ -236,7 +215,7 @@ def _number_of(labels: List[str], label: Optional[str], scores: np.ndarray) -> i
 # --- photos that it learned from -------------------------------------------------------------------------------------
 
 
-def _neighbours(known: models.Models, key: str, image: bytes, count: int) -> Dict[str, Any]:
+def _neighbours(known: models.Models, key: str, image: bytes, count: int) -> List[protocol.Neighbour]:
     learned = _learned(known.home, key)
     photos, distances = _distances(known, learned, image)
     try:
@@ -249,18 +228,18 @@ def _neighbours(known: models.Models, key: str, image: bytes, count: int) -> Dic
         photo = photos[at]
         path = os.path.join(root, photo.file)
         rows.append(
-            {
-                "path": path if root and os.path.isfile(path) else "",
-                "file": photo.file,
-                "label": learned.contract["labels"][photo.label],
-                "distance": float(distances[at]),
-                "split": photo.split,
-            }
+            protocol.Neighbour(
+                path=path if root and os.path.isfile(path) else "",
+                file=photo.file,
+                label=learned.contract["labels"][photo.label],
+                distance=float(distances[at]),
+                split=photo.split,
+            )
         )
-    return {"photos": rows}
+    return rows
 
 
-def _outlier(known: models.Models, key: str, image: bytes) -> Dict[str, Any]:
+def _outlier(known: models.Models, key: str, image: bytes) -> protocol.Outlier:
     learned = _learned(known.home, key)
     measured = _measured(learned)
     if measured is None:
@@ -281,15 +260,15 @@ def _outlier(known: models.Models, key: str, image: bytes) -> Dict[str, Any]:
             is_none = is_none or distance > threshold
         except models.Refused:  # the bottlenecks are gone; the score still says something
             threshold = None
-    return {
-        "is_none_of_these": is_none,
-        "distance": distance,
-        "score": score,
-        "distance_threshold": threshold,
-        "score_threshold": rule["score"],
-        "false_alarms": rule["false_alarms"],
-        "photos": rule["photos"],
-    }
+    return protocol.Outlier(
+        is_none_of_these=is_none,
+        distance=distance,
+        score=score,
+        distance_threshold=threshold,
+        score_threshold=rule["score"],
+        false_alarms=rule["false_alarms"],
+        photos=rule["photos"],
+    )
 
 
 def calibrated_score(home: LabHome, key: str, scores: np.ndarray) -> Optional[float]:
@@ -422,11 +401,11 @@ def _scores(model: models.Model, pixels: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _top(labels: List[str], scores: np.ndarray) -> List[List[Any]]:
-    return [[labels[at], float(scores[at])] for at in np.argsort(-scores, kind="stable")[:TOP]]
+def _top(labels: List[str], scores: np.ndarray) -> List[protocol.Scored]:
+    return [protocol.Scored(labels[at], float(scores[at])) for at in np.argsort(-scores, kind="stable")[:TOP]]
 
 
-def _png(pixels: np.ndarray) -> str:
+def _png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8)).save(file, "PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()

@@ -26,7 +26,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from engine.contract import catalog, signatures, specs
+from engine.contract import catalog, protocol, signatures, specs
 from engine.contract import models as keys
 from engine.contract.run_folder import LabHome, RunFolder, read_json
 from engine.worker import backbones, export, machine
@@ -95,10 +95,11 @@ class Models:
                 raise
             raise Refused(f"What is kept of {key!r} cannot be read ({error}). It may have been deleted.") from error
 
-    def get_graph(self, asked: Dict[str, Any]) -> Model:
-        """A graph file: "graph", "labels" and any of GRAPH_FIELDS. Raises Refused."""
-        given = {name: asked[name] for name in GRAPH_FIELDS if asked.get(name) is not None}
-        path, labels = asked["graph"], asked.get("labels")
+    def get_graph(self, request: protocol.ClassifyGraph) -> Model:
+        """A graph file. Raises Refused."""
+        named = {name: getattr(request, name) for name in GRAPH_FIELDS}
+        given = {name: value for name, value in named.items() if value is not None}
+        path, labels = request.graph, request.labels
         try:
             changed = [os.path.getmtime(path), os.path.getmtime(labels) if labels else 0]
         except OSError as error:
@@ -131,13 +132,9 @@ class Models:
             self._kept.popitem(last=False)
         return kept[0]
 
-    def memory(self) -> Dict[str, Any]:
-        """As engine/models/classifier.py's Resident; the one used last comes last."""
-        return {
-            "bytes": self._bytes(),
-            "limit_bytes": self.limit,
-            "models": [[key, size] for key, (_, _, size) in self._kept.items()],
-        }
+    def memory(self) -> protocol.Resident:
+        sizes = [protocol.ModelSize(key, size) for key, (_, _, size) in self._kept.items()]
+        return protocol.Resident(self._bytes(), self.limit, sizes)
 
     def _bytes(self) -> int:
         return sum(size for _, _, size in self._kept.values())
