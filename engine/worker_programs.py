@@ -51,11 +51,13 @@ def ask(
     question: dict[str, Any] | None,
     seconds: float,
     heard: Callable[[str], None] = lambda line: None,
+    refused: type[EngineError] | None = None,
 ) -> dict[str, Any]:
     """The JSON object that `module` prints as its last line; `question` is its stdin.
 
     `heard` gets each line of its stderr, from another thread. After that many seconds it is killed with everything
-    that it started. Raises WorkerStartError, and NoAnswer with a sentence where no answer came.
+    that it started. Raises WorkerStartError, NoAnswer with a sentence where no answer came, and `refused`, where it
+    is given, with the sentence of an answer that is an error.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:  # a pipe could be full before somebody reads it
         json.dump(question or {}, asked)
@@ -107,6 +109,8 @@ def ask(
     if not isinstance(answer, dict):
         last_words = complaint[-1] if complaint else "it said nothing"
         raise NoAnswer(_death(process.returncode, last_words), last_words)
+    if refused and "error" in answer:
+        raise refused(str(answer["error"]))
     return answer
 
 

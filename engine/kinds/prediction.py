@@ -32,14 +32,13 @@ def predict(home: LabHome, worker_python: str, spec: RaceSpec, dataset: Dataset)
         "photos": [(photo.file, photo.split) for photo in dataset.photos],
         "measure": SAMPLE,
     }
-    return events.Predicted(t=time.time(), **_asked(worker_python, question))
+    said = _asked(worker_python, question)
+    known = {name: said[name] for name in events.Predicted._fields if name in said}  # a newer worker may say more
+    return events.Predicted(**(known | {"t": time.time()}))
 
 
 def _asked(worker_python: str, question: dict[str, Any]) -> dict[str, Any]:
-    said = worker_programs.ask(worker_python, MODULE, [], question, PATIENCE)
-    if "error" in said:
-        raise EngineError(said["error"])
-    return said
+    return worker_programs.ask(worker_python, MODULE, [], question, PATIENCE, refused=EngineError)
 
 
 def in_words(told: events.Predicted, photos: int) -> str:

@@ -1,7 +1,7 @@
 """Frozen graphs of visitors, looked at and measured by processes of the worker; the dashboard never opens them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,9 @@ def inspect(worker_python: str, path: Path | str) -> dict[str, Any]:
     is what the graph does not tell. Raises GraphError with a sentence, and WorkerStartError.
     """
     absolute = str(Path(path).expanduser().absolute())
-    answer = worker_programs.ask(worker_python, "engine.worker.formats.graphs", [absolute], None, INSPECTING)
-    if "error" in answer:
-        raise GraphError(answer["error"])
-    return answer
+    return worker_programs.ask(
+        worker_python, "engine.worker.formats.graphs", [absolute], None, INSPECTING, refused=GraphError
+    )
 
 
 def evaluate(
@@ -70,9 +69,7 @@ def evaluate(
             progress(int(done), int(total))
 
     seconds = STARTING + PER_PHOTO * len(photos)
-    answer = worker_programs.ask(worker_python, "engine.worker.evaluate", [], question, seconds, line)
-    if "error" in answer:
-        raise GraphError(answer["error"])
+    answer = worker_programs.ask(worker_python, "engine.worker.evaluate", [], question, seconds, line, GraphError)
     for name in ("skipped", "per_class"):
         answer[name] = [tuple(each) for each in answer[name]]
-    return Evaluation(**answer)
+    return Evaluation(**{field.name: answer[field.name] for field in fields(Evaluation)})

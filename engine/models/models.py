@@ -374,14 +374,17 @@ def _checked(settings: Settings, folder: Path, name: str, given: dict[str, Any])
     question = {"file": name, "given": {field: given[field] for field in GIVEN if given.get(field) is not None}}
     try:
         told = worker_programs.ask(
-            settings.worker_python, "engine.worker.classify.uploads", [str(folder)], question, CHECKING
+            settings.worker_python,
+            "engine.worker.classify.uploads",
+            [str(folder)],
+            question,
+            CHECKING,
+            refused=ModelRefused,
         )
-    except WorkerStartError:
+    except (WorkerStartError, ModelRefused):
         raise
     except EngineError as error:  # it crashed over the file, ran out of memory or of time
         raise ModelRefused(f"{name} is not kept. {error}") from error
-    if "error" in told:
-        raise ModelRefused(told["error"])
     return dict(told["model"])
 
 

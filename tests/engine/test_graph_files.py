@@ -1,6 +1,8 @@
 """Graphs looked at and measured by real processes of the worker."""
 
+import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,17 @@ def test_a_question_of_many_photos_and_much_complaint_blocks_nobody(interpreter)
 def test_an_interpreter_that_is_not_there_is_named(tmp_path):
     with pytest.raises(WorkerStartError, match="Cannot run WORKER_PYTHON=/no/such/python"):
         graph_files.inspect("/no/such/python", tmp_path / "graph.pb")
+
+
+def test_an_answer_that_is_an_error_is_raised_as_what_the_caller_names(interpreter):
+    python = interpreter("""print('{"error": "The graph is empty."}')""")
+    with pytest.raises(GraphError, match=r"^The graph is empty\.$"):
+        worker_programs.ask(python, "any", [], None, seconds=60, refused=GraphError)
+    assert worker_programs.ask(python, "any", [], None, seconds=60) == {"error": "The graph is empty."}
+
+
+def test_fields_of_a_newer_worker_are_ignored(interpreter):
+    told = dict.fromkeys(field.name for field in fields(graph_files.Evaluation)) | {"skipped": [], "per_class": []}
+    answer = json.dumps(told | {"shade": "new"})
+    python = interpreter(f"print({answer!r})")
+    assert graph_files.evaluate(python, "graph.pb", ["a"], []) == graph_files.Evaluation(**told)

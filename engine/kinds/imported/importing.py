@@ -34,7 +34,6 @@ def import_summaries(settings: Settings, source: Path, title: str = "") -> Impor
         raise EngineError(f"Cannot write to {settings.home.runs}: {error.strerror}.") from error
     arguments = [str(source), settings.home.path, run_id, title]
     program = "engine.worker.imported.import_summaries"
-    answer = worker_programs.ask(settings.worker_python, program, arguments, None, PATIENCE_SECONDS)
-    if "error" in answer:
-        raise ImportRefused(answer["error"])
+    python = settings.worker_python
+    answer = worker_programs.ask(python, program, arguments, None, PATIENCE_SECONDS, refused=ImportRefused)
     return Imported(run_id, answer["warnings"])
