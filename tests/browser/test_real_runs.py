@@ -39,6 +39,7 @@ def worker_lab(tmp_path_factory) -> Iterator[Lab]:
     fetched = with_assets("mobilenet_v2", "mnist")
     home = LabHome(str(folder / "lab"))
     Path(home.assets).mkdir(parents=True)
+    Path(home.runs).mkdir()
     for name in ("mobilenet_v2", "mnist"):
         Path(home.assets, name).symlink_to(Path(fetched.assets, name))
     lamps = draw_photos(Path(home.datasets) / "lamps")
