@@ -84,7 +84,7 @@ def mcnemar(truth: Numbers, first: Numbers, second: Numbers) -> Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    conclusion: str  # which rate to keep; shown in bold
+    conclusion: str  # which is better, or why nobody can say; shown in bold
     reasons: str  # why, and whether the difference is larger than chance
 
 

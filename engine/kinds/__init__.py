@@ -20,8 +20,3 @@ def named(name: str) -> "Kind[Any]":
 
 def of(run: "Run[Any]") -> "Kind[Any]":
     return named(run.kind)
-
-
-def everyone() -> "list[Kind[Any]]":
-    """In the order of the table."""
-    return [named(name) for name in kinds.KINDS]

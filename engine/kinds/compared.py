@@ -5,11 +5,10 @@ The table, the chart and the sentences read the rows made here, so that no numbe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from engine import kinds
 from engine.runs import Run
-from engine.stats import interval
+from engine.stats import Verdict, interval
 from engine.words import Amount, join, percent
 
 FEWEST, MOST = 2, 6  # runs beside each other; the palette has six colours that stay apart
@@ -74,18 +73,12 @@ def tested(accuracy: float, n: int) -> Tested:
     return Tested(accuracy, *interval(accuracy, n), n)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    conclusion: str  # which is better, or why nobody can say; shown in bold
-    reasons: str
-
-
 def verdict(shown: Sequence[Side]) -> Verdict:
     """Which run is better by validation, and whether the test tells it from the next one.
 
     Tests are reported and never chosen by.
     """
-    if len({type(side.run.spec) for side in shown}) > 1:
+    if len({side.run.kind for side in shown}) > 1:
         return Verdict("These runs are of different kinds, so none of them is called better.", "")
     kind = kinds.of(shown[0].run)
     if any(kind.not_compared):
@@ -164,6 +157,7 @@ def settings(each: Sequence[Mapping[str, str]]) -> list[Setting]:
 
 def by_kind(shown: Sequence[Side]) -> list[list[Side]]:
     """Those whose curves may share a chart, together; kinds in the order of their first run."""
-    order = list(dict.fromkeys(type(side.run.spec).__name__ for side in shown))
-    ranked = sorted(shown, key=lambda side: order.index(type(side.run.spec).__name__))
-    return [list(group) for _, group in groupby(ranked, key=lambda side: type(side.run.spec))]
+    found: dict[str, list[Side]] = {}
+    for side in shown:
+        found.setdefault(side.run.kind, []).append(side)
+    return list(found.values())

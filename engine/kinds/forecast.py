@@ -23,5 +23,5 @@ def guess_of_photos(backbone: str, photos: int) -> float:
 
 def alike(known: Iterable[RunRow], spec: Any) -> list[RunRow]:
     """The finished runs of this machine of the same kind, backbone and device, in their order."""
-    asked = kinds.of(spec), events.DONE, spec.backbone, spec.device
+    asked = kinds.of(spec), events.DONE, getattr(spec, "backbone", ""), spec.device
     return [row for row in of_here(known) if (row.kind, row.state, row.backbone, row.device.lower()) == asked]

@@ -67,14 +67,8 @@ def of_here(rows: Iterable[RunRow]) -> list[RunRow]:
 
 def read(run: Run) -> RunRow:
     """Of any kind and in any state. Never raises: a list must show damaged runs too."""
-    story = run.story
-    newest = {
-        lane: curve.accuracy[-1]
-        for (lane, split), curve in story.curves.items()
-        if split == "validation" and curve.step
-    }
-    best = max(newest, key=newest.__getitem__, default="")
-    lane = story.kept if story.kept and run.state == events.DONE else best
+    story, kind = run.story, kinds.of(run)
+    lane = (story.kept if run.state == events.DONE else "") or run.best_by_validation
     curve = story.curves.get((lane, "validation"), Curve())
     spent = {stage.name: (stage.ended or story.last_t) - stage.began for stage in story.stages}
     row = RunRow(
@@ -84,14 +78,14 @@ def read(run: Run) -> RunRow:
         state=run.state,
         device=run.spec.device.upper(),
         accuracy=None,
-        validation=newest.get(lane),
+        validation=curve.accuracy[-1] if curve.step else None,
         curve=[curve.accuracy[i] for i in thin(len(curve.accuracy), CURVE_POINTS)],
         seconds=run.seconds,
         started=run.started,
         ticket=run.story.ticket,
         stage=story.stages[-1].name if story.stages else "",
-        contents=kinds.of(run).contents,
-        stays=kinds.of(run).stays,
+        contents=kind.contents,
+        stays=kind.stays,
         stages=tuple(
             (stage.name, stage.began, stage.ended or (math.inf if run.is_active else story.last_t))
             for stage in story.stages
@@ -100,6 +94,6 @@ def read(run: Run) -> RunRow:
         hardware=story.hardware,
     )
     try:
-        return kinds.of(run).row(run, row, lane, spent)
+        return kind.row(run, row, lane, spent)
     except Exception:  # damaged: it is listed, so that it can be deleted
         return replace(row, contents="whatever is left of it", stays="")

@@ -247,12 +247,14 @@ class Run(Generic[Spec]):
     @property
     def best_lane(self) -> str:
         """The kept one, or the one whose newest validation is the highest; the first where nothing is held out."""
-        newest = {
-            lane: curve.accuracy[-1]
-            for (lane, split), curve in self.story.curves.items()
-            if split == "validation" and curve.step
-        }
-        return self.story.kept or max(newest, key=newest.__getitem__, default=next(iter(self.lanes), ""))
+        return self.story.kept or self.best_by_validation or next(iter(self.lanes), "")
+
+    @property
+    def best_by_validation(self) -> str:
+        """The lane whose newest validation is the highest; "" where nothing is held out."""
+        held_out = {lane: curve for (lane, split), curve in self.story.curves.items() if split == "validation"}
+        newest = {lane: curve.accuracy[-1] for lane, curve in held_out.items() if curve.step}
+        return max(newest, key=newest.__getitem__, default="")
 
     @property
     def cancel_asked(self) -> bool:

@@ -30,7 +30,6 @@ class BatchClassification(Kind[BatchClassificationSpec]):
             models=(run.spec.model_title,),
             accuracy=judged.share if judged else None,
             contents=f"the answers about {count(len(run.dataset.photos), 'picture')}",
-            stays="The pictures stay, except those that were uploaded for this run alone.",
         )
 
     def settings(self, run: Run[BatchClassificationSpec]) -> dict[str, str]:

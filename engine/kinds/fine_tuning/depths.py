@@ -12,7 +12,7 @@ import numpy as np
 from engine.contract import choices
 from engine.contract.kinds.fine_tuning import FineTuned
 from engine.runs import Run
-from engine.stats import Z_95, Numbers, interval
+from engine.stats import Z_95, Numbers, Verdict, interval
 from engine.words import count, quick, signed
 
 
@@ -115,12 +115,6 @@ def base_lane(run: Run) -> str:
     """The lane that the others are held against: the frozen one, or the first."""
     frozen = choices.depth_name(0)
     return frozen if frozen in run.lanes else run.lanes[0]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    conclusion: str  # shown in bold
-    reasons: str
 
 
 def verdict(found: Sequence[DepthRow]) -> Verdict:

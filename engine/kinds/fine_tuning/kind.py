@@ -45,7 +45,6 @@ class FineTuning(Kind[FineTuningSpec]):
             accuracy=final.test_accuracy if final else None,
             validation=final.validation_accuracy if final else row.validation,
             contents=f"the weights that {count(len(run.lanes), 'depth')} learned",
-            stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=len(run.dataset.photos),
             took=forecast.Took(_before_training(run), tuple(_depths(run))),

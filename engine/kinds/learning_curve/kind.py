@@ -37,7 +37,6 @@ class LearningCurve(Kind[LearningCurveSpec]):
             models=(run.backbone_title,),
             accuracy=found[-1].mean if whole else None,
             contents=f"the figures of {count(trainings, 'training')}",
-            stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=len(run.dataset.photos),
             took=forecast.Took(run.spec.steps * trainings, spent.get(events.TRAINING, 0.0)),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from engine.contract.kinds.learning_curve import ALL_PHOTOS, LearningCurvePoint
 from engine.runs import Run
-from engine.stats import PLATEAU_BAND, interval
+from engine.stats import PLATEAU_BAND, Verdict, interval
 from engine.words import average, count, percent, signed, spread
 
 # Student's t, two-sided 95 %, for 2 to 20 values: of few seeds the deviation is hardly known.
@@ -123,12 +123,6 @@ def flattens(found: Sequence[SizeRow]) -> SizeRow | None:
         if not any(gain.helps for gain in larger):
             return row
     return None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    conclusion: str  # shown in bold
-    reasons: str
 
 
 def verdict(found: Sequence[SizeRow]) -> Verdict:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.contract import catalog, events
+from engine.contract import catalog
 from engine.contract.kinds.mnist import MnistSpec
-from engine.kinds.rows import RunRow, of_here
+from engine.kinds import forecast
+from engine.kinds.rows import RunRow
 
 BUILT_IN_IMAGES = 60_000  # training images of the built-in digits
 
@@ -21,9 +22,7 @@ def expected(known: Iterable[RunRow], spec: MnistSpec) -> Expected:
 
     How fast a network learns depends on its layers, its batch and whether pictures are moved; nothing else counts.
     """
-    rows = [
-        row for row in of_here(known) if row.state == events.DONE and row.device.lower() == spec.device and row.networks
-    ]
+    rows = [row for row in forecast.alike(known, spec) if row.networks]
     speeds: dict[tuple, float] = {}
     for row in reversed(rows):  # the newest is left
         speeds |= {_speed_key(each.network): each.images_per_second for each in row.networks}

@@ -57,7 +57,6 @@ class Mnist(Kind[MnistSpec]):
             models=tuple(network.title for network in networks),
             accuracy=final.test_accuracy if final else None,
             contents=f"weights and exported files of {count(len(networks), 'network')}",
-            stays="The images stay.",
             networks=tuple(learned),
             took=(row.seconds or 0.0) - spent.get(events.TRAINING, 0.0),  # of everything but training
         )

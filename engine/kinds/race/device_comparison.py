@@ -15,6 +15,7 @@ from engine.machine import sampler
 from engine.machine.device import Reading
 from engine.machine.devices import Devices
 from engine.runs import Curve, Run
+from engine.stats import Verdict
 from engine.words import duration, join
 
 LEVEL = 1.05  # ratios below this are no difference
@@ -100,12 +101,6 @@ def joules(readings: Sequence[Reading]) -> float | None:
             total += (ended - began) * (before + after) / 2
             rails += 1
     return total if rails else None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    conclusion: str
-    reasons: str
 
 
 def verdict(found: Sequence[Half]) -> Verdict:

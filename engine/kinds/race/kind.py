@@ -45,7 +45,6 @@ class Race(Kind[RaceSpec]):
             accuracy=final.test_accuracy if final and result else None,
             validation=final.final_validation_accuracy if final else row.validation,
             contents=f"{count(len(rates), 'lane')} of weights and the exported model",
-            stays="The photos and their bottlenecks stay.",
             backbone=run.spec.backbone,
             photos=result.images if result else len(run.dataset.photos),
             took=forecast.Took(
